@@ -1,0 +1,1 @@
+"""A command-line toolkit to build, run and watch automated forecast systems."""

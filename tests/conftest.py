@@ -1,0 +1,6 @@
+"""Puts the tests' own folder on the path, so that ``from helpers import wait_until`` works."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
