@@ -1,0 +1,246 @@
+"""The database of a system: opened by its one writer, migrated, and written in transactions."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator
+from importlib import resources
+from pathlib import Path
+
+from nowcast_cli.errors import NowcastError
+from nowcast_cli.store.checklist_text import ChecklistText, Fragment
+from nowcast_cli.store.network_folders import network_file_system_of
+from nowcast_cli.store.records import (
+    BarrierPut,
+    BarrierRecord,
+    Change,
+    ChecklistCleared,
+    ChecklistPut,
+    JobPut,
+    JobRecord,
+    MessageReceived,
+    MessageRecord,
+    MessageSettled,
+)
+from nowcast_cli.store.rows import (
+    BARRIER_COLUMNS,
+    JOB_COLUMNS,
+    MESSAGE_COLUMNS,
+    barrier_of_row,
+    job_of_row,
+    message_of_row,
+)
+
+
+def _upsert(table: str, columns: tuple[str, ...]) -> str:
+    updates = ", ".join(f"{column} = excluded.{column}" for column in columns[1:])
+    marks = ", ".join("?" * len(columns))
+    return (
+        f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks}) "
+        f"ON CONFLICT ({columns[0]}) DO UPDATE SET {updates}"
+    )
+
+
+_INSERT_MESSAGE = (
+    f"INSERT INTO message ({', '.join(MESSAGE_COLUMNS)}) "
+    f"VALUES ({', '.join('?' * len(MESSAGE_COLUMNS))})"
+)
+_PUT_JOB = _upsert("job", JOB_COLUMNS)
+_PUT_BARRIER = _upsert("barrier", BARRIER_COLUMNS)
+
+
+class Store:
+    """The store as its one writer has it.
+
+    Raises NowcastError where the database cannot be opened, is damaged, is of a newer version, or
+    lies on a network file system (its write-ahead log needs memory shared by all who use it).
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        file_system = network_file_system_of(path.parent)
+        if file_system is not None:
+            raise NowcastError(
+                f"The state directory {path.parent} lies on a network file system "
+                f"({file_system}), where the store cannot live.",
+                hint="Set `state directory` in nowcast.yaml to a folder on a local disk.",
+            )
+        try:
+            self._connection = sqlite3.connect(path, isolation_level=None)
+            self._connection.execute("PRAGMA busy_timeout = 5000")
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("PRAGMA synchronous = FULL")
+            self._migrate()
+            self.text = ChecklistText(self._fragments())
+        except sqlite3.DatabaseError as error:
+            raise NowcastError(
+                f"The store {path} cannot be opened.",
+                cause=str(error),
+                hint="Is the disk full, or the folder read-only? If the file itself is damaged, "
+                "move it away with its -wal and -shm: the checklist is then read from the "
+                "checklist file, the journal starts anew.",
+            ) from error
+
+    def _migrate(self) -> None:
+        version = self._connection.execute("PRAGMA user_version").fetchone()[0]
+        migrations = sorted(
+            (
+                file
+                for file in resources.files("nowcast_cli.store.schema").iterdir()
+                if file.name.endswith(".sql")
+            ),
+            key=lambda file: file.name,
+        )
+        if version > len(migrations):
+            raise NowcastError(
+                f"The store {self.path} was written by a newer nowcast (schema {version}; "
+                f"this one knows {len(migrations)}).",
+                hint="Upgrade nowcast-cli.",
+            )
+        for number, migration in enumerate(migrations[version:], start=version + 1):
+            self._connection.executescript(
+                f"BEGIN IMMEDIATE;\n{migration.read_text()}\n"
+                f"PRAGMA user_version = {number};\nCOMMIT;"
+            )
+
+    def _fragments(self) -> Iterator[Fragment]:
+        for row in self._connection.execute("SELECT key, subkey, line, fragment FROM checklist"):
+            yield Fragment(*row)
+
+    def commit(self, changes: Iterable[Change]) -> None:
+        """Write all ``changes`` in one transaction; they are on the disk when this returns.
+
+        Raises sqlite3.Error when they could not be written; then none of them is.
+        """
+        execute = self._connection.execute
+        execute("BEGIN IMMEDIATE")
+        try:
+            for change in changes:
+                self._write(change)
+            execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                execute("ROLLBACK")
+            # The fragments in memory may be ahead of those on the disk.
+            self.text = ChecklistText(self._fragments())
+            raise
+
+    def _write(self, change: Change) -> None:
+        execute = self._connection.execute
+        match change:
+            case MessageReceived(message):
+                execute(_INSERT_MESSAGE, _row_of_message(message))
+            case MessageSettled(number, state, decided, error):
+                execute(
+                    "UPDATE message SET state = ?, decided = ?, error = ? WHERE number = ?",
+                    (state, decided, error, number),
+                )
+            case JobPut(job):
+                execute(_PUT_JOB, _row_of_job(job))
+            case BarrierPut(barrier):
+                execute(_PUT_BARRIER, _row_of_barrier(barrier))
+            case ChecklistPut(key, value, subkeys, journal):
+                rows = self.text.put(key, value, subkeys)
+                for name in rows.dropped_keys:
+                    execute("DELETE FROM checklist WHERE key = ?", (name,))
+                self._connection.executemany(
+                    "INSERT OR REPLACE INTO checklist VALUES (?, ?, ?, ?)",
+                    [(row.key, row.subkey, row.line, row.text) for row in rows.put],
+                )
+                execute("UPDATE checklist_state SET journal = ?", (journal,))
+            case ChecklistCleared(journal):
+                self.text.clear()
+                execute("DELETE FROM checklist")
+                execute("UPDATE checklist_state SET journal = ?", (journal,))
+
+    def last_number(self) -> int:
+        """Give the number of the last message of the journal, 0 where there is none."""
+        return int(self._connection.execute("SELECT max(number) FROM message").fetchone()[0] or 0)
+
+    def checklist_journal(self) -> int:
+        """Give the number of the last message whose effect the checklist holds."""
+        return int(self._connection.execute("SELECT journal FROM checklist_state").fetchone()[0])
+
+    def message_by_id(self, message_id: str) -> MessageRecord | None:
+        """Give the message of that id, None where it has not been received."""
+        row = self._connection.execute(
+            f"SELECT {', '.join(MESSAGE_COLUMNS)} FROM message WHERE id = ?", (message_id,)
+        ).fetchone()
+        return None if row is None else message_of_row(row)
+
+    def message_by_number(self, number: int) -> MessageRecord | None:
+        """Give the message of that number, None where there is none."""
+        row = self._connection.execute(
+            f"SELECT {', '.join(MESSAGE_COLUMNS)} FROM message WHERE number = ?", (number,)
+        ).fetchone()
+        return None if row is None else message_of_row(row)
+
+    def undecided_messages(self) -> list[MessageRecord]:
+        """Give the messages that are received or stuck, in the order of arrival."""
+        return [
+            message_of_row(row)
+            for row in self._connection.execute(
+                f"SELECT {', '.join(MESSAGE_COLUMNS)} FROM message "
+                "WHERE state IN ('received', 'stuck') ORDER BY number"
+            )
+        ]
+
+    def open_jobs(self) -> list[JobRecord]:
+        """Give the jobs that have not ended, and those whose process has not been seen to end."""
+        return [
+            job_of_row(row)
+            for row in self._connection.execute(
+                f"SELECT {', '.join(JOB_COLUMNS)} FROM job WHERE state IN "
+                "('waiting', 'held', 'submitting', 'running') OR exit IS NULL ORDER BY id"
+            )
+        ]
+
+    def job(self, job_id: str) -> JobRecord | None:
+        """Give the job of that id, None where there is none."""
+        row = self._connection.execute(
+            f"SELECT {', '.join(JOB_COLUMNS)} FROM job WHERE id = ?", (job_id,)
+        ).fetchone()
+        return None if row is None else job_of_row(row)
+
+    def active_barriers(self) -> list[BarrierRecord]:
+        """Give the barriers that hold jobs, the oldest first."""
+        return [
+            barrier_of_row(row)
+            for row in self._connection.execute(
+                f"SELECT {', '.join(BARRIER_COLUMNS)} FROM barrier "
+                "WHERE state = 'active' ORDER BY number"
+            )
+        ]
+
+    def last_barrier_number(self) -> int:
+        """Give the number of the last barrier, 0 where there is none."""
+        return int(self._connection.execute("SELECT max(number) FROM barrier").fetchone()[0] or 0)
+
+    def close(self) -> None:
+        """Close the database; what is committed stays."""
+        self._connection.close()
+
+
+def _row_of_message(message: MessageRecord) -> tuple[object, ...]:
+    return (
+        message.number, message.id, message.received, message.source, message.type,
+        message.payload_text, message.job, message.chain, message.outcome, message.state,
+        message.reply_text, message.decided, message.error,
+    )  # fmt: skip
+
+
+def _row_of_job(job: JobRecord) -> tuple[object, ...]:
+    return (
+        job.id, job.worker, job.module, json.dumps(job.arguments), job.host, job.executor,
+        job.state, job.attempt, job.predecessor, job.cause, job.chain, job.barrier, job.created,
+        job.started, job.ended, job.pid, None if job.exit is None else json.dumps(job.exit),
+        job.reason, job.final_message,
+    )  # fmt: skip
+
+
+def _row_of_barrier(barrier: BarrierRecord) -> tuple[object, ...]:
+    return (
+        barrier.number, barrier.cause, json.dumps(barrier.workers),
+        json.dumps(barrier.waiting_for), barrier.state, barrier.created, barrier.ended,
+    )  # fmt: skip

@@ -1,0 +1,228 @@
+"""Reading the store, with the system up or down; used by everybody but the manager."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from nowcast_cli.errors import NotFound, NowcastError
+from nowcast_cli.store.records import UNFINISHED_STATES, BarrierRecord, JobRecord, MessageRecord
+from nowcast_cli.store.rows import (
+    BARRIER_COLUMNS,
+    JOB_COLUMNS,
+    MESSAGE_COLUMNS,
+    barrier_of_row,
+    job_of_row,
+    message_of_row,
+)
+
+_UNFINISHED = ", ".join(f"'{state}'" for state in sorted(UNFINISHED_STATES))
+
+
+class Reader:
+    """A read-only view of the store. A context manager.
+
+    Raises NotFound where the system has never been started, NowcastError where the store cannot
+    be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        if not path.exists():
+            raise NotFound(
+                f"This system has never been started: there is no store {path}.",
+                hint="nowcast start",
+            )
+        # Without a write-ahead log nobody has the database open. To open it then in mode=ro would
+        # leave a -shm file of this user's, which locks out an owner that is another user.
+        wal = path.with_name(path.name + "-wal")
+        mode = "mode=ro" if wal.exists() else "immutable=1"
+        self._path = path
+        try:
+            self._connection = sqlite3.connect(
+                f"{path.resolve().as_uri()}?{mode}", uri=True, isolation_level=None
+            )
+            self._connection.execute("PRAGMA busy_timeout = 5000")
+            self._connection.execute("SELECT 1 FROM message LIMIT 1")
+        except sqlite3.DatabaseError as error:
+            raise NowcastError(
+                f"The store {path} cannot be read.",
+                cause=str(error),
+                hint="Is it yours to read? nowcast start says more where it is damaged.",
+            ) from error
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the database."""
+        self._connection.close()
+
+    def jobs(
+        self,
+        *,
+        worker: str | None = None,
+        states: Collection[str] | None = None,
+        chain: str | None = None,
+        limit: int | None = 50,
+    ) -> list[JobRecord]:
+        """Give jobs, the newest first."""
+        where, values = _where(("worker", worker), ("state", states), ("chain", chain))
+        return [
+            job_of_row(row)
+            for row in self._connection.execute(
+                f"SELECT {', '.join(JOB_COLUMNS)} FROM job {where} ORDER BY id DESC LIMIT ?",
+                (*values, -1 if limit is None else limit),
+            )
+        ]
+
+    def job(self, id_or_part: str) -> JobRecord:
+        """Give the job whose id is, begins or ends so.
+
+        Raises NotFound where there is none, NowcastError where there are several.
+        """
+        columns = ", ".join(JOB_COLUMNS)
+        rows = self._connection.execute(
+            f"SELECT {columns} FROM job WHERE id = ?", (id_or_part,)
+        ).fetchall() or self._by_part("job", columns, id_or_part)
+        if not rows:
+            raise NotFound(
+                f"There is no job {id_or_part}.",
+                hint="nowcast job list shows those that there are.",
+            )
+        if len(rows) > 1:
+            raise NowcastError(
+                f"Several jobs have an id that begins or ends with {id_or_part}: "
+                f"{', '.join(str(row[0]) for row in rows[:5])}.",
+                hint="Give more of the id.",
+            )
+        return job_of_row(rows[0])
+
+    def _by_part(self, table: str, columns: str, part: str) -> list[tuple[Any, ...]]:
+        if not part or not set(part) <= set("0123456789abcdef-"):
+            return []
+        return self._connection.execute(
+            f"SELECT {columns} FROM {table} WHERE id GLOB ? OR id GLOB ? LIMIT 6",
+            (part + "*", "*" + part),
+        ).fetchall()
+
+    def messages(
+        self,
+        *,
+        source: str | None = None,
+        states: Collection[str] | None = None,
+        job: str | None = None,
+        chain: str | None = None,
+        limit: int | None = 50,
+    ) -> list[MessageRecord]:
+        """Give messages, the newest first."""
+        where, values = _where(
+            ("source", source), ("state", states), ("job", job), ("chain", chain)
+        )
+        return [
+            message_of_row(row)
+            for row in self._connection.execute(
+                f"SELECT {', '.join(MESSAGE_COLUMNS)} FROM message {where} "
+                "ORDER BY number DESC LIMIT ?",
+                (*values, -1 if limit is None else limit),
+            )
+        ]
+
+    def message(self, id_or_number: str) -> MessageRecord:
+        """Give the message of that number, or whose id is, begins or ends so.
+
+        Raises NotFound where there is none, NowcastError where there are several.
+        """
+        columns = ", ".join(MESSAGE_COLUMNS)
+        number = int(id_or_number) if id_or_number.isdecimal() else -1
+        rows = self._connection.execute(
+            f"SELECT {columns} FROM message WHERE number = ? OR id = ?", (number, id_or_number)
+        ).fetchall() or self._by_part("message", columns, id_or_number)
+        if not rows:
+            raise NotFound(
+                f"There is no message {id_or_number}.",
+                hint="nowcast message list shows those that there are.",
+            )
+        if len(rows) > 1:
+            raise NowcastError(
+                f"Several messages have an id that begins or ends with {id_or_number}.",
+                hint="Give the number that nowcast message list shows.",
+            )
+        return message_of_row(rows[0])
+
+    def barriers(self, active_only: bool = True) -> list[BarrierRecord]:
+        """Give barriers, the oldest first."""
+        where = "WHERE state = 'active'" if active_only else ""
+        return [
+            barrier_of_row(row)
+            for row in self._connection.execute(
+                f"SELECT {', '.join(BARRIER_COLUMNS)} FROM barrier {where} ORDER BY number"
+            )
+        ]
+
+    def counts(self, since: str = "") -> dict[str, int]:
+        """Count unfinished jobs by state, ``stuck`` and ``undecided`` messages, and bad endings.
+
+        ``failed``, ``crashed``, ``timed out`` and ``lost`` jobs count when created at or after
+        ``since`` (ISO 8601 UTC).
+        """
+        counts = dict.fromkeys(
+            ("waiting", "held", "submitting", "running", "failed", "crashed", "timed out", "lost",
+             "stuck", "undecided"),
+            0,
+        )  # fmt: skip
+        counts.update(
+            self._connection.execute(
+                f"SELECT state, count(*) FROM job WHERE state IN ({_UNFINISHED}) GROUP BY state"
+            ).fetchall()
+        )
+        counts.update(
+            self._connection.execute(
+                "SELECT state, count(*) FROM job WHERE state IN "
+                "('failed', 'crashed', 'timed out', 'lost') AND created >= ? GROUP BY state",
+                (since,),
+            ).fetchall()
+        )
+        for state, count in self._connection.execute(
+            "SELECT state, count(*) FROM message WHERE state IN ('received', 'stuck') "
+            "GROUP BY state"
+        ):
+            counts["stuck" if state == "stuck" else "undecided"] = count
+        return counts
+
+    def chain_is_over(self, chain: str) -> bool:
+        """Say whether nothing of the chain runs, waits, or is yet to be decided.
+
+        A stuck message does not count as open: nothing follows from it until somebody acts.
+        """
+        open_jobs, open_messages = self._connection.execute(
+            f"SELECT (SELECT count(*) FROM job WHERE chain = ?1 AND state IN ({_UNFINISHED})), "
+            "(SELECT count(*) FROM message WHERE chain = ?1 AND state = 'received')",
+            (chain,),
+        ).fetchone()
+        return int(open_jobs) == 0 and int(open_messages) == 0
+
+
+def _where(*conditions: tuple[str, str | Collection[str] | None]) -> tuple[str, list[str]]:
+    clauses: list[str] = []
+    values: list[str] = []
+    for column, wanted in conditions:
+        if wanted is None:
+            continue
+        if isinstance(wanted, str):
+            clauses.append(f"{column} = ?")
+            values.append(wanted)
+        else:
+            clauses.append(f"{column} IN ({', '.join('?' * len(wanted))})")
+            values.extend(wanted)
+    return ("WHERE " + " AND ".join(clauses) if clauses else ""), values

@@ -1,0 +1,152 @@
+"""What the store keeps, as values: messages, jobs, barriers, and the changes to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+MessageState = Literal["received", "decided", "stuck", "answered", "late"]
+JobState = Literal[
+    "waiting",
+    "held",
+    "submitting",
+    "running",
+    "succeeded",
+    "failed",
+    "crashed",
+    "timed out",
+    "cancelled",
+    "lost",
+]
+BarrierState = Literal["active", "released", "replaced"]
+Outcome = Literal["success", "failure", "crash"]
+
+UNFINISHED_STATES: frozenset[JobState] = frozenset({"waiting", "held", "submitting", "running"})
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRecord:
+    """A message that took effect. ``payload_text`` and ``reply_text`` are YAML, times ISO 8601 UTC.
+
+    ``reply_text`` is None for the plain acknowledgement. States: ``received`` (in the checklist,
+    its launches not decided yet), ``decided``, ``stuck`` (its after_ function failed: ``error``),
+    ``answered`` (a request, which needs no decision), ``late`` (its job had ended already).
+    """
+
+    number: int
+    id: str
+    received: str
+    source: str
+    type: str
+    payload_text: str | None
+    job: str | None
+    chain: str
+    outcome: Outcome | None
+    state: MessageState
+    reply_text: str | None = None
+    decided: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecord:
+    """One attempt to run a worker.
+
+    ``cause`` is the number of the message that it follows, ``chain`` the id of the first job (or
+    message) of its chain, ``exit`` what the runner wrote when the process had ended.
+    """
+
+    id: str
+    worker: str
+    module: str
+    arguments: tuple[str, ...]
+    host: str
+    executor: str
+    state: JobState
+    attempt: int
+    predecessor: str | None
+    cause: int | None
+    chain: str
+    barrier: int | None
+    created: str
+    started: str | None = None
+    ended: str | None = None
+    pid: int | None = None
+    exit: Mapping[str, Any] | None = None
+    reason: str | None = None
+    final_message: int | None = None
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether the job has not reached its end."""
+        return self.state in UNFINISHED_STATES
+
+
+@dataclass(frozen=True, slots=True)
+class BarrierRecord:
+    """Workers that must all have ended before what follows from them is launched."""
+
+    number: int
+    cause: int
+    workers: tuple[str, ...]
+    waiting_for: tuple[str, ...]
+    state: BarrierState
+    created: str
+    ended: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MessageReceived:
+    """A new row of the journal."""
+
+    message: MessageRecord
+
+
+@dataclass(frozen=True, slots=True)
+class MessageSettled:
+    """A message of the journal has a new state."""
+
+    number: int
+    state: MessageState
+    decided: str | None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobPut:
+    """A job is new, or has changed."""
+
+    job: JobRecord
+
+
+@dataclass(frozen=True, slots=True)
+class BarrierPut:
+    """A barrier is new, or has changed."""
+
+    barrier: BarrierRecord
+
+
+@dataclass(frozen=True, slots=True)
+class ChecklistPut:
+    """A key of the checklist has a new value; with ``subkeys``, only these below it changed."""
+
+    key: Any
+    value: Any
+    subkeys: tuple[Any, ...] | None
+    journal: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChecklistCleared:
+    """The checklist is empty."""
+
+    journal: int
+
+
+Change = MessageReceived | MessageSettled | JobPut | BarrierPut | ChecklistPut | ChecklistCleared
+
+
+def short_id(identifier: str) -> str:
+    """Give the part of an id that people type: its last eight characters, which are random."""
+    return identifier[-8:]
