@@ -1,0 +1,81 @@
+"""One daemon of a name per system."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+
+from filelock import FileLock, Timeout
+
+from nowcast_cli.atomic_files import write_atomically
+from nowcast_cli.config import SystemPaths
+from nowcast_cli.errors import NowcastError
+from nowcast_cli.process_identity import ProcessIdentity, from_json, identity_of, is_alive, to_json
+
+
+@dataclass(frozen=True)
+class Lock:
+    """A daemon's name, held until :meth:`release` or until the process ends, however it ends."""
+
+    file_lock: FileLock
+    pid_file: Path
+
+    def release(self) -> None:
+        """Give the name back; the lock file stays: an unlinked one locks nobody out."""
+        self.pid_file.unlink(missing_ok=True)
+        self.file_lock.release()
+
+    def __enter__(self) -> Lock:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.release()
+
+
+def hold(paths: SystemPaths, name: str) -> Lock:
+    """Take the name of a daemon for this process and write ``run/<name>.pid``.
+
+    Raises NowcastError that says who holds it when somebody does.
+    """
+    pid_file = paths.run / f"{name}.pid"
+    file_lock = FileLock(paths.run / f"{name}.lock", fallback_to_soft=False)
+    try:
+        file_lock.acquire(timeout=0)
+    except Timeout:
+        raise _already_runs(name, pid_file) from None
+    identity = identity_of(os.getpid())
+    assert identity is not None, "a process that runs has an identity"
+    write_atomically(pid_file, json.dumps(to_json(identity)).encode())
+    return Lock(file_lock, pid_file)
+
+
+def read_pid_file(path: Path) -> ProcessIdentity | None:
+    """Return who wrote ``run/<name>.pid``, alive or not; None when it is missing or not ours."""
+    try:
+        return from_json(json.loads(path.read_bytes()))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _already_runs(name: str, pid_file: Path) -> NowcastError:
+    words = name.replace("_", " ")
+    holder = read_pid_file(pid_file)
+    if holder is None or not is_alive(holder):  # it has the lock, and has not written its pid yet
+        what = f"the {words} of this system already runs (or is just starting)"
+    else:
+        since = datetime.fromtimestamp(pid_file.stat().st_mtime, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        what = f"the {words} of this system already runs as process {holder.pid} (since {since})"
+    return NowcastError(
+        what,
+        cause=f"it holds the lock {pid_file.with_suffix('.lock')}",
+        hint="see `nowcast status`; `nowcast stop` ends it",
+    )

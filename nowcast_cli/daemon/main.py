@@ -1,0 +1,127 @@
+"""The start of a daemon: its configuration, its one place, its log, its signals, its health."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from nowcast_cli.config import Config, SystemPaths, system_paths
+from nowcast_cli.config.logging_section import configure_logging
+from nowcast_cli.config.paths import ensure
+from nowcast_cli.daemon.health import HealthSocket
+from nowcast_cli.daemon.lock import hold
+from nowcast_cli.daemon.signals import Signals
+from nowcast_cli.errors import NowcastError
+
+
+@dataclass(frozen=True)
+class DaemonContext:
+    """What a daemon's main function is handed.
+
+    ``signals`` brings SIGTERM, SIGINT and SIGHUP; a main function returns soon after one of the
+    first two, and answers on ``health`` from its own loop.
+    """
+
+    name: str
+    config: Config
+    config_file: Path
+    paths: SystemPaths
+    logger: logging.Logger
+    signals: Signals
+    health: HealthSocket
+    since: str
+
+    def status(self, state: str = "ready", **more: Any) -> dict[str, Any]:
+        """Return the answer to who asks for health; ``more`` are the daemon's own facts."""
+        who = {"daemon": self.name, "pid": os.getpid(), "since": self.since, "state": state}
+        return who | more
+
+
+def run_daemon(
+    name: str, main: Callable[[DaemonContext], int], arguments: Sequence[str] | None = None
+) -> int:
+    """Run the daemon ``name`` until it ends, and return its exit code.
+
+    Parameters
+    ----------
+    name
+        The daemon's name, with underscores: names its logger, lock, pid file and health socket.
+    main
+        The daemon's own work; returns the exit code.
+    arguments
+        The command line without the program; ``sys.argv[1:]`` by default.
+
+    Expected errors are printed to stderr (and logged, once there is a log) as what, cause and
+    hint, and give their own exit code. Anything else is logged with its traceback and raised.
+    """
+    options = _parse(name, arguments)
+    logger = logging.getLogger(name)
+    with Signals(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+        try:
+            return _run(name, main, options, logger, signals)
+        except NowcastError as error:
+            print(explain(error), file=sys.stderr, flush=True)
+            return error.exit_code
+
+
+def explain(error: NowcastError) -> str:
+    """Return what happened, why, and the remedy, a line each."""
+    lines = [f"error: {error.what}"]
+    if error.cause:
+        lines.append(f"caused by: {error.cause}")
+    if error.hint:
+        lines.append(f"hint: {error.hint}")
+    return "\n".join(lines)
+
+
+def _run(
+    name: str,
+    main: Callable[[DaemonContext], int],
+    options: argparse.Namespace,
+    logger: logging.Logger,
+    signals: Signals,
+) -> int:
+    config = Config()
+    config.load(options.config_file)
+    paths = system_paths(config)
+    ensure(paths)
+    with hold(paths, name):
+        where_to = configure_logging(config, name, debug=options.debug)
+        logger.info("running in process %d", os.getpid())
+        logger.info("read config from %s", config.file)
+        logger.info(where_to)
+        health = HealthSocket(paths.run / f"{name}.sock")
+        try:
+            context = DaemonContext(
+                name, config, config.file, paths, logger, signals, health, _now()
+            )
+            code = main(context)
+        except NowcastError as error:
+            logger.critical("%s", explain(error).replace("\n", "; "))
+            raise
+        except Exception:
+            logger.critical("unhandled exception", exc_info=True)
+            raise
+        finally:
+            health.close()
+        logger.info("shutting down")
+        return code
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _parse(name: str, arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog=name, description=f"Run the {name.replace('_', ' ')}.")
+    parser.add_argument("config_file", type=Path, help="the system's configuration file")
+    parser.add_argument("--debug", action="store_true", help="log to the console instead of files")
+    return parser.parse_args(arguments)
