@@ -1,0 +1,231 @@
+"""Find records in the log files of a system, and follow them as they are written.
+
+A record is usually written to several files (an info log and a debug log); it is given once.
+Files are read from their ends, so that the last lines of a large log cost little.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
+from itertools import count, groupby
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from nowcast_cli.logs.records import Record, records_of
+
+Keep = Callable[[Record], bool]
+
+_BLOCK = 64 * 1024
+_REMEMBERED = 4096
+
+
+def log_files(config: Mapping[str, Any], logs: Path) -> list[Path]:
+    """List the log files that exist: those in the folder ``logs``, and those the handlers name."""
+    section = config.get("logging") or {}
+    parts = [section, section.get("aggregator") or {}, section.get("publisher") or {}]
+    handlers = [part["handlers"] for part in parts if isinstance(part.get("handlers"), Mapping)]
+    named = [handler.get("filename") for part in handlers for handler in part.values()]
+    files = {Path(name) for name in named if name}
+    files.update(*(logs.glob(pattern) for pattern in ("*.log", "*.out")))
+    return sorted(file for file in files if file.is_file())
+
+
+def last_records(
+    files: Iterable[Path], number: int, keep: Keep, ends: Mapping[Path, int] | None = None
+) -> list[Record]:
+    """Give the last ``number`` records for which ``keep`` is true, oldest first.
+
+    ``ends`` says where to stop in a file, for a follower that goes on from there.
+    """
+    found = [
+        record
+        for file in files
+        for record in _last_of_file(file, number, keep, (ends or {}).get(file))
+    ]
+    # -0 would be the whole list
+    return list(merged(found, Seen()))[-number:] if number else []
+
+
+class Seen:
+    """Tells a record that another file has already given from one that was written twice."""
+
+    def __init__(self) -> None:
+        self._given: OrderedDict[str, Counter[Path | None]] = OrderedDict()
+
+    def is_new(self, record: Record) -> bool:
+        """Note the record; true when no other file gave it so often."""
+        counts = self._given.setdefault(record.text, Counter())
+        if len(self._given) > _REMEMBERED:
+            self._given.popitem(last=False)
+        counts[record.file] += 1
+        if counts[record.file] <= counts[None]:
+            return False
+        counts[None] += 1
+        return True
+
+
+def merged(records: Iterable[Record], seen: Seen) -> Iterator[Record]:
+    """Give the records in order of time, each once.
+
+    Within one millisecond the file that holds most of the records gives the order.
+    """
+    ordered = sorted(records, key=attrgetter("time"))
+    for _, group in groupby(ordered, key=attrgetter("time")):
+        together = list(group)
+        sizes = Counter(record.file for record in together)
+        together.sort(key=lambda record: (-sizes[record.file], str(record.file)))
+        yield from filter(seen.is_new, together)
+
+
+class Follower:
+    """Reads what is written to log files from now on, across rotations.
+
+    Parameters
+    ----------
+    files
+        Lists the files; asked again at each poll, so that new files join.
+    """
+
+    def __init__(self, files: Callable[[], Iterable[Path]]) -> None:
+        self._files = files
+        self._seen = Seen()
+        self._open = {file: _Tail(file, at_end=True) for file in files()}
+
+    @property
+    def positions(self) -> dict[Path, int]:
+        """Where in each file the next poll begins to read, in bytes."""
+        return {file: tail.position for file, tail in self._open.items()}
+
+    def poll(self) -> list[Record]:
+        """Give the records that were written since the last poll, oldest first."""
+        for file in self._files():
+            if file not in self._open:
+                self._open[file] = _Tail(file, at_end=False)
+        new = [record for tail in self._open.values() for record in tail.read()]
+        return list(merged(new, self._seen))
+
+    def close(self) -> None:
+        """Close the files."""
+        for tail in self._open.values():
+            tail.close()
+
+
+class _Tail:
+    """The end of one file that others write to, rotate or cut."""
+
+    def __init__(self, path: Path, *, at_end: bool) -> None:
+        self._path = path
+        self._file: BinaryIO | None = None
+        self._rest = b""
+        self._last = _headless(path)
+        self._reopen()
+        if self._file is not None and at_end:
+            self._file.seek(0, os.SEEK_END)
+
+    @property
+    def position(self) -> int:
+        return self._file.tell() if self._file is not None else 0
+
+    def read(self) -> list[Record]:
+        records = self._read_open_file()
+        if self._was_replaced():
+            self._reopen()
+            records += self._read_open_file()
+        return records
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _reopen(self) -> None:
+        self.close()
+        self._rest = b""
+        try:
+            self._file = self._path.open("rb")
+        except OSError:
+            self._file = None
+
+    def _was_replaced(self) -> bool:
+        try:
+            now = self._path.stat()
+        except OSError:
+            return False  # in the middle of a rotation: the new file comes in a moment
+        if self._file is None:
+            return True
+        mine = os.fstat(self._file.fileno())
+        is_other = (now.st_dev, now.st_ino) != (mine.st_dev, mine.st_ino)
+        return is_other or now.st_size < self._file.tell()
+
+    def _read_open_file(self) -> list[Record]:
+        if self._file is None:
+            return []
+        whole, newline, self._rest = (self._rest + self._file.read()).rpartition(b"\n")
+        if not newline:
+            return []
+        records = list(records_of(whole.decode(errors="replace").split("\n"), self._last))
+        self._last = records[-1]
+        return records
+
+
+def _headless(file: Path) -> Record:
+    """Stand for the record before the first line: it has the time of the file and its name."""
+    try:
+        changed = file.stat().st_mtime
+    except OSError:
+        changed = 0.0
+    time = datetime.fromtimestamp(changed).astimezone()
+    text = time.strftime("%Y-%m-%d %H:%M:%S,") + f"{time.microsecond // 1000:03}"
+    return Record(time=text, level=None, name=file.stem, text="", file=file)
+
+
+def _last_of_file(file: Path, number: int, keep: Keep, end: int | None) -> list[Record]:
+    """Read backwards in one file, then in those that rotation made of it."""
+    found: list[Record] = []
+    for path in _rotated(file):
+        end_here = end if path == file else None
+        found = _last_of_one(path, number - len(found), keep, end_here) + found
+        if len(found) >= number:
+            break
+    return found
+
+
+def _rotated(file: Path) -> Iterator[Path]:
+    """Give the file, then file.1, file.2 and so on as far as there are any."""
+    yield file
+    for number in count(1):
+        older = file.with_name(f"{file.name}.{number}")
+        if not older.is_file():
+            return
+        yield older
+
+
+def _last_of_one(file: Path, number: int, keep: Keep, end: int | None) -> list[Record]:
+    try:
+        with file.open("rb") as opened:
+            return _last_of_open(opened, file, number, keep, end)
+    except OSError:
+        return []  # rotated away, or not ours to read: the other files still have lines
+
+
+def _last_of_open(
+    opened: BinaryIO, file: Path, number: int, keep: Keep, end: int | None
+) -> list[Record]:
+    start = opened.seek(0, os.SEEK_END) if end is None else end
+    size, data = _BLOCK, b""
+    while True:
+        block = min(size, start)
+        start -= block
+        opened.seek(start)
+        data = opened.read(block) + data
+        # the first line of a block may be cut, or belong to a record that begins before it
+        text = data.rstrip(b"\n").decode(errors="replace")
+        records = list(records_of(text.split("\n"), _headless(file))) if text else []
+        kept = [record for record in (records if start == 0 else records[1:]) if keep(record)]
+        if start == 0 or len(kept) >= number:
+            return kept[-number:] if number else []
+        size *= 4  # few match: read the rest in few steps

@@ -1,0 +1,1 @@
+"""The workers of this system: one module a worker, of the same name."""
