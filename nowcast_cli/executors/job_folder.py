@@ -1,0 +1,128 @@
+"""The folder of a job: where it lies, what is asked for in it, and what it tells.
+
+::
+
+    jobs/2026-11-22/<id>-<worker>/
+      job.json  runner.lock  pid  stdout  stderr  exit  outbox/  scratch/
+
+``pid`` is the claim, made once by the very process that runs the job's code; ``exit`` is written
+by the runner when that process has ended.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from nowcast_cli.identifiers import time_of
+from nowcast_cli.runner import Claim, Exit
+
+__all__ = [
+    "Claim",
+    "Exit",
+    "JobRequest",
+    "folder_of",
+    "last_lines",
+    "read_claim",
+    "read_exit",
+]
+
+T = TypeVar("T")
+_logger = logging.getLogger(__name__)
+_LONGEST_TAIL = 256 * 1024
+
+
+@dataclass(frozen=True)
+class JobRequest:
+    """What is to be run: one attempt of one job.
+
+    ``module`` and ``arguments`` are what follows ``python -m``. ``environment`` is added to the
+    environment of the launcher. Paths are absolute.
+    """
+
+    id: str
+    attempt: int
+    worker: str
+    module: str
+    arguments: tuple[str, ...]
+    folder: str
+    config_file: str
+    working_directory: str
+    environment: Mapping[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of ``job.json`` and of a request to the launcher."""
+        return {
+            "id": self.id,
+            "attempt": self.attempt,
+            "worker": self.worker,
+            "module": self.module,
+            "arguments": list(self.arguments),
+            "folder": self.folder,
+            "config_file": self.config_file,
+            "working_directory": self.working_directory,
+            "environment": dict(self.environment),
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> JobRequest:
+        """Read what :meth:`to_json` gave. Raises KeyError, TypeError or ValueError."""
+        return cls(
+            id=str(value["id"]),
+            attempt=int(value["attempt"]),
+            worker=str(value["worker"]),
+            module=str(value["module"]),
+            arguments=tuple(str(argument) for argument in value["arguments"]),
+            folder=str(value["folder"]),
+            config_file=str(value["config_file"]),
+            working_directory=str(value["working_directory"]),
+            environment={str(key): str(text) for key, text in value["environment"].items()},
+        )
+
+
+def folder_of(jobs: Path, job_id: str, worker: str) -> Path:
+    """The folder of a job below ``jobs``: ``<UTC day of the id>/<id>-<worker>``."""
+    return jobs / time_of(job_id).strftime("%Y-%m-%d") / f"{job_id}-{worker}"
+
+
+def read_claim(folder: Path) -> Claim | None:
+    """The claim of the job, or None when no process has claimed it or the file is damaged."""
+    return _read(folder / "pid", Claim.from_json)
+
+
+def read_exit(folder: Path) -> Exit | None:
+    """How the job's process ended, or None when nothing (readable) says so."""
+    return _read(folder / "exit", Exit.from_json)
+
+
+def last_lines(path: Path, count: int) -> list[str]:
+    """The last ``count`` lines of a text file, of at most 256 KiB; [] when there is no file."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - _LONGEST_TAIL))
+            data = file.read()
+    except OSError:
+        return []
+    lines = data.decode("utf-8", errors="replace").splitlines()
+    return lines[-count:] if count > 0 else []
+
+
+def _read(path: Path, decode: Callable[[Mapping[str, Any]], T]) -> T | None:
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        _logger.error("cannot read %s: %s", path, error)
+        return None
+    try:
+        return decode(json.loads(data))
+    except (ValueError, KeyError, TypeError) as error:
+        _logger.error("%s is damaged, it is taken as not there: %s", path, error)
+        return None
