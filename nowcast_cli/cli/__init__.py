@@ -1,0 +1,1 @@
+"""The command ``nowcast``: one module a command or command group; nothing imports this room."""

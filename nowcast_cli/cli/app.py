@@ -1,0 +1,97 @@
+"""The entry point of ``nowcast``: run a command, print its errors, give its exit code.
+
+Only this module is loaded for ``nowcast --version``, so it imports next to nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+BUG = 1
+INTERRUPTED = 130
+COMPLETION_VARIABLE = "_NOWCAST_COMPLETE"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run ``nowcast`` with ``arguments`` (default: those of the process).
+
+    Returns
+    -------
+    int
+        The exit code: 0 ok, 1 failure, 2 usage or configuration, 3 not running, 4 no such
+        system, worker or job, 5 degraded, 124 wait timed out, 130 interrupted.
+    """
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments in (["--version"], ["-V"]):
+        from nowcast_cli import __version__
+
+        print(f"nowcast {__version__}")
+        return 0
+    try:
+        code = _run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader of our output has gone, as `head` does; it has what it wanted.
+        _silence_standard_output()
+        return 0
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return code
+
+
+def _run(arguments: list[str]) -> int:
+    from nowcast_cli.cli.context import Invocation
+    from nowcast_cli.cli.output import print_error
+    from nowcast_cli.cli.root import COMMAND_ERRORS, build_root, complete, exit_code_of
+    from nowcast_cli.errors import NowcastError
+
+    invocation = Invocation()
+    root = build_root()
+    if COMPLETION_VARIABLE in os.environ:
+        return complete(root, invocation, COMPLETION_VARIABLE)
+    invocation.out.tolerate_any_character()
+    try:
+        with root.make_context("nowcast", arguments, obj=invocation) as context:
+            result = root.invoke(context)
+        return result if isinstance(result, int) else 0
+    except NowcastError as error:
+        _print_traceback_if(invocation.debug)
+        print_error(error, invocation.out)
+        return error.exit_code
+    except COMMAND_ERRORS as error:
+        return exit_code_of(error, invocation.out)
+    except (BrokenPipeError, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        _print_traceback_if(invocation.debug)
+        print_error(_bug(error, invocation.debug), invocation.out)
+        return BUG
+
+
+def _bug(error: Exception, debug: bool) -> Exception:
+    from nowcast_cli.errors import NowcastError
+
+    hint = None if debug else "run it again with --debug, which prints a traceback, and report it"
+    return NowcastError(
+        "a mistake in nowcast itself", cause=f"{type(error).__name__}: {error}", hint=hint
+    )
+
+
+def _print_traceback_if(debug: bool) -> None:
+    if debug:
+        import traceback
+
+        traceback.print_exc()
+
+
+def _silence_standard_output() -> None:
+    """Let the interpreter's last flush of what is still buffered go nowhere, without a word."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, sys.stdout.fileno())
+    except OSError:  # not a real file: a test's
+        pass
+    finally:
+        os.close(nowhere)

@@ -1,0 +1,44 @@
+"""The table of commands: what there is, where it lives, one line of help.
+
+Standard library only and nothing imported: ``nowcast --help`` and TAB read this table and load
+none of the modules; a command's module is imported when the command is used.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class CommandEntry:
+    """A command (or command group) of ``nowcast``; ``module`` lies in ``nowcast_cli.cli``."""
+
+    module: str
+    help: str
+
+
+SECTIONS: dict[str, dict[str, CommandEntry]] = {
+    "Run a system": {
+        "init": CommandEntry("init", "Make the folder of a new system."),
+        "start": CommandEntry("start", "Start the daemons; return when they are ready."),
+        "stop": CommandEntry("stop", "Stop the daemons; jobs go on."),
+        "restart": CommandEntry("restart", "Restart the daemons, or one of them."),
+        "reload": CommandEntry("reload", "Take in a changed configuration and next_workers."),
+        "run-worker": CommandEntry("run_worker", "Run a worker and show what follows from it."),
+    },
+    "Look at it": {
+        "status": CommandEntry("status", "Show the daemons, jobs and what needs somebody."),
+        "checklist": CommandEntry("checklist", "Read the checklist, wait for it, clear it."),
+        "job": CommandEntry("job", "List, show, cancel and rerun jobs."),
+        "message": CommandEntry("message", "List, show and retry messages of workers."),
+        "logs": CommandEntry("logs", "Show and follow the logs of all daemons and workers."),
+    },
+    "Configure it": {
+        "validate": CommandEntry("validate", "Check the configuration and next_workers."),
+        "config": CommandEntry("config_group", "Show the configuration and its schema."),
+    },
+}
+
+COMMANDS: dict[str, CommandEntry] = {
+    name: entry for section in SECTIONS.values() for name, entry in section.items()
+}
