@@ -1,0 +1,133 @@
+"""Asking the manager, by way of the message broker, until it answers or the deadline passes."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from itertools import chain, repeat
+from types import TracebackType
+from typing import Self
+
+import zmq
+
+from nowcast_cli.errors import NotRunning
+from nowcast_cli.identifiers import new_id
+from nowcast_cli.messages.message import Message, MessageError
+
+_WAITS = (0.5, 1.0, 2.0)  # seconds before the request is repeated; then each 4 s
+_LAST_WAIT = 4.0
+_RECONNECT_INTERVAL = 20  # milliseconds
+_PROBE = 0.5  # seconds to find out whether anybody listens, once all else is lost
+
+
+class NoAnswer(NotRunning):
+    """Nobody has answered a request within its deadline."""
+
+
+@dataclass
+class Client:
+    """Sends requests to the manager; each is repeated, with the same id, until it is answered.
+
+    Parameters
+    ----------
+    host, port
+        Where the message broker listens to workers.
+    deadline
+        Seconds to wait for an answer.
+    repeat
+        False where the peer would take a repeated request for news (NEMO_Nowcast's manager).
+    context
+        A ZeroMQ context to use; by default the client makes its own at its first request.
+    """
+
+    host: str
+    port: int
+    deadline: float = field(default=60.0, kw_only=True)
+    repeat: bool = field(default=True, kw_only=True)
+    context: zmq.Context[zmq.Socket[bytes]] | None = field(default=None, kw_only=True)
+    _own_context: zmq.Context[zmq.Socket[bytes]] | None = field(default=None, init=False)
+
+    def ask(self, message: Message) -> Message:
+        """Send ``message`` and return the reply.
+
+        A message without an id is given one. Raises NoAnswer when the deadline has passed and
+        MessageError when the message cannot be sent.
+        """
+        asked = message if message.id is not None else replace(message, id=new_id())
+        body = asked.serialize().encode("utf-8")
+        give_up = time.monotonic() + self.deadline
+        strange: str | None = None
+        for wait in self._waits():
+            left = give_up - time.monotonic()
+            if left <= 0:
+                break
+            answer = self._attempt(body, min(wait, left))
+            if answer is None:
+                continue
+            try:
+                reply = Message.deserialize(answer)
+            except MessageError as error:
+                strange = f"what listens there answered, but {error.what}"
+                continue
+            if reply.id in (None, asked.id):
+                return reply
+        raise self._no_answer(asked, strange)
+
+    def close(self) -> None:
+        """Let go of the sockets; the client may still be asked afterwards."""
+        if self._own_context is not None:
+            self._own_context.destroy(linger=0)
+            self._own_context = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _waits(self) -> Iterator[float]:
+        return chain(_WAITS, repeat(_LAST_WAIT)) if self.repeat else iter([self.deadline])
+
+    def _attempt(self, body: bytes, wait: float) -> bytes | None:
+        """Send once, on a socket of its own, and wait for a reply of one frame."""
+        with self._usable_context().socket(zmq.REQ) as request:
+            request.linger = 0
+            request.reconnect_ivl = _RECONNECT_INTERVAL
+            request.connect(f"tcp://{self.host}:{self.port}")
+            request.send(body)
+            if not request.poll(round(wait * 1000)):
+                return None
+            return b"".join(request.recv_multipart())
+
+    def _usable_context(self) -> zmq.Context[zmq.Socket[bytes]]:
+        if self.context is not None:
+            return self.context
+        if self._own_context is None:
+            self._own_context = zmq.Context()
+        return self._own_context
+
+    def _no_answer(self, message: Message, strange: str | None) -> NoAnswer:
+        return NoAnswer(
+            f"nobody answered the {message.type!r} request of {message.source} at "
+            f"{self.host} port {self.port} within {self.deadline:g} s",
+            cause=strange or _why_silent(self.host, self.port),
+            hint="`nowcast status` shows which daemon is missing; `nowcast start` starts it",
+        )
+
+
+def _why_silent(host: str, port: int) -> str:
+    """Look whether anybody listens at all."""
+    try:
+        socket.create_connection((host, port), timeout=_PROBE).close()
+    except socket.gaierror:
+        return f"there is no host of the name {host}: see zmq.host in nowcast.yaml"
+    except OSError:
+        return f"nothing listens at {host} port {port}: the message broker does not run there"
+    return "the message broker listens there, but no manager has answered"

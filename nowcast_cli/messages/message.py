@@ -1,0 +1,119 @@
+"""The message, and its form on the wire: a YAML mapping in UTF-8.
+
+``source``, ``type`` and ``payload`` are what NEMO_Nowcast sends and reads; ``id``, ``job`` and
+``outcome`` are ours, left out when they are not set, and ignored by peers that do not know them.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+from nowcast_cli.errors import NowcastError
+from nowcast_cli.messages import wire
+
+Outcome = Literal["success", "failure", "crash"]
+
+_OUTCOMES = get_args(Outcome)
+_NAME_OF_A_FILE = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,63}")
+
+
+class MessageError(NowcastError):
+    """A message cannot be sent, or what has arrived is not a message."""
+
+
+@dataclass
+class Message:
+    """A message between the parts of a nowcast system; two with the same content are equal.
+
+    Parameters
+    ----------
+    source
+        Name of the worker or process that sends it.
+    type
+        Type of the message, a key of the message registry.
+    payload
+        Any value that YAML can hold: mappings, lists, text, numbers, dates, bytes, None.
+    id
+        Made by the client; a repeated id takes effect once.
+    job
+        Id of the job that sends it.
+    outcome
+        How the job went; set on the last message of a job alone.
+    """
+
+    source: str
+    type: str
+    payload: Any = None
+    id: str | None = field(default=None, kw_only=True)
+    job: str | None = field(default=None, kw_only=True)
+    outcome: Outcome | None = field(default=None, kw_only=True)
+
+    def serialize(self) -> str:
+        """Give the message as YAML.
+
+        Raises MessageError, naming the place in the payload, when a value cannot be sent.
+        """
+        problem = _wrong_field(self.__dict__)
+        if problem is not None:
+            raise MessageError(f"the message cannot be sent: {problem}")
+        body = {"source": self.source, "type": self.type, "payload": self.payload}
+        extras = {"id": self.id, "job": self.job, "outcome": self.outcome}
+        body.update((key, value) for key, value in extras.items() if value is not None)
+        try:
+            return wire.dump(body)
+        except wire.WireError as error:
+            raise MessageError(f"the message cannot be sent: {error}") from None
+
+    @classmethod
+    def deserialize(cls, text: str | bytes) -> Message:
+        """Read a message from YAML.
+
+        Raises MessageError with a sentence that says what is wrong, whatever ``text`` holds.
+        """
+        try:
+            body = wire.load(text)
+        except wire.WireError as error:
+            raise MessageError(f"the message cannot be read: {error}") from None
+        if not isinstance(body, dict):
+            kind = "nothing" if body is None else f"a {type(body).__name__}"
+            raise MessageError(
+                "the message cannot be read: it is not a mapping with the keys source, type and "
+                f"payload, but {kind}"
+            )
+        missing = [key for key in ("source", "type", "payload") if key not in body]
+        if missing:
+            raise MessageError(f"the message cannot be read: it has no {' and no '.join(missing)}")
+        problem = _wrong_field(body)
+        if problem is not None:
+            raise MessageError(f"the message cannot be read: {problem}")
+        return cls(
+            body["source"],
+            body["type"],
+            body["payload"],
+            id=body.get("id"),
+            job=body.get("job"),
+            outcome=body.get("outcome"),
+        )
+
+
+def _wrong_field(body: dict[str, Any]) -> str | None:
+    """Name the first field, the payload apart, whose value cannot be."""
+    for key in ("source", "type"):
+        if not isinstance(body[key], str):
+            return f"its {key} must be text, but is {_short(body[key])}"
+    for key in ("id", "job"):
+        # ids become names of files and folders
+        value = body.get(key)
+        if value is not None and not (isinstance(value, str) and _NAME_OF_A_FILE.fullmatch(value)):
+            return f"its {key} must be made of letters, digits and '-', but is {_short(value)}"
+    outcome = body.get("outcome")
+    if outcome is not None and outcome not in _OUTCOMES:
+        return f"its outcome must be one of {', '.join(_OUTCOMES)}, but is {_short(outcome)}"
+    return None
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

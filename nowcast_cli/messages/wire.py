@@ -1,0 +1,182 @@
+"""YAML for values that come from others: what cannot be carried is refused with its place.
+
+The C loader and dumper are used throughout. The loader overflows the C stack on deep nesting,
+which no ``except`` can catch, so depth is bounded before it sees the text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+DEEPEST = 100  # levels of nesting; PyYAML's dumper reaches Python's recursion limit near 300
+LARGEST = 1_000_000  # values, once aliases are followed
+
+_MAY_NEST = re.compile(rf"[ \t?:\-]{{{DEEPEST}}}")
+_TAG = re.compile(r"the tag '(?P<tag>[^']*)'")
+_PLACE = re.compile(r"\bin \"<[^\"]*>\", line (\d+), column (\d+)")
+
+
+class WireError(Exception):
+    """A value cannot be dumped or loaded; the text is the part of a sentence after a colon."""
+
+
+class _Loader(yaml.CSafeLoader):
+    """Safe loader without merge keys: ten lines of them can fill the memory."""
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Leave merge keys where they are, which makes them an error."""
+
+
+class _Dumper(yaml.CSafeDumper):
+    """Safe dumper that writes no key which the loader could not read."""
+
+
+def _represent_dict(dumper: _Dumper, value: dict[Any, Any]) -> yaml.MappingNode:
+    if any(key.__class__ is tuple for key in value):
+        raise yaml.representer.RepresenterError("a tuple is a key")
+    return dumper.represent_dict(value)
+
+
+_Dumper.add_representer(dict, _represent_dict)
+
+
+def dump(value: Any) -> str:
+    """Give ``value`` as YAML text; tuples become lists.
+
+    Raises WireError, which names the place and what to send instead.
+    """
+    try:
+        text: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+        if "*" in text:
+            _measure(value, {}, 0)
+    except RecursionError:
+        raise WireError(f"the payload is nested more than {DEEPEST} deep") from None
+    except (yaml.YAMLError, UnicodeEncodeError) as error:
+        place = next(_unsendable(value, ""), None)
+        raise WireError(place or str(error)) from None
+    return text
+
+
+def load(text: str | bytes) -> Any:
+    """Read YAML text, whoever has written it.
+
+    Raises WireError, and nothing else, whatever ``text`` holds.
+    """
+    try:
+        decoded = text.decode("utf-8") if isinstance(text, bytes) else text
+    except UnicodeDecodeError as error:
+        raise WireError(f"it is not text in UTF-8 (byte {error.start})") from None
+    try:
+        if _may_be_deep(decoded):
+            _refuse_deep(decoded)
+        value = yaml.load(decoded, Loader=_Loader)  # a safe loader
+    except WireError:
+        raise
+    except Exception as error:
+        # PyYAML's constructors raise whatever they trip over: IndexError for an empty !!int,
+        # AttributeError for a wrong !!timestamp, ValueError for the 31st of February.
+        raise WireError(_explain(error)) from None
+    if "*" in decoded:
+        _measure(value, {}, 0)
+    return value
+
+
+def _may_be_deep(text: str) -> bool:
+    """Tell quickly that a text cannot be deep, as nearly all cannot."""
+    return text.count("[") + text.count("{") > DEEPEST or _MAY_NEST.search(text) is not None
+
+
+def _refuse_deep(text: str) -> None:
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > DEEPEST:
+                raise WireError(f"the payload is nested more than {DEEPEST} deep")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+
+
+def _explain(error: Exception) -> str:
+    found = _TAG.search(str(error))
+    at = _PLACE.search(str(error))
+    place = f" (line {at[1]}, column {at[2]})" if at else ""
+    if found and ":python/" in found["tag"]:
+        kind = re.split(r"[/:.]", found["tag"])[-1]
+        return f"the payload holds a Python {kind}{place}: send lists, text and numbers"
+    if found:
+        return f"the payload holds a value with the tag {found['tag']!r}{place}, which is not known"
+    reason = getattr(error, "problem", None) or str(error) or type(error).__name__
+    return f"it is not valid YAML: {reason}{place}"
+
+
+def _measure(value: Any, known: dict[int, tuple[int, int] | None], depth: int) -> tuple[int, int]:
+    """Give height and number of values, aliases followed; refuse what is endless."""
+    if not isinstance(value, dict | list | tuple | set):
+        return 0, 1
+    if depth > DEEPEST:
+        raise WireError(f"the payload is nested more than {DEEPEST} deep")
+    if id(value) in known:
+        before = known[id(value)]
+        if before is None:
+            raise WireError("the payload holds itself")
+        return _bounded(before[0], before[1], depth)
+    known[id(value)] = None
+    parts = [_measure(item, known, depth + 1) for item in _items(value)]
+    height = 1 + max((part[0] for part in parts), default=0)
+    size = 1 + sum(part[1] for part in parts)
+    known[id(value)] = height, size
+    return _bounded(height, size, depth)
+
+
+def _bounded(height: int, size: int, depth: int) -> tuple[int, int]:
+    if depth + height > DEEPEST:
+        raise WireError(f"the payload is nested more than {DEEPEST} deep")
+    if size > LARGEST:
+        raise WireError(
+            f"the payload has more than {LARGEST:,} values once its aliases are followed"
+        )
+    return height, size
+
+
+def _items(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict):
+        yield from value.keys()
+        yield from value.values()
+    else:
+        yield from value
+
+
+def _unsendable(value: Any, path: str) -> Iterator[str]:
+    """Walk to the values that cannot be sent, with their places."""
+    if isinstance(value, str) and type(value) is str:
+        if any("\ud800" <= character <= "\udfff" for character in value):
+            yield f"{path}: text with bytes that are not UTF-8 cannot be sent"
+    elif type(value) is dict:
+        for key, item in value.items():
+            if type(key) is tuple:
+                yield f"{path}: the key {key!r} is a tuple and cannot be sent; use text as keys"
+            yield from _unsendable(key, f"{path}, key {key!r}")
+            yield from _unsendable(item, f"{path}[{_quoted(key)}]" if path else str(key))
+    elif type(value) in (list, tuple, set):
+        for index, item in enumerate(value):
+            yield from _unsendable(item, f"{path}[{index}]")
+    elif type(value) not in yaml.SafeDumper.yaml_representers:
+        yield f"{path}: {type(value).__name__} cannot be sent; send {_instead(value)}"
+
+
+def _quoted(key: Any) -> str:
+    return f'"{key}"' if isinstance(key, str) else repr(key)
+
+
+def _instead(value: Any) -> str:
+    for kind in (str, bool, int, float, dict, list, set):
+        if isinstance(value, kind):
+            return f"{kind.__name__}(...)"
+    if isinstance(value, tuple):
+        return "list(...)"
+    return "its .tolist()" if hasattr(value, "tolist") else "str(...)"
