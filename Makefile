@@ -1,0 +1,54 @@
+# Everything runs from .venv, which `make` itself creates; nothing else on the machine is changed.
+
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PIP_VERSION := 26.3
+PINNED := --constraint constraints.txt --build-constraint constraints.txt
+
+.PHONY: demo test check docs bench completions clean help
+
+help:  ## say what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.installed  ## set up a toy forecast system in ./demo and show it at work
+	@scripts/demo
+
+test: check docs  ## everything that the project checks, from nothing
+	$(BIN)/pytest -n 2 tests/unit
+	$(BIN)/pytest tests/integration tests/faults tests/e2e tests/smoke
+
+check: $(VENV)/.tools  ## format, lint, types, layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+docs: $(VENV)/.tools  ## build the documentation into docs/_build/html
+	$(BIN)/sphinx-build -W --keep-going -E -q -b html docs docs/_build/html
+
+bench: $(VENV)/.tools  ## measure round trips, hops and fan-out on this machine (some minutes)
+	$(BIN)/python tests/benchmarks/run.py
+
+completions: $(VENV)/.installed  ## write completions/ anew from the commands
+	$(BIN)/python scripts/write_completions.py
+
+clean:  ## remove .venv, caches and what was built (not ./demo)
+	rm -rf $(VENV) build dist docs/_build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+
+$(VENV)/.created:
+	@test -n "$(PYTHON)" || { echo "error: Python 3.11 or newer was not found" >&2; \
+		echo "hint: install it, or name it: make PYTHON=/path/to/python3 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "hint: on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	$(PIP) install 'pip==$(PIP_VERSION)'
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.created pyproject.toml constraints.txt
+	$(PIP) install $(PINNED) --editable .
+	@touch $@
+
+$(VENV)/.tools: $(VENV)/.installed
+	$(PIP) install $(PINNED) --group test --group check --group docs
+	@touch $@
