@@ -1,0 +1,93 @@
+"""The broker's loop: one poll over its devices, its signals and its health socket."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import zmq
+
+from nowcast_cli.broker.faults import FaultLog
+from nowcast_cli.broker.ports import address_of, bind, host_and_port
+from nowcast_cli.broker.request_queue import RequestQueue
+from nowcast_cli.daemon.main import DaemonContext
+
+WaitFor = list[tuple[Any, int]]
+
+# How long the last answers may take to leave for their clients when the broker ends.
+_LAST_ANSWERS_MS = 100
+
+
+class Device(Protocol):
+    """A part of the broker with sockets of its own; all of them share the one loop."""
+
+    def waits_for(self) -> WaitFor:
+        """Return sockets and the events to wait for; asked before every turn."""
+
+    def work(self, ready: WaitFor) -> None:
+        """Do a turn's work on what is ready, without ever blocking."""
+
+    def status(self) -> dict[str, Any]:
+        """Return what a health answer says of this device."""
+
+    def close(self) -> None:
+        """Close the sockets."""
+
+
+def run_broker(context: DaemonContext) -> int:
+    """Bind the ports and pass messages on until SIGTERM or SIGINT. Returns the exit code 0."""
+    zmq_context = zmq.Context()
+    try:
+        devices = [open_request_queue(zmq_context, context)]
+        try:
+            serve(devices, context)
+        finally:
+            for device in devices:
+                device.close()
+    finally:
+        zmq_context.destroy(linger=0)
+    return 0
+
+
+def open_request_queue(zmq_context: zmq.Context[Any], context: DaemonContext) -> RequestQueue:
+    """Bind the workers' and the manager's port and return the device between them."""
+    clients = zmq_context.socket(zmq.ROUTER)
+    clients.linger = _LAST_ANSWERS_MS
+    manager = zmq_context.socket(zmq.DEALER)
+    manager.linger = 0
+    for endpoint, who, key in ((clients, "worker", "workers"), (manager, "manager", "manager")):
+        host, port = host_and_port(context.config, key)
+        bind(endpoint, address_of(host), port, f"zmq.ports.{key}", context.logger)
+        context.logger.info("%s socket bound to port %d", who, port)
+    return RequestQueue(clients, manager, FaultLog(context.logger))
+
+
+def serve(devices: Sequence[Device], context: DaemonContext) -> None:
+    """Turn after turn: wait, let each device work, answer who asks for health; until a signal."""
+    own: WaitFor = [
+        (context.signals.fileno(), int(zmq.POLLIN)),
+        (context.health.fileno(), int(zmq.POLLIN)),
+    ]
+    while True:
+        ready = zmq.zmq_poll(own + [wait for device in devices for wait in device.waits_for()], -1)
+        for device in devices:
+            device.work(ready)
+        if isinstance(ready[0][0], int):  # a descriptor, not a socket: they come first
+            if _told_to_end(context):
+                return
+            context.health.answer(context.status(**_status(devices)))
+
+
+def _told_to_end(context: DaemonContext) -> bool:
+    arrived = context.signals.read()
+    if signal.SIGHUP in arrived:
+        context.logger.info("SIGHUP: the message broker has nothing to reload")
+    return signal.SIGTERM in arrived or signal.SIGINT in arrived
+
+
+def _status(devices: Sequence[Device]) -> dict[str, Any]:
+    status: dict[str, Any] = {}
+    for device in devices:
+        status |= device.status()
+    return status

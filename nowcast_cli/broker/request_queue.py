@@ -1,0 +1,149 @@
+"""The request queue: from the workers' port to the manager's, and the answers back.
+
+Frames, as they travel:
+
+=====================  ==================================================
+client to broker       ``b""``, body (what a REQ socket sends)
+broker to manager      client, stamp, ``b""``, body
+manager to broker      client, stamp, ``b""``, reply (what a REP socket returns)
+a manager that begins  ``b""``, ``b"hello"``, anything
+=====================  ==================================================
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import Any
+
+import zmq
+
+from nowcast_cli.broker.faults import FaultLog
+from nowcast_cli.broker.requests import KeptRequests
+
+# Plain integers: flags of an enumeration cost more than the call they are given to.
+_IN, _OUT = int(zmq.POLLIN), int(zmq.POLLOUT)
+_NOW, _NOW_AND_MORE = int(zmq.NOBLOCK), int(zmq.NOBLOCK | zmq.SNDMORE)
+
+OFFERS_A_TURN = 100
+LARGEST_BACKLOG = 1000  # requests taken in and not offered; more wait in their connections
+
+WaitFor = list[tuple[Any, int]]
+
+
+class RequestQueue:
+    """One device of the broker's loop: a ROUTER for clients, a DEALER for the manager.
+
+    Parameters
+    ----------
+    clients, manager
+        The bound ROUTER and DEALER sockets; closed by :meth:`close`.
+    faults
+        Where messages of a wrong shape are reported.
+    """
+
+    def __init__(
+        self, clients: zmq.Socket[bytes], manager: zmq.Socket[bytes], faults: FaultLog
+    ) -> None:
+        self._clients = clients
+        self._manager = manager
+        self._faults = faults
+        self._requests: KeptRequests[zmq.Frame] = KeptRequests(os.urandom(8))
+        self._both: WaitFor = [(manager, _IN), (clients, _IN)]
+        self._both_and_offer: WaitFor = [(manager, _IN | _OUT), (clients, _IN)]
+        self._manager_alone: WaitFor = [(manager, _IN | _OUT)]
+
+    def waits_for(self) -> WaitFor:
+        """Return the sockets and events to poll for.
+
+        Room at the manager's side is only waited for while something is to be offered, and
+        clients are left waiting when too much is: so nothing spins when no manager is there.
+        """
+        backlog = self._requests.backlog
+        if not backlog:
+            return self._both
+        return self._both_and_offer if backlog < LARGEST_BACKLOG else self._manager_alone
+
+    def work(self, ready: WaitFor) -> None:
+        """Take one message from each socket that has some, then offer what can be offered.
+
+        One, because a poll that finds the next costs less than a receive that finds none.
+        """
+        for source, events in ready:
+            if not events & _IN:
+                continue
+            if source is self._clients:
+                self._take_request()
+            elif source is self._manager:
+                self._take_from_manager()
+        self._offer()
+
+    def status(self) -> dict[str, Any]:
+        """Return what a health answer says of the queue."""
+        has_room = bool(self._manager.getsockopt(zmq.EVENTS) & _OUT)  # type: ignore[operator]
+        return {"waiting": len(self._requests), "manager takes messages": has_room}
+
+    def close(self) -> None:
+        """Close both sockets."""
+        self._clients.close()
+        self._manager.close()
+
+    def _take_request(self) -> None:
+        frames = _receive(self._clients)
+        if len(frames) != 3 or len(frames[1]):
+            self._faults.report(
+                "dropped a message on the workers' port that is not a request: "
+                f"{_sizes(frames)} in place of a client, an empty frame and a body"
+            )
+            return
+        self._requests.keep(frames[0].bytes, frames[2])
+
+    def _take_from_manager(self) -> None:
+        frames = _receive(self._manager)
+        if len(frames) == 4 and not len(frames[2]):
+            self._answer(frames[1].bytes, frames[3])
+        elif len(frames) == 3 and not len(frames[0]) and frames[1].bytes == b"hello":
+            self._requests.offer_all_again()
+        else:
+            self._faults.report(
+                "dropped a message on the manager's port that is not an answer: "
+                f"{_sizes(frames)} in place of a client, a stamp, an empty frame and a reply"
+            )
+
+    def _answer(self, stamp: bytes, reply: zmq.Frame) -> None:
+        client = self._requests.answered(stamp)
+        if client is None:  # answered before, or asked of the broker that ran before this one
+            return
+        # A ROUTER drops what is for a client that has gone or does not read; it never blocks.
+        with contextlib.suppress(zmq.Again):
+            self._clients.send(client, _NOW_AND_MORE)
+            self._clients.send(b"", _NOW_AND_MORE)
+            self._clients.send(reply, _NOW)
+
+    def _offer(self) -> None:
+        for _ in range(OFFERS_A_TURN):
+            request = self._requests.next_to_offer()
+            if request is None:
+                return
+            try:
+                self._manager.send(request.client, _NOW_AND_MORE)
+            except zmq.Again:  # no manager, or one that has enough in hand
+                return
+            # Once the first frame is taken, the others are: a message is queued as a whole.
+            self._manager.send(request.stamp, _NOW_AND_MORE)
+            self._manager.send(b"", _NOW_AND_MORE)
+            self._manager.send(request.body, _NOW)
+            self._requests.offered()
+
+
+def _receive(socket: zmq.Socket[bytes]) -> list[zmq.Frame]:
+    frame = socket.recv(_NOW, copy=False)
+    frames = [frame]
+    while frame.more:
+        frame = socket.recv(_NOW, copy=False)
+        frames.append(frame)
+    return frames
+
+
+def _sizes(frames: list[zmq.Frame]) -> str:
+    return "frames of " + ", ".join(str(len(frame)) for frame in frames[:10]) + " bytes"
