@@ -1,0 +1,209 @@
+"""Turns the ``logging`` section into what one process of the system hands to dictConfig. Pure.
+
+Two layouts are read: a plain dictConfig, and the pair ``aggregator``/``publisher`` of a
+distributed system. Of a pair, a process takes both: the publisher's handlers except those that
+send over the network, and the aggregator's, which write the system's log files.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+DEFAULT_FORMAT = "%(asctime)s %(levelname)s [%(name)s] %(message)s"
+ROTATING = frozenset(
+    {"logging.handlers.RotatingFileHandler", "logging.handlers.TimedRotatingFileHandler"}
+)
+ONLY_ROTATING = frozenset({"maxBytes", "backupCount", "when", "interval", "utc", "atTime"})
+LOGGER_NAME = "nowcast logger name"
+
+Section = dict[str, Any]
+
+
+class LoggerName(logging.Filter):
+    """Gives ``%(logger_name)s`` of an aggregator's format its value in any process."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Add the name, and let the record pass."""
+        if not hasattr(record, "logger_name"):
+            record.logger_name = record.name
+        return True
+
+
+def process_logging(section: Any, logs: Path, *, rotate: bool, debug: bool) -> Section:
+    """Give the dictConfig of one process.
+
+    ``rotate`` keeps handlers that rotate their files; all other processes watch for the
+    rotation instead. ``debug`` leaves the console alone as the place of messages.
+    """
+    section = section if isinstance(section, dict) else default_section(logs)
+    layout = _merged(section) if is_distributed(section) else _normal(section)
+    layout = _without_network(layout)
+    if debug:
+        return _console_only(layout)
+    handlers = {
+        name: _with_logger_name(handler if rotate else _watching(handler))
+        for name, handler in layout["handlers"].items()
+    }
+    filters = {**layout.get("filters", {}), LOGGER_NAME: {"()": LoggerName}}
+    return {**layout, "handlers": handlers, "filters": filters}
+
+
+def is_distributed(section: Mapping[str, Any]) -> bool:
+    """Whether a section is the pair of an aggregator's and a publisher's layout."""
+    return isinstance(section.get("publisher"), dict) or isinstance(section.get("aggregator"), dict)
+
+
+def default_section(logs: Path) -> Section:
+    """Log INFO and above to ``nowcast.log``, and to nothing else."""
+    return {
+        "formatters": {"simple": {"format": DEFAULT_FORMAT}},
+        "handlers": {
+            "file": {
+                "class": "logging.handlers.RotatingFileHandler",
+                "formatter": "simple",
+                "filename": str(logs / "nowcast.log"),
+                "backupCount": 7,
+            }
+        },
+        "root": {"level": "INFO", "handlers": ["file"]},
+    }
+
+
+def _normal(section: Any) -> Section:
+    """Fill in what dictConfig insists on."""
+    layout: Section = {"disable_existing_loggers": False, **section, "version": 1}
+    if not isinstance(layout.get("handlers"), dict):
+        layout["handlers"] = {}
+    return layout
+
+
+def _merged(section: Mapping[str, Any]) -> Section:
+    """Make one layout of two; names are prefixed, so that they cannot meet."""
+    parts = {name: _normal(section.get(name) or {}) for name in ("publisher", "aggregator")}
+    loggers: dict[str, list[Section]] = {}
+    for prefix, part in parts.items():
+        for name, logger in (part.get("loggers") or {}).items():
+            loggers.setdefault(name, []).append(_renamed_logger(prefix, logger))
+    roots = [_renamed_logger(prefix, part.get("root") or {}) for prefix, part in parts.items()]
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": _prefixed(parts, "formatters"),
+        "filters": _prefixed(parts, "filters"),
+        "handlers": {
+            f"{prefix}.{name}": _renamed_handler(prefix, handler)
+            for prefix, part in parts.items()
+            for name, handler in part["handlers"].items()
+        },
+        "loggers": {name: _joined(several) for name, several in loggers.items()},
+        "root": _joined(roots),
+    }
+
+
+def _prefixed(parts: Mapping[str, Section], kind: str) -> Section:
+    return {
+        f"{prefix}.{name}": value
+        for prefix, part in parts.items()
+        for name, value in (part.get(kind) or {}).items()
+    }
+
+
+def _renamed_handler(prefix: str, handler: Section) -> Section:
+    renamed = dict(handler)
+    if "formatter" in renamed:
+        renamed["formatter"] = f"{prefix}.{renamed['formatter']}"
+    if "filters" in renamed:
+        renamed["filters"] = [f"{prefix}.{name}" for name in renamed["filters"]]
+    return renamed
+
+
+def _renamed_logger(prefix: str, logger: Section) -> Section:
+    renamed = dict(logger)
+    for kind in ("handlers", "filters"):
+        if kind in renamed:
+            renamed[kind] = [f"{prefix}.{name}" for name in renamed[kind] or ()]
+    return renamed
+
+
+def _joined(loggers: Iterable[Section]) -> Section:
+    """Join settings of one logger: all handlers, and the level that lets the most through."""
+    joined: Section = {}
+    levels = []
+    for logger in loggers:
+        if "level" in logger:
+            levels.append(logger["level"])
+        for kind in ("handlers", "filters"):
+            joined.setdefault(kind, []).extend(logger.get(kind, ()))
+        if "propagate" in logger:
+            joined.setdefault("propagate", logger["propagate"])
+    if levels:
+        joined["level"] = min(levels, key=_level_number)
+    return joined
+
+
+def _level_number(level: int | str) -> int:
+    if isinstance(level, int):
+        return level
+    return logging.getLevelNamesMapping().get(level, logging.NOTSET)
+
+
+def _without_network(layout: Section) -> Section:
+    """Drop handlers that publish over ZeroMQ, wherever they are named."""
+    dropped = {
+        name
+        for name, handler in layout["handlers"].items()
+        if str(handler.get("class", handler.get("()", ""))).startswith("zmq.")
+    }
+    if not dropped:
+        return layout
+
+    def kept(logger: Section) -> Section:
+        handlers = [name for name in logger.get("handlers") or () if name not in dropped]
+        return {**logger, "handlers": handlers}
+
+    return {
+        **layout,
+        "handlers": {k: v for k, v in layout["handlers"].items() if k not in dropped},
+        "loggers": {k: kept(v) for k, v in (layout.get("loggers") or {}).items()},
+        "root": kept(layout.get("root") or {}),
+    }
+
+
+def _watching(handler: Section) -> Section:
+    """Write to a file that another process rotates."""
+    if handler.get("class") not in ROTATING:
+        return handler
+    kept = {key: value for key, value in handler.items() if key not in ONLY_ROTATING}
+    return {**kept, "class": "logging.handlers.WatchedFileHandler"}
+
+
+def _with_logger_name(handler: Section) -> Section:
+    return {**handler, "filters": [*(handler.get("filters") or ()), LOGGER_NAME]}
+
+
+def _console_only(layout: Section) -> Section:
+    """Keep the console's own format where it has one; silence all other handlers."""
+    console = next(
+        (
+            handler
+            for name, handler in layout["handlers"].items()
+            if name.rpartition(".")[2] == "console" and "filename" not in handler
+        ),
+        {"class": "logging.StreamHandler", "formatter": "nowcast debug"},
+    )
+    formatters = {**(layout.get("formatters") or {}), "nowcast debug": {"format": DEFAULT_FORMAT}}
+    return {
+        "version": 1,
+        "disable_existing_loggers": layout.get("disable_existing_loggers", False),
+        "formatters": formatters,
+        "filters": {**(layout.get("filters") or {}), LOGGER_NAME: {"()": LoggerName}},
+        "handlers": {"console": _with_logger_name({**console, "level": "DEBUG"})},
+        "loggers": {
+            name: {**logger, "handlers": []}
+            for name, logger in (layout.get("loggers") or {}).items()
+        },
+        "root": {"level": "DEBUG", "handlers": ["console"]},
+    }

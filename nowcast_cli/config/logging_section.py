@@ -1,0 +1,71 @@
+"""Sets up the logging of one process as the ``logging`` section says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from nowcast_cli.config.config import Config, handlers_of
+from nowcast_cli.config.logging_layout import default_section, process_logging
+from nowcast_cli.config.paths import system_paths
+from nowcast_cli.errors import ConfigError, NowcastError
+
+TO_FILES = "writing log messages to local file system"
+TO_CONSOLE = "**debug mode** writing log messages to console"
+
+
+def configure_logging(
+    config: Config, name: str, *, rotate: bool = False, debug: bool = False
+) -> str:
+    """Apply the ``logging`` section to this process, and make the folders of its files.
+
+    ``name`` is the process, as errors call it. ``rotate`` is for the one process that rotates
+    log files; ``debug`` sends everything to the console and nothing to files. Gives the
+    sentence for the log that says where messages go. Raises NowcastError when a log file
+    cannot be written, ConfigError when the section cannot be used.
+    """
+    from logging.config import dictConfig
+
+    layout = process_logging(
+        config.get("logging"), system_paths(config).logs, rotate=rotate, debug=debug
+    )
+    _make_folders(layout)
+    try:
+        dictConfig(layout)
+    except (ValueError, TypeError, AttributeError, ImportError, KeyError) as error:
+        reason = error.__cause__ or error
+        if isinstance(reason, OSError):
+            raise NowcastError(
+                f"{name} cannot write its log file {reason.filename}", cause=reason.strerror
+            ) from None
+        raise ConfigError(
+            f"{config.file}: logging: {error}",
+            cause=f"{name} could not set up its logging: {reason}",
+            hint="nowcast validate",
+        ) from None
+    return TO_CONSOLE if debug else TO_FILES
+
+
+def log_files(config: Config) -> list[Path]:
+    """Name the log files of a system, whether they exist yet or not, in the file's order."""
+    section = config.get("logging")
+    if not isinstance(section, dict):
+        section = default_section(system_paths(config).logs)
+    names = (handler.get("filename") for _, handler in handlers_of(section))
+    return list(dict.fromkeys(Path(name) for name in names if isinstance(name, str)))
+
+
+def _make_folders(layout: dict[str, Any]) -> None:
+    for handler in layout["handlers"].values():
+        filename = handler.get("filename")
+        if not isinstance(filename, str):
+            continue
+        folder = Path(filename).parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise NowcastError(
+                f"the folder {folder} of a log file cannot be made",
+                cause=error.strerror,
+                hint="see `logging` in nowcast.yaml, and NOWCAST_LOGS if it is set",
+            ) from None

@@ -1,0 +1,95 @@
+"""The message registry: who may say what, and under which key of the checklist it is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from nowcast_cli.config.config import Config
+from nowcast_cli.errors import ConfigError
+
+# The replies of the manager that a registry of NEMO_Nowcast's form has words for.
+MANAGER_WORDS: Mapping[str, str] = {
+    "ack": "message acknowledged",
+    "checklist cleared": "the checklist is empty now",
+    "unregistered worker": "the message came from a worker that is not in the registry",
+    "unregistered message type": "the worker is not registered with messages of this type",
+    "no after_worker function": "next_workers has no after_ function for the worker",
+}
+# Keys of a worker's entry that are settings; all others are message types.
+SETTINGS = frozenset({"checklist key", "module"})
+# Types that the manager answers by itself, without an after_ function.
+ANSWERED_BY_MANAGER = frozenset({"need", "clear checklist"})
+
+
+@dataclass(frozen=True)
+class WorkerEntry:
+    """What the registry says of one worker.
+
+    ``has_checklist_key`` tells a key that is missing from one that is null. ``messages`` maps
+    each type that the worker may send to its words for the log.
+    """
+
+    name: str
+    checklist_key: Any | None = None
+    has_checklist_key: bool = False
+    messages: Mapping[str, str] = field(default_factory=dict)
+    module: str | None = None
+
+    @property
+    def needs_after_function(self) -> bool:
+        """Whether any of its messages asks ``next_workers`` for a decision."""
+        return bool(self.messages.keys() - ANSWERED_BY_MANAGER)
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The ``message registry`` section."""
+
+    manager: Mapping[str, str]
+    next_workers_module: str
+    workers: Mapping[str, WorkerEntry]
+
+
+def registry_of(config: Config | Mapping[str, Any]) -> Registry:
+    """Read the message registry of a loaded configuration.
+
+    Words that are missing for a reply of the manager have a default. Raises ConfigError when
+    the section is not of the right form.
+    """
+    section = _mapping(config.get("message registry"), "message registry")
+    words = _mapping(section.get("manager"), "message registry.manager")
+    workers = _mapping(section.get("workers"), "message registry.workers")
+    return Registry(
+        manager={**MANAGER_WORDS, **{str(key): _words(value) for key, value in words.items()}},
+        next_workers_module=str(section.get("next workers module") or "next_workers"),
+        workers={str(name): _entry(str(name), entry) for name, entry in workers.items()},
+    )
+
+
+def _entry(name: str, section: Any) -> WorkerEntry:
+    entry = _mapping(section, f"message registry.workers.{name}")
+    module = entry.get("module")
+    return WorkerEntry(
+        name=name,
+        checklist_key=entry.get("checklist key"),
+        has_checklist_key="checklist key" in entry,
+        messages={str(key): _words(value) for key, value in entry.items() if key not in SETTINGS},
+        module=None if module is None else str(module),
+    )
+
+
+def _words(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+def _mapping(value: Any, path: str) -> Mapping[Any, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise ConfigError(
+            f"{path}: must hold keys with values, not {value!r}",
+            hint="nowcast validate says where it stands",
+        )
+    return value

@@ -1,0 +1,91 @@
+"""Single settings that several rooms read, with their defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from nowcast_cli.errors import ConfigError
+
+DEADLINE_OF_A_MESSAGE = 60.0
+DEADLINE_OF_NEXT_WORKERS = 30.0
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """Where the message broker listens: for workers, and for the manager."""
+
+    host: str
+    workers: int
+    manager: int
+
+
+@dataclass(frozen=True)
+class MessageSettings:
+    """How clients send: whether a request may be repeated, and for how many seconds."""
+
+    repeat: bool
+    deadline: float
+
+
+def endpoints(config: Mapping[str, Any]) -> Endpoints:
+    """Read ``zmq``. Raises ConfigError when a port is missing or is none."""
+    section = _section(config, "zmq")
+    ports = section.get("ports")
+    ports = ports if isinstance(ports, Mapping) else {}
+    return Endpoints(
+        host=str(section.get("host") or "localhost"),
+        workers=_port(ports, "workers"),
+        manager=_port(ports, "manager"),
+    )
+
+
+def message_settings(config: Mapping[str, Any]) -> MessageSettings:
+    """Read ``messages: {repeat: always|never, deadline: seconds}``."""
+    section = _section(config, "messages")
+    return MessageSettings(
+        repeat=section.get("repeat", "always") != "never",
+        deadline=_seconds(section, "messages", DEADLINE_OF_A_MESSAGE),
+    )
+
+
+def next_workers_deadline(config: Mapping[str, Any]) -> float:
+    """Read ``next workers: {deadline: seconds}``: how long an after_ function may take."""
+    return _seconds(_section(config, "next workers"), "next workers", DEADLINE_OF_NEXT_WORKERS)
+
+
+def _section(config: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    section = config.get(key)
+    if section is None:
+        return {}
+    if not isinstance(section, Mapping):
+        raise ConfigError(f"{key}: must hold keys with values, not {section!r}", hint=_VALIDATE)
+    return section
+
+
+def _port(ports: Mapping[str, Any], name: str) -> int:
+    try:
+        port = int(ports[name])
+    except KeyError:
+        raise ConfigError(f"zmq.ports.{name}: is missing", hint=_VALIDATE) from None
+    except (TypeError, ValueError):
+        port = 0
+    if not 0 < port < 65536:
+        raise ConfigError(
+            f"zmq.ports.{name}: must be a port from 1 to 65535, not {ports[name]!r}",
+            hint=_VALIDATE,
+        )
+    return port
+
+
+def _seconds(section: Mapping[str, Any], name: str, default: float) -> float:
+    value = section.get("deadline", default)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+        raise ConfigError(
+            f"{name}.deadline: must be a number of seconds above 0, not {value!r}", hint=_VALIDATE
+        )
+    return float(value)
+
+
+_VALIDATE = "nowcast validate says where it stands"
