@@ -11,6 +11,9 @@ Yes: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")
 DryRun: TypeAlias = Annotated[
     bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")
 ]
+Limit: TypeAlias = Annotated[
+    int, typer.Option("--limit", "-n", min=1, help="How many at most, the newest.")
+]
 
 
 def command_app() -> typer.Typer:
@@ -18,9 +21,9 @@ def command_app() -> typer.Typer:
     return typer.Typer(**_PLAIN)
 
 
-def group_app(help: str) -> typer.Typer:
-    """Return the app of a module that is a group of commands; ``help`` is the group's."""
-    app = typer.Typer(**_PLAIN, no_args_is_help=True, help=help)
+def group_app(summary: str) -> typer.Typer:
+    """Return the app of a module that is a group of commands; ``summary`` is its help."""
+    app = typer.Typer(**_PLAIN, no_args_is_help=True, help=summary)
     app.callback()(_nothing_of_its_own)
     return app
 

@@ -1,0 +1,46 @@
+"""Requests of the command line to the manager."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from nowcast_cli.cli.context import System
+from nowcast_cli.errors import NotRunning, NowcastError
+
+# The supervisor brings a killed daemon back much sooner, and the request is repeated till then.
+_DEADLINE = 20.0  # seconds
+
+_NEEDED = ("message_broker", "manager")
+
+
+def runs(system: System) -> bool:
+    """Tell whether any of the daemons that take a request answers."""
+    from nowcast_cli.daemon.health import ask_health
+
+    return any(ask_health(system.paths.run / f"{name}.sock") is not None for name in _NEEDED)
+
+
+def ask_manager(system: System, request: str, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Send a request and return the payload of its acknowledgement.
+
+    Raises NotRunning (exit 3) when nobody is there to answer, and NowcastError with the manager's
+    own sentence when it refuses.
+    """
+    from nowcast_cli.messages.client import Client
+    from nowcast_cli.messages.message import Message
+
+    if not runs(system):
+        raise NotRunning(
+            f"The system {system.paths.deployment} does not run.", hint="nowcast start"
+        )
+    zmq = system.config["zmq"]
+    with Client(zmq["host"], zmq["ports"]["workers"], deadline=_DEADLINE) as client:
+        reply = client.ask(Message("nowcast", request, dict(payload)))
+    if reply.type in ("ack", "checklist cleared"):
+        return reply.payload if isinstance(reply.payload, dict) else {}
+    said = reply.payload if isinstance(reply.payload, dict) else {}
+    raise NowcastError(
+        said.get("what") or f"The manager answered the {request} request with {reply.type!r}.",
+        hint=said.get("hint"),
+    )

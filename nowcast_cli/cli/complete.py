@@ -1,0 +1,89 @@
+"""What TAB offers for arguments: names and ids of the system that the command is about.
+
+A shell waits for these functions, so they read little and never fail: no system, no names.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import TypeAlias
+
+import typer
+
+from nowcast_cli.cli.context import System, system_of
+from nowcast_cli.errors import NowcastError
+
+Completion: TypeAlias = Callable[[typer.Context, str], list[str]]
+
+_OFFERED = 50
+# Other text would have to be quoted, in each shell in another way.
+_PLAIN = re.compile(r"[\w.:@%+/-]+")
+
+
+def workers(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the names of workers."""
+    from nowcast_cli.config.workers import known_workers
+
+    return _beginning(ctx, incomplete, lambda system: known_workers(system.config))
+
+
+def jobs(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the short ids of the latest jobs, newest first."""
+    return _beginning(ctx, incomplete, lambda system: _job_ids(system, None))
+
+
+def unfinished_jobs(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the short ids of the jobs that can be cancelled."""
+    from nowcast_cli.store.records import UNFINISHED_STATES
+
+    return _beginning(ctx, incomplete, lambda system: _job_ids(system, UNFINISHED_STATES))
+
+
+def messages(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the numbers of the latest messages, newest first."""
+    return _beginning(ctx, incomplete, lambda system: _message_numbers(system, None))
+
+
+def stuck_messages(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the numbers of the messages that can be taken again."""
+    return _beginning(ctx, incomplete, lambda system: _message_numbers(system, {"stuck"}))
+
+
+def checklist_keys(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the keys of the checklist."""
+    return _beginning(ctx, incomplete, _keys)
+
+
+def _beginning(
+    ctx: typer.Context, incomplete: str, names: Callable[[System], Iterable[str]]
+) -> list[str]:
+    try:
+        return [
+            name
+            for name in names(system_of(ctx))
+            if name.startswith(incomplete) and _PLAIN.fullmatch(name)
+        ]
+    except (NowcastError, OSError):
+        return []
+
+
+def _job_ids(system: System, states: frozenset[str] | None) -> list[str]:
+    from nowcast_cli.store.reader import Reader
+    from nowcast_cli.store.records import short_id
+
+    with Reader(system.paths.database) as reader:
+        return [short_id(job.id) for job in reader.jobs(states=states, limit=_OFFERED)]
+
+
+def _message_numbers(system: System, states: set[str] | None) -> list[str]:
+    from nowcast_cli.store.reader import Reader
+
+    with Reader(system.paths.database) as reader:
+        return [str(message.number) for message in reader.messages(states=states, limit=_OFFERED)]
+
+
+def _keys(system: System) -> list[str]:
+    from nowcast_cli.store.checklist_file import read_checklist
+
+    return [str(key) for key in read_checklist(system.paths.checklist_file)]

@@ -1,0 +1,257 @@
+"""``nowcast job``: list, show, cancel, rerun."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+
+import typer
+
+from nowcast_cli.cli import complete
+from nowcast_cli.cli.context import System, output_of, system_of
+from nowcast_cli.cli.options import Json, Limit, group_app
+from nowcast_cli.cli.output import Color, Painted, Text
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from nowcast_cli.store.records import JobRecord, MessageRecord
+
+State = Literal[
+    "waiting",
+    "held",
+    "submitting",
+    "running",
+    "succeeded",
+    "failed",
+    "crashed",
+    "timed out",
+    "cancelled",
+    "lost",
+]
+_STATES: tuple[str, ...] = get_args(State)
+Id = Annotated[
+    str,
+    typer.Argument(metavar="ID", help="The job's id, or its end.", autocompletion=complete.jobs),
+]
+
+_STDERR_LINES = 20
+_FILES = ("stdout", "stderr", "exit", "scratch")
+_COLORS: dict[str, Color] = {
+    "succeeded": "green",
+    "running": "blue",
+    "cancelled": "yellow",
+    "failed": "red",
+    "crashed": "red",
+    "timed out": "red",
+    "lost": "red",
+}
+_MARKS = {"waiting": "○", "held": "○", "submitting": "○"}
+
+app = group_app("List, show, cancel and rerun jobs.")
+
+
+@app.command("list")
+def list_jobs(
+    ctx: typer.Context,
+    worker: Annotated[
+        str | None,
+        typer.Option(
+            "--worker", metavar="NAME", help="Of this worker.", autocompletion=complete.workers
+        ),
+    ] = None,
+    state: Annotated[
+        State | None,
+        typer.Option("--state", metavar="STATE", help=f"One of {', '.join(_STATES)}."),
+    ] = None,
+    limit: Limit = 20,
+    as_json: Json = False,
+) -> None:
+    """List jobs, the newest first.
+
+    \b
+    Examples:
+      nowcast job list
+      nowcast job list --worker sleep --state crashed
+    """
+    from nowcast_cli.store.reader import Reader
+
+    out = output_of(ctx)
+    with Reader(system_of(ctx).paths.database) as reader:
+        jobs = reader.jobs(worker=worker, states=state and {state}, limit=limit)
+    if as_json:
+        out.json({"jobs": [asdict(job) for job in jobs]})
+        return
+    header = ["id", "worker", "state", "created", "took", "reason"]
+    out.table(header, [_row(job) for job in jobs])
+    if not jobs:
+        out.note("no such jobs")
+
+
+@app.command()
+def show(ctx: typer.Context, job: Id, as_json: Json = False) -> None:
+    """Show a job: how it went and why, and where its files are.
+
+    \b
+    Examples:
+      nowcast job show 5f3a9c21
+    """
+    from nowcast_cli.cli.chain import ending_of, jobs_after
+    from nowcast_cli.executors.job_folder import folder_of, last_lines
+    from nowcast_cli.store.reader import Reader
+
+    system, out = system_of(ctx), output_of(ctx)
+    with Reader(system.paths.database) as reader:
+        record = reader.job(job)
+        ending = ending_of(reader, record)
+        followers = jobs_after(reader, ending) if ending is not None else []
+        cause = reader.message(str(record.cause)) if record.cause is not None else None
+    folder = folder_of(system.paths.jobs, record.id, record.worker)
+    stderr = last_lines(folder / "stderr", _STDERR_LINES)
+    if as_json:
+        details = {
+            "folder": str(folder),
+            "stderr": stderr,
+            "jobs": [follower.id for follower in followers],
+        }
+        out.json({"job": {**asdict(record), **details}})
+        return
+    out.columns([*_how_it_went(record), *_what_is_near(cause, ending, followers)])
+    out.columns(_files(folder))
+    if stderr:
+        out.line(f"last lines of {folder / 'stderr'}:")
+        for line in stderr:
+            out.line("  ", line)
+
+
+@app.command()
+def cancel(
+    ctx: typer.Context,
+    job: Annotated[
+        str,
+        typer.Argument(
+            metavar="ID",
+            help="The job's id, or its end.",
+            autocompletion=complete.unfinished_jobs,
+        ),
+    ],
+    as_json: Json = False,
+) -> None:
+    """End a job that waits or runs.
+
+    \b
+    Examples:
+      nowcast job cancel 5f3a9c21
+    """
+    out, record = output_of(ctx), _found(system_of(ctx), job)
+    reply = _ask(ctx, "cancel", record)
+    if as_json:
+        out.json({"job": record.id, "state": reply.get("state")})
+        return
+    out.line(f"{record.worker} (job {_short(record)}) is {reply.get('state', 'cancelled')}")
+
+
+@app.command()
+def rerun(ctx: typer.Context, job: Id, as_json: Json = False) -> None:
+    """Run a job again with the same arguments; its chain goes on.
+
+    \b
+    Examples:
+      nowcast job rerun 5f3a9c21
+    """
+    out, record = output_of(ctx), _found(system_of(ctx), job)
+    new = str(_ask(ctx, "rerun", record)["job"])
+    if as_json:
+        out.json({"job": new, "predecessor": record.id})
+        return
+    out.line(f"{record.worker} runs again: job {new[-8:]}")
+    out.note(f"`nowcast job show {new[-8:]}` shows how it goes")
+
+
+def _found(system: System, job: str) -> JobRecord:
+    from nowcast_cli.store.reader import Reader
+
+    with Reader(system.paths.database) as reader:
+        return reader.job(job)
+
+
+def _ask(ctx: typer.Context, request: str, job: JobRecord) -> dict[str, Any]:
+    from nowcast_cli.cli.asking import ask_manager
+
+    return ask_manager(system_of(ctx), request, {"job": job.id})
+
+
+def _short(job: JobRecord) -> str:
+    from nowcast_cli.store.records import short_id
+
+    return short_id(job.id)
+
+
+def _painted(state: str) -> Painted:
+    ended_badly = _COLORS.get(state) == "red"
+    mark = "✗" if ended_badly else _MARKS.get(state, "●")
+    return Painted(f"{mark} {state}", _COLORS.get(state))
+
+
+def _row(job: JobRecord) -> list[Text]:
+    from nowcast_cli.cli.times import local, seconds_between, words
+
+    took = words(seconds_between(job.started, job.ended))
+    reason = (job.reason or "").partition("\n")[0]
+    return [_short(job), job.worker, _painted(job.state), local(job.created), took, reason]
+
+
+def _how_it_went(job: JobRecord) -> list[list[Text]]:
+    import shlex
+
+    from nowcast_cli.cli.times import local, seconds_between, words
+
+    attempt = f"{job.attempt}, after job {job.predecessor[-8:]}" if job.predecessor else "1"
+    rows: list[list[Text]] = [
+        ["job", job.id],
+        ["worker", f"{job.worker} ({job.module} on {job.host})"],
+        ["arguments", shlex.join(job.arguments) or "-"],
+        ["state", _painted(job.state)],
+        ["attempt", attempt],
+        ["created", local(job.created)],
+        ["started", local(job.started)],
+        ["ended", local(job.ended)],
+        ["took", words(seconds_between(job.started, job.ended))],
+        ["process", str(job.pid or "-")],
+    ]
+    if job.reason:
+        rows.insert(4, ["reason", job.reason])
+    if job.exit is not None:
+        rows.append(["exit", _exit_words(job.exit)])
+    return rows
+
+
+def _exit_words(exit_: Any) -> str:
+    ended = f"signal {exit_['signal']}" if exit_.get("signal") else f"code {exit_.get('code')}"
+    used = []
+    if exit_.get("cpu_seconds") is not None:
+        used.append(f"{exit_['cpu_seconds']:.2f} s of CPU")
+    if exit_.get("peak_memory"):
+        used.append(f"{exit_['peak_memory'] / 1e6:.0f} MB of memory")
+    return ", ".join([ended, *used])
+
+
+def _what_is_near(
+    cause: MessageRecord | None, ending: MessageRecord | None, followers: list[JobRecord]
+) -> list[list[Text]]:
+    rows: list[list[Text]] = []
+    if cause is not None:
+        rows.append(["follows", f"message {cause.number} ({cause.source} {cause.type})"])
+    if ending is not None:
+        rows.append(["said", f"message {ending.number} ({ending.source} {ending.type})"])
+    if followers:
+        then = ", ".join(f"{job.worker} (job {_short(job)})" for job in followers)
+        rows.append(["launched", then])
+    return rows
+
+
+def _files(folder: Path) -> list[list[Text]]:
+    there = [folder / name for name in _FILES if (folder / name).exists()]
+    rows: list[list[Text]] = [["folder", str(folder)]]
+    rows.extend([path.name, str(path)] for path in there)
+    return rows

@@ -1,0 +1,175 @@
+"""``nowcast message``: list, show, retry."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+
+import typer
+
+from nowcast_cli.cli import complete
+from nowcast_cli.cli.context import output_of, system_of
+from nowcast_cli.cli.options import Json, Limit, group_app
+from nowcast_cli.cli.output import Color, Output, Painted
+from nowcast_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from nowcast_cli.store.records import MessageRecord
+
+State = Literal["received", "decided", "stuck", "answered", "late"]
+_STATES: tuple[str, ...] = get_args(State)
+
+_COLORS: dict[str, Color] = {"stuck": "red", "late": "yellow", "received": "blue"}
+_MARKS = {"stuck": "✗", "received": "○"}
+
+app = group_app("List, show and retry messages of workers.")
+
+
+@app.command("list")
+def list_messages(
+    ctx: typer.Context,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--source", metavar="WORKER", help="Of this one.", autocompletion=complete.workers
+        ),
+    ] = None,
+    state: Annotated[
+        State | None,
+        typer.Option("--state", metavar="STATE", help=f"One of {', '.join(_STATES)}."),
+    ] = None,
+    limit: Limit = 20,
+    as_json: Json = False,
+) -> None:
+    """List messages, the newest first.
+
+    \b
+    Examples:
+      nowcast message list
+      nowcast message list --state stuck
+    """
+    from nowcast_cli.store.reader import Reader
+    from nowcast_cli.store.records import short_id
+
+    out = output_of(ctx)
+    with Reader(system_of(ctx).paths.database) as reader:
+        messages = reader.messages(source=source, states=state and {state}, limit=limit)
+    if as_json:
+        out.json({"messages": [asdict(message) for message in messages]})
+        return
+    from nowcast_cli.cli.times import local
+
+    out.table(
+        ["number", "received", "source", "type", "job", "state"],
+        [
+            [
+                str(message.number),
+                local(message.received),
+                message.source,
+                message.type,
+                short_id(message.job) if message.job else "-",
+                _painted(message.state),
+            ]
+            for message in messages
+        ],
+    )
+    if not messages:
+        out.note("no such messages")
+
+
+@app.command()
+def show(
+    ctx: typer.Context,
+    message: Annotated[
+        str,
+        typer.Argument(
+            metavar="NUMBER", help="Its number, or its id.", autocompletion=complete.messages
+        ),
+    ],
+    as_json: Json = False,
+) -> None:
+    """Show a message: what it brought, and what was decided.
+
+    \b
+    Examples:
+      nowcast message show 12
+    """
+    from nowcast_cli.cli.chain import jobs_after
+    from nowcast_cli.store.reader import Reader
+
+    out = output_of(ctx)
+    with Reader(system_of(ctx).paths.database) as reader:
+        record = reader.message(message)
+        followers = [job.id for job in jobs_after(reader, record)]
+    if as_json:
+        out.json({"message": {**asdict(record), "jobs": followers}})
+        return
+    _print(out, record, followers)
+
+
+@app.command()
+def retry(
+    ctx: typer.Context,
+    message: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NUMBER]", help="The stuck message.", autocompletion=complete.stuck_messages
+        ),
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="All that are stuck.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Decide again what follows from a stuck message.
+
+    \b
+    Examples:
+      nowcast message retry 12
+      nowcast message retry --all
+
+    A message is stuck when its after_ function in the next workers module
+    failed; mend the module first. `nowcast message show` has the traceback.
+    """
+    if (message is None) == (not every):
+        raise UsageError("Give the number of a message, or --all.", hint="nowcast message list")
+    from nowcast_cli.cli.asking import ask_manager
+
+    out = output_of(ctx)
+    reply = ask_manager(system_of(ctx), "retry", {"message": "all" if every else message})
+    numbers: list[Any] = reply.get("messages", [])
+    if as_json:
+        out.json({"messages": numbers})
+    elif numbers:
+        out.line(f"taken again: message {', '.join(map(str, numbers))}")
+    else:
+        out.note("no message is stuck")
+
+
+def _painted(state: str) -> Painted:
+    return Painted(f"{_MARKS.get(state, '●')} {state}", _COLORS.get(state, "green"))
+
+
+def _print(out: Output, message: MessageRecord, followers: list[str]) -> None:
+    from nowcast_cli.cli.times import local
+    from nowcast_cli.store.records import short_id
+
+    rows: list[list[str | Painted]] = [
+        ["message", str(message.number)],
+        ["id", message.id],
+        ["from", message.source],
+        ["type", message.type],
+        ["job", short_id(message.job) if message.job else "-"],
+        ["received", local(message.received)],
+        ["state", _painted(message.state)],
+        ["decided", local(message.decided)],
+        ["launched", ", ".join(map(short_id, followers)) or "-"],
+    ]
+    out.columns(rows)
+    for title, text in (
+        ("payload", message.payload_text),
+        ("reply", message.reply_text),
+        ("error", message.error),
+    ):
+        if text:
+            out.line(f"{title}:")
+            for line in text.rstrip("\n").splitlines():
+                out.line("  ", line)
