@@ -15,7 +15,7 @@ from nowcast_cli.errors import ConfigError, NowcastError
 # The path of a Unix socket has at most 107 bytes; this leaves room for the names of ours.
 LONGEST_RUN_FOLDER = 80
 # Not $TMPDIR: a shell, a job and a daemon must come to the same folder.
-SHORT_FOLDER = Path("/tmp")  # noqa: S108
+SHORT_FOLDER = Path("/tmp")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ constructed from it. Reading with places costs more than reading alone, so the p
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import yaml
@@ -36,11 +36,15 @@ class BadYaml(Exception):  # noqa: N818  (a finding, turned into a problem by wh
 
 @dataclass(frozen=True)
 class Entry:
-    """One key of a mapping, or one item of a list, as it stands in the file."""
+    """One key of a mapping, or one item of a list, as it stands in the file.
+
+    ``merged`` tells a key that came from another mapping by ``<<``.
+    """
 
     path: KeyPath
     key: yaml.Node | None
     value: yaml.Node
+    merged: bool = False
 
     @property
     def position(self) -> Position:
@@ -126,7 +130,8 @@ def _entries(
         for key, value in node.value:
             if key.tag == MERGE:
                 for merged in value.value if isinstance(value, yaml.SequenceNode) else [value]:
-                    yield from _entries(loader, merged, path, above)
+                    for entry in _entries(loader, merged, path, above):
+                        yield replace(entry, merged=True)
         for key, value in node.value:
             if key.tag != MERGE:
                 here = (*path, _constructed_key(loader, key))

@@ -93,8 +93,7 @@ def find_spec(name: str, folder: Path) -> ModuleSpec | None:
 
 def _find(name: str, path: Sequence[str] | None, folder: Path) -> ModuleSpec | None:
     if path is None:
-        # First the folder itself; a folder there without __init__.py gives way to a real package.
-        PathFinder.invalidate_caches()
+        # First the folder itself, as sys.path[0] of `python -m` is.
         spec = PathFinder.find_spec(name, [str(folder), *sys.path])
         if spec is not None:
             return spec

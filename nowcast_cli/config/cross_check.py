@@ -1,0 +1,124 @@
+"""Mistakes that show only when several keys are looked at together. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from nowcast_cli.config.config import handlers_of
+from nowcast_cli.config.findings import Finding
+from nowcast_cli.config.hints import did_you_mean
+from nowcast_cli.config.positions import Index, KeyPath
+from nowcast_cli.config.registry import MANAGER_WORDS, SETTINGS
+
+
+def cross_findings(data: dict[Any, Any]) -> Iterator[Finding]:
+    """Check what the form of the file cannot say; values of the wrong form are passed over."""
+    yield from _ports(data)
+    yield from _manager_words(data)
+    yield from _workers(data)
+    yield from _scheduled(data)
+    yield from _variables(data)
+
+
+def _ports(data: dict[Any, Any]) -> Iterator[Finding]:
+    ports = _section(data, "zmq", "ports")
+    taken: dict[int, KeyPath] = {}
+    for path, port in _local_ports(ports):
+        if port not in taken:
+            taken[port] = path
+            continue
+        other = " ".join(str(step) for step in taken[port][1:])
+        # Ports of log publishers are accepted, but nothing of ours listens on them.
+        severity = "warning" if "logging" in (path[2], taken[port][2]) else "error"
+        yield Finding(
+            path,
+            f"port {port} is also the one of zmq {other}",
+            severity=severity,  # type: ignore[arg-type]
+            hint="give each its own port",
+        )
+
+
+def _local_ports(ports: dict[Any, Any]) -> Iterator[tuple[KeyPath, int]]:
+    for name in ("workers", "manager"):
+        if _number(ports.get(name)) is not None:
+            yield ("zmq", "ports", name), int(ports[name])
+    for name, value in _section(ports, "logging").items():
+        path = ("zmq", "ports", "logging", name)
+        if isinstance(value, list):
+            for index, item in enumerate(value):
+                if _number(item) is not None:
+                    yield (*path, Index(index)), int(item)
+        elif _number(value) is not None:
+            yield path, int(value)
+
+
+def _number(value: Any) -> int | None:
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _manager_words(data: dict[Any, Any]) -> Iterator[Finding]:
+    registry = _section(data, "message registry")
+    missing = [word for word in MANAGER_WORDS if word not in _section(registry, "manager")]
+    if registry and missing:
+        yield Finding(
+            ("message registry", "manager"),
+            f"has no words for the replies {', '.join(missing)}; default words are shown for them",
+            severity="warning",
+            hint="nowcast config show prints the default words"
+        )  # fmt: skip
+
+
+def _workers(data: dict[Any, Any]) -> Iterator[Finding]:
+    for name, entry in _section(data, "message registry", "workers").items():
+        path = ("message registry", "workers", name)
+        if isinstance(entry, dict) and not entry.keys() - SETTINGS:
+            yield Finding(
+                path,
+                "registers no message types, so all messages of this worker are refused",
+                severity="warning",
+                hint="name at least success, failure and crash, each with words for the log",
+            )
+
+
+def _scheduled(data: dict[Any, Any]) -> Iterator[Finding]:
+    registered = [str(name) for name in _section(data, "message registry", "workers")]
+    items = data.get("scheduled workers")
+    for index, item in enumerate(items if isinstance(items, list) else ()):
+        for module in item if isinstance(item, dict) else ():
+            worker = str(module).rpartition(".")[2]
+            if worker not in registered:
+                yield Finding(
+                    ("scheduled workers", Index(index), module),
+                    f"the worker {worker} is not in the message registry"
+                    + did_you_mean(worker, registered),
+                    severity="warning",
+                    hint=f"add {worker} to message registry.workers",
+                )
+
+
+def _variables(data: dict[Any, Any]) -> Iterator[Finding]:
+    texts: list[tuple[KeyPath, Any]] = [
+        ((key,), data.get(key)) for key in ("checklist file", "state directory", "python")
+    ]
+    texts += [
+        (("logging", *path, "filename"), handler.get("filename"))
+        for path, handler in handlers_of(data.get("logging"))
+    ]
+    for path, text in texts:
+        if isinstance(text, str) and "$" in text:
+            yield Finding(
+                path,
+                f"{text!r} holds a $ that is not replaced",
+                severity="warning",
+                hint="environment variables are written as $(NOWCAST.ENV.NAME)",
+            )
+
+
+def _section(data: dict[Any, Any], *keys: str) -> dict[Any, Any]:
+    for key in keys:
+        value = data.get(key)
+        data = value if isinstance(value, dict) else {}
+    return data

@@ -1,0 +1,270 @@
+"""The form of nowcast.yaml, as pydantic models. Imported only by those who check it.
+
+Deployments keep settings of their own beside ours, so sections of NEMO_Nowcast's form allow
+unknown keys; sections that are ours alone forbid them.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+)
+from pydantic_core import PydanticCustomError
+
+
+def _with_spaces(name: str) -> str:
+    return name.rstrip("_").replace("_", " ")
+
+
+class Section(BaseModel):
+    """A section in which users keep settings of their own too."""
+
+    model_config = ConfigDict(extra="allow", alias_generator=_with_spaces, strict=True)
+
+
+class ClosedSection(BaseModel):
+    """A section that holds the keys named here and no others."""
+
+    model_config = ConfigDict(extra="forbid", alias_generator=_with_spaces, strict=True)
+
+
+def is_port(value: Any) -> bool:
+    """Whether a value is a port; digits in quotes are one, as they end up in an address."""
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        value = int(value)
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 65536
+
+
+def _port(value: Any) -> int:
+    if not is_port(value):
+        raise PydanticCustomError("port", "must be a port from 1 to 65535")
+    return int(value)
+
+
+def _logging_port(value: Any) -> Any:
+    for item in value if isinstance(value, list) else [value]:
+        host, colon, port = item.rpartition(":") if isinstance(item, str) else ("", "", item)
+        if not is_port(port) or (colon and not host):
+            raise PydanticCustomError("port", "must be a port, 'host:port', or a list of those")
+    return value
+
+
+def _workers_to_notify(value: Any) -> Any:
+    texts = value if isinstance(value, list) else [value]
+    if value is not None and not all(isinstance(text, str) for text in texts):
+        raise PydanticCustomError("workers", "must be a list of workers, or an address")
+    return value
+
+
+def _no_handlers(value: Any) -> Any:
+    return {} if value == [] else value
+
+
+def _dotted_name(value: str) -> str:
+    if not all(part.isidentifier() for part in value.split(".")):
+        raise PydanticCustomError("module", "must be the dotted name of a Python module")
+    return value
+
+
+def _time_of_day(value: Any) -> Any:
+    if isinstance(value, int) and not isinstance(value, bool):
+        hours, minutes = divmod(value, 60)
+        raise PydanticCustomError(
+            "time_of_day",
+            "is read as the number {value}: quote it, '{text}'",
+            {"value": value, "text": f"{hours:02}:{minutes:02}"},
+        )
+    if not isinstance(value, str) or not re.fullmatch(r"\d?\d?(:[0-5]?\d){1,2}", value):
+        raise PydanticCustomError("time_of_day", "must be a time of day such as '05:15'")
+    return value
+
+
+Port = Annotated[
+    int, BeforeValidator(_port), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 65535})
+]
+_LOCAL_OR_REMOTE = {"anyOf": [{"type": "integer"}, {"type": "string", "pattern": ":[0-9]+$"}]}
+LoggingPort = Annotated[
+    Any,
+    AfterValidator(_logging_port),
+    WithJsonSchema(
+        {"anyOf": [*_LOCAL_OR_REMOTE["anyOf"], {"type": "array", "items": _LOCAL_OR_REMOTE}]}
+    ),
+]
+WorkersToNotify = Annotated[
+    Any,
+    AfterValidator(_workers_to_notify),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+]
+Module = Annotated[str, AfterValidator(_dotted_name)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Ports(Section):
+    """The ports that the daemons listen on."""
+
+    workers: Port = Field(description="Where workers send their messages.")
+    manager: Port = Field(description="Where the manager gets them from the message broker.")
+    logging: dict[str, LoggingPort] = Field(
+        default={},
+        description="Ports of log publishers in NEMO_Nowcast's distributed logging: a port, "
+        "a list of local ports, 'host:port', or a list of those.",
+    )
+
+
+class Zmq(Section):
+    """Where the daemons of the system meet."""
+
+    host: str = Field(
+        default="localhost",
+        min_length=1,
+        description="The host of the message broker; sockets bind to loopback when it is "
+        "localhost.",
+    )
+    ports: Ports
+
+
+class WorkerRegistration(Section):
+    """A worker: its key in the checklist, and the message types that it may send."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, str | None]
+
+    checklist_key: Any = Field(
+        default=None, description="The key of the checklist that its payloads go to."
+    )
+    module: Module | None = Field(
+        default=None, description="The module of the worker, when its name does not lead to it."
+    )
+
+
+class MessageRegistry(Section):
+    """Who may send which messages, and what they mean."""
+
+    manager: dict[str, str] = Field(
+        default={}, description="The replies of the manager, with their words for the log."
+    )
+    next_workers_module: Module = Field(
+        default="next_workers", description="The module that holds the after_ functions."
+    )
+    workers: dict[str, WorkerRegistration] = Field(
+        default={}, description="The workers, by name, each with its message types."
+    )
+
+
+class RemoteHost(Section):
+    """A host on which workers may be run."""
+
+    envvars: str | None = Field(default=None, description="A file to source before a worker.")
+    python: str | None = Field(default=None, description="The Python of the workers there.")
+    config_file: str | None = Field(default=None, description="This configuration, there.")
+
+
+class Run(Section):
+    """Where workers run, and whatever the deployment keeps about its runs."""
+
+    enabled_hosts: dict[str, RemoteHost | None] = Field(
+        default={}, description="The hosts on which workers may be run."
+    )
+
+
+class ScheduledWorker(Section):
+    """When a worker is started by the clock."""
+
+    every: str = Field(description="day, hour, monday, …")
+    at: Annotated[str | None, BeforeValidator(_time_of_day)] = Field(
+        default=None, description="The time of day, quoted: '05:15'."
+    )
+    cmd_line_opts: str | None = Field(default=None, description="Arguments of the worker.")
+
+
+class MessageDelivery(ClosedSection):
+    """How workers send their messages."""
+
+    repeat: Literal["always", "never"] = Field(
+        default="always",
+        description="never: for a system that still has a manager of NEMO_Nowcast.",
+    )
+    deadline: Seconds = Field(
+        default=60, description="Seconds after which a worker no longer waits for an answer."
+    )
+
+
+class NextWorkersSettings(ClosedSection):
+    """How the after_ functions are run."""
+
+    deadline: Seconds = Field(
+        default=30, description="Seconds after which an after_ function counts as stuck."
+    )
+
+
+class Handler(Section):
+    """A place where log messages go, in the form of Python's logging.config.dictConfig."""
+
+    filename: str | None = Field(default=None, description="The file that is written.")
+    formatter: str | None = None
+
+
+class LoggingLayout(Section):
+    """A logging configuration in the form of Python's logging.config.dictConfig."""
+
+    version: Literal[1] = 1
+    formatters: dict[str, dict[str, Any]] = {}
+    # An empty list stands for no handlers, as in configurations made for tests.
+    handlers: Annotated[dict[str, Handler], BeforeValidator(_no_handlers)] = {}
+    loggers: dict[str, dict[str, Any]] = {}
+    root: dict[str, Any] = {}
+
+
+class Logging(LoggingLayout):
+    """Where log messages go: one layout, or the pair of a distributed system."""
+
+    aggregator: LoggingLayout | None = Field(
+        default=None, description="What collects the log messages of all processes."
+    )
+    publisher: LoggingLayout | None = Field(
+        default=None, description="What each process does with its log messages."
+    )
+
+
+class NowcastYaml(Section):
+    """The configuration of a nowcast system."""
+
+    checklist_file: str | None = Field(
+        default=None,
+        description="The file that shows the state of the system. Default: "
+        "nowcast_checklist.yaml in the state directory.",
+    )
+    state_directory: str | None = Field(
+        default=None,
+        description="The folder of everything the system writes. Default: the folder of the "
+        "checklist file.",
+    )
+    python: str | None = Field(
+        default=None, description="The Python that runs workers. Default: the one of nowcast."
+    )
+    logging: Logging | None = None
+    zmq: Zmq
+    message_registry: MessageRegistry
+    worker_packages: list[Module] = Field(
+        default=["workers", "nowcast.workers"],
+        description="The packages in which workers are looked up by name.",
+    )
+    messages: MessageDelivery | None = None
+    next_workers: NextWorkersSettings | None = None
+    run: Run | None = None
+    scheduled_workers: list[dict[Module, ScheduledWorker]] | None = Field(
+        default=None, description="Workers that are started by the clock."
+    )
+    slack_notifications: dict[str, WorkersToNotify] | None = Field(
+        default=None,
+        description="Names of environment variables that hold a Slack address, each with the "
+        "workers whose messages go there.",
+    )
