@@ -108,6 +108,11 @@ class Follower:
         new = [record for tail in self._open.values() for record in tail.read()]
         return list(merged(new, self._seen))
 
+    def unfinished(self) -> list[Record]:
+        """Give the last lines of files that do not end with a line end, as if they did."""
+        rest = [record for tail in self._open.values() for record in tail.read_rest()]
+        return list(merged(rest, self._seen))
+
     def close(self) -> None:
         """Close the files."""
         for tail in self._open.values():
@@ -137,6 +142,10 @@ class _Tail:
             records += self._read_open_file()
         return records
 
+    def read_rest(self) -> list[Record]:
+        whole, self._rest = self._rest, b""
+        return self._records(whole) if whole else []
+
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
@@ -165,8 +174,9 @@ class _Tail:
         if self._file is None:
             return []
         whole, newline, self._rest = (self._rest + self._file.read()).rpartition(b"\n")
-        if not newline:
-            return []
+        return self._records(whole) if newline else []
+
+    def _records(self, whole: bytes) -> list[Record]:
         records = list(records_of(whole.decode(errors="replace").split("\n"), self._last))
         self._last = records[-1]
         return records

@@ -1,0 +1,188 @@
+"""``nowcast run-worker``."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nowcast_cli.cli import complete
+from nowcast_cli.cli.context import System, output_of, system_of
+from nowcast_cli.cli.options import command_app
+from nowcast_cli.cli.output import Output
+from nowcast_cli.errors import ConfigError, NotRunning, NowcastError, UsageError
+
+if TYPE_CHECKING:
+    from nowcast_cli.cli.watching import Watch
+    from nowcast_cli.store.records import JobRecord
+
+_INTERRUPTED = 130
+
+app = command_app()
+
+
+@app.command()
+def run_worker(
+    ctx: typer.Context,
+    worker: Annotated[
+        str,
+        typer.Argument(
+            metavar="WORKER",
+            help="Its name, or the dotted name of its module.",
+            autocompletion=complete.workers,
+        ),
+    ],
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[-- ARGUMENTS]...", help="Arguments of the worker."),
+    ] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Wait for all that follows from it, too.")
+    ] = False,
+    debug: Annotated[
+        bool,
+        typer.Option(
+            "--debug",
+            help="Run it here and now, without daemons: its messages are shown, and not sent.",
+        ),
+    ] = False,
+) -> int:
+    """Run a worker and show what follows from it.
+
+    \b
+    Examples:
+      nowcast run-worker sleep
+      nowcast run-worker sleep -- --sleep-time 2
+      nowcast run-worker --follow sleep
+      nowcast run-worker --debug sleep
+
+    Shows the log lines of the worker as they come, and returns when its
+    entry stands in the checklist file, with the worker's exit code.
+    Ctrl-C cancels the worker.
+    """
+    from nowcast_cli.config.workers import find_worker_module
+
+    system, out = system_of(ctx), output_of(ctx)
+    given = arguments or []
+    module = find_worker_module(system.config, worker)
+    if debug:
+        return _run_here(system, module, given)
+    if "--debug" in given:
+        raise UsageError(
+            "with --debug a worker sends no messages, so it cannot run as a job",
+            hint=f"nowcast run-worker --debug {worker}",
+        )
+    return _run_as_job(system, out, worker, module, given, follow=follow)
+
+
+def _run_here(system: System, module: str, arguments: Sequence[str]) -> int:
+    """Run the module in the foreground; Ctrl-C reaches it too, and it is waited for."""
+    config_file = system.paths.config_file
+    command = [str(system.config["python"]), "-m", module, str(config_file), "--debug", *arguments]
+    environment = {**os.environ, "NOWCAST_YAML": str(config_file)}
+    try:
+        process = subprocess.Popen(command, cwd=system.paths.deployment, env=environment)
+    except OSError as error:
+        raise ConfigError(
+            f"{config_file}: python: {command[0]} cannot be run: {error.strerror}",
+            hint="nowcast validate",
+        ) from error
+    interrupted = False
+    while True:
+        try:
+            code = process.wait()
+        except KeyboardInterrupt:
+            interrupted = True
+            continue
+        if interrupted:
+            return _INTERRUPTED
+        return code if code >= 0 else 128 - code
+
+
+def _run_as_job(
+    system: System,
+    out: Output,
+    worker: str,
+    module: str,
+    arguments: Sequence[str],
+    *,
+    follow: bool,
+) -> int:
+    from nowcast_cli.cli.asking import ask_manager, runs
+    from nowcast_cli.cli.watching import Watch, ended, exit_code_of, folder_of_job, read_store
+    from nowcast_cli.executors.job_folder import read_exit
+
+    if not runs(system):
+        raise NotRunning(
+            f"the system {system.paths.deployment} does not run",
+            hint=f"nowcast start; or, for this worker alone, nowcast run-worker --debug {worker}",
+        )
+    watch = Watch(system, out)
+    request = {"module": module, "arguments": list(arguments), "host": "localhost"}
+    job_id = str(ask_manager(system, "launch", request)["job"])
+    watch.begin(read_store(system, lambda reader: reader.job(job_id)))
+    try:
+        job = watch.until(lambda: ended(system, job_id))
+    except KeyboardInterrupt:
+        return _cancel(system, out, watch, job_id)
+    assert job is not None  # there is no limit to the wait
+    watch.finish()
+    _tell_what_followed(system, out, watch, job)
+    if follow:
+        _follow_chain(system, out, watch, job)
+    return exit_code_of(job, read_exit(folder_of_job(system, job)))
+
+
+def _cancel(system: System, out: Output, watch: Watch, job_id: str) -> int:
+    from nowcast_cli.cli.asking import ask_manager
+    from nowcast_cli.cli.following import how_it_ended
+    from nowcast_cli.cli.watching import ended
+
+    out.note(f"\ncancelling job {job_id[-8:]}")
+    try:
+        ask_manager(system, "cancel", {"job": job_id})
+    except NotRunning:
+        raise
+    except NowcastError as refusal:  # it has ended in this very moment
+        out.note(refusal.what)
+    job = watch.until(lambda: ended(system, job_id))
+    assert job is not None  # there is no limit to the wait
+    watch.finish()
+    out.note(how_it_ended(job))
+    return _INTERRUPTED
+
+
+def _tell_what_followed(system: System, out: Output, watch: Watch, job: JobRecord) -> None:
+    """Wait for the decision and for the checklist file, then say what followed."""
+    from nowcast_cli.cli.following import (
+        decision_on,
+        how_it_ended,
+        wait_for_checklist,
+        what_follows,
+    )
+
+    decision = watch.until(lambda: decision_on(system, job))
+    assert decision is not None  # there is no limit to the wait
+    wait_for_checklist(system, out, watch, [decision.message])
+    sentence, *notes = what_follows(decision)
+    out.note(f"{how_it_ended(job)}; {sentence}")
+    for note in notes:
+        out.note(note)
+
+
+def _follow_chain(system: System, out: Output, watch: Watch, first: JobRecord) -> None:
+    from nowcast_cli.cli.following import Chain, wait_for_checklist
+
+    chain = Chain(first)
+    while True:
+        news = watch.until(lambda: chain.news(system))
+        assert news is not None  # there is no limit to the wait
+        for line in news.lines:
+            out.note(line)
+        if news.is_over:
+            break
+    wait_for_checklist(system, out, watch, chain.endings(system))
+    out.note(chain.summary())

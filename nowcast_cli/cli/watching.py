@@ -1,0 +1,164 @@
+"""Watching a job from outside: what it writes, as it comes, and what the store says of it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from nowcast_cli.cli.context import System
+from nowcast_cli.cli.output import Output
+from nowcast_cli.errors import NotRunning
+
+if TYPE_CHECKING:
+    from nowcast_cli.executors.job_folder import Exit
+    from nowcast_cli.logs.records import Record
+    from nowcast_cli.store.reader import Reader
+    from nowcast_cli.store.records import JobRecord
+
+T = TypeVar("T")
+
+_BETWEEN_LOOKS = 0.03  # seconds
+_BETWEEN_QUESTIONS = 1.0
+# A killed manager is back in a second or two; after this one it is taken as gone.
+_PATIENCE = 20.0
+
+
+class Watch:
+    """Follows the logs of a system from now on, and shows those of one job.
+
+    Made before the job is launched, so that no line is missed. Log lines and the job's stderr go
+    to stderr, its stdout to stdout.
+    """
+
+    def __init__(self, system: System, out: Output) -> None:
+        from nowcast_cli.logs.search import Follower
+
+        self._system = system
+        self._out = out
+        self._worker: str | None = None
+        self._stdout: Path | None = None
+        self._stderr: Path | None = None
+        self._follower = Follower(self._files)
+
+    def begin(self, job: JobRecord) -> None:
+        """Show what this job writes."""
+        folder = folder_of_job(self._system, job)
+        self._worker = job.worker
+        self._stdout, self._stderr = folder / "stdout", folder / "stderr"
+
+    def until(self, condition: Callable[[], T | None], at_most: float | None = None) -> T | None:
+        """Show what comes until ``condition`` gives a value, and return it.
+
+        None when ``at_most`` seconds have passed. Raises NotRunning when the manager, on which
+        every condition depends, has not answered for 20 s.
+        """
+        give_up = None if at_most is None else time.monotonic() + at_most
+        manager = _Manager(self._system)
+        while True:
+            value = condition()
+            self.show()
+            if value is not None:
+                return value
+            if give_up is not None and time.monotonic() > give_up:
+                return None
+            manager.check()
+            time.sleep(_BETWEEN_LOOKS)
+
+    def show(self) -> None:
+        """Print the lines that have come."""
+        for record in self._follower.poll():
+            self._print(record)
+
+    def finish(self) -> None:
+        """Print the rest, also a last line that has no line end."""
+        self.show()
+        for record in self._follower.unfinished():
+            self._print(record)
+
+    def _print(self, record: Record) -> None:
+        if record.file == self._stdout:
+            self._out.line(record.text)
+            sys.stdout.flush()
+        elif record.file == self._stderr or record.name == self._worker:
+            self._out.note(record.text)
+
+    def _files(self) -> list[Path]:
+        from nowcast_cli.logs.search import log_files
+
+        of_the_job = [path for path in (self._stdout, self._stderr) if path and path.is_file()]
+        return [*log_files(self._system.config, self._system.paths.logs), *of_the_job]
+
+
+class _Manager:
+    """Notices that the manager has been silent for long."""
+
+    def __init__(self, system: System) -> None:
+        self._system = system
+        self._asked = self._answered = time.monotonic()
+
+    def check(self) -> None:
+        from nowcast_cli.daemon.health import ask_health
+
+        now = time.monotonic()
+        if now - self._asked < _BETWEEN_QUESTIONS:
+            return
+        self._asked = now
+        if ask_health(self._system.paths.run / "manager.sock") is not None:
+            self._answered = now
+        elif now - self._answered > _PATIENCE:
+            raise NotRunning(
+                "the manager no longer answers, so nobody knows how the job went",
+                cause="a job that runs goes on without it, and is taken in when it is back",
+                hint="nowcast start, then nowcast job list",
+            )
+
+
+def read_store(system: System, question: Callable[[Reader], T]) -> T:
+    """Ask the store. It is opened anew each time: a manager that restarts replaces its log."""
+    from nowcast_cli.store.reader import Reader
+
+    with Reader(system.paths.database) as reader:
+        return question(reader)
+
+
+def folder_of_job(system: System, job: JobRecord) -> Path:
+    """Give the folder of a job."""
+    from nowcast_cli.executors.job_folder import folder_of
+
+    return folder_of(system.paths.jobs, job.id, job.worker)
+
+
+def ended(system: System, job_id: str) -> JobRecord | None:
+    """Give the job when both its work and its process have ended, else None."""
+    from nowcast_cli.executors.job_folder import read_claim, read_exit
+    from nowcast_cli.process_identity import is_alive
+
+    job = read_store(system, lambda reader: reader.job(job_id))
+    if job.unfinished:
+        return None
+    folder = folder_of_job(system, job)
+    if read_exit(folder) is not None:
+        return job
+    claim = read_claim(folder)
+    # Without an `exit` file nobody is left who would write it: the runner was killed.
+    is_gone = claim is None or not is_alive(claim.process)
+    return job if is_gone and job.ended is not None else None
+
+
+def exit_code_of(job: JobRecord, exit_: Exit | None) -> int:
+    """Give the exit code of a job's process as a shell would, else one that fits its state."""
+    if exit_ is not None and exit_.signal is not None:
+        return 128 + exit_.signal
+    if exit_ is not None and exit_.code is not None:
+        return exit_.code
+    return {"succeeded": 0, "failed": 1}.get(job.state, 70)
+
+
+def checklist_holds(system: System, message: int) -> bool | None:
+    """True when the checklist file has the effect of the message, else None."""
+    from nowcast_cli.store.checklist_file import read_header
+
+    return (read_header(system.paths.checklist_file) or 0) >= message or None
