@@ -8,6 +8,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nowcast_cli.errors import NowcastError
 
 BUG = 1
 INTERRUPTED = 130
@@ -70,7 +74,7 @@ def _run(arguments: list[str]) -> int:
         return BUG
 
 
-def _bug(error: Exception, debug: bool) -> Exception:
+def _bug(error: Exception, debug: bool) -> NowcastError:
     from nowcast_cli.errors import NowcastError
 
     hint = None if debug else "run it again with --debug, which prints a traceback, and report it"

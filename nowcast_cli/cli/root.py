@@ -39,7 +39,7 @@ class LazyGroup(TyperGroup):
             return name, stand_in, rest
         return name, load_command(name, self), rest
 
-    def format_commands(self, ctx: Any, formatter: Any) -> None:
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
         """Write the commands in their sections."""
         width = max(map(len, COMMANDS))
         for title, section in SECTIONS.items():
@@ -74,7 +74,7 @@ def load_command(name: str, root: TyperGroup) -> Any:
 
 def complete(root: LazyGroup, invocation: Invocation, variable: str) -> int:
     """Answer a shell that completes a command line, or print a completion script."""
-    from typer.completion import completion_init
+    from typer._completion_classes import completion_init  # typer does it for its own options only
 
     completion_init()
     try:

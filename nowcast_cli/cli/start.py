@@ -1,0 +1,84 @@
+"""``nowcast start``."""
+
+from __future__ import annotations
+
+import select
+import signal
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nowcast_cli.cli.context import System, output_of, system_of
+from nowcast_cli.cli.options import command_app
+from nowcast_cli.cli.output import Output
+from nowcast_cli.cli.plant import plant_of, refuse_bad_configuration, show_last_lines
+from nowcast_cli.cli.stop import stop_everything
+
+if TYPE_CHECKING:
+    from nowcast_cli.supervisor.control import Plant
+
+app = command_app()
+
+_LOOK_EVERY = 1.0  # seconds
+
+
+@app.command()
+def start(
+    ctx: typer.Context,
+    foreground: Annotated[
+        bool, typer.Option("--foreground", help="Stay until Ctrl-C, then stop everything.")
+    ] = False,
+) -> int:
+    """Start the daemons; return when they are ready.
+
+    What runs already is left as it is. Daemons whose supervisor was killed
+    are ended and started anew; jobs go on.
+
+    \b
+    Examples:
+      nowcast start
+      nowcast start --foreground
+    """
+    system, out = system_of(ctx), output_of(ctx)
+    refuse_bad_configuration(system)
+    plant = plant_of(system, out)
+    if not foreground:
+        _start(plant, out)
+        return 0
+    # In a container or under another supervisor this is how the command is told to end.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    _start(plant, out)
+    out.note("Ctrl-C stops everything")
+    return _stay(system, plant, out)
+
+
+def _start(plant: Plant, out: Output) -> None:
+    from nowcast_cli.supervisor.control import DaemonError, start
+
+    try:
+        started = start(plant)
+    except DaemonError as error:
+        show_last_lines(error, out)
+        raise
+    out.line(f"started {', '.join(started)}" if started else "the system already runs")
+
+
+def _stay(system: System, plant: Plant, out: Output) -> int:
+    """Wait for a signal to stop, or for somebody else to have stopped the system."""
+    from nowcast_cli.daemon.signals import Signals
+    from nowcast_cli.errors import Degraded
+    from nowcast_cli.supervisor.observe import observe
+
+    with Signals(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
+        while not select.select([signals], [], [], _LOOK_EVERY)[0]:
+            state = observe(plant.paths, plant.daemons)
+            if state.supervisor == "gone":
+                raise Degraded(
+                    "the supervisor was killed; the daemons run on without it",
+                    hint="nowcast start takes over",
+                )
+            if state.supervisor == "stopped":
+                out.note("the system was stopped by another command")
+                return 0
+        stop_everything(system, plant, out)
+    return 0

@@ -1,0 +1,139 @@
+"""What there is to say of a system: its daemons, its jobs, and what needs somebody."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from nowcast_cli.cli.context import System
+from nowcast_cli.errors import Degraded, NotFound, NotRunning, NowcastError
+from nowcast_cli.store.reader import Reader
+from nowcast_cli.supervisor.daemons import daemons_of
+from nowcast_cli.supervisor.observe import DaemonState, SystemState, observe
+
+if TYPE_CHECKING:
+    from nowcast_cli.store.records import BarrierRecord, MessageRecord
+
+Verdict: TypeAlias = Literal["well", "degraded", "stopped"]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What the store says. ``trouble`` is why it says nothing, None when it does."""
+
+    counts: Mapping[str, int]
+    stuck: tuple[MessageRecord, ...] = ()
+    barriers: tuple[BarrierRecord, ...] = ()
+    never_started: bool = False
+    trouble: str | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """The state of a system at one instant."""
+
+    config_file: Path
+    state: SystemState
+    stored: Stored
+    trouble: tuple[str, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """How it is, in a word."""
+        if not self.state.runs:
+            return "stopped"
+        if self.state.is_well and not self.stored.stuck and not self.trouble:
+            return "well"
+        return "degraded"
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code that says it."""
+        codes = {"well": 0, "stopped": NotRunning.exit_code, "degraded": Degraded.exit_code}
+        return codes[self.verdict]
+
+
+def gather(system: System) -> Report:
+    """Look at the daemons and at the store; works with every daemon down."""
+    state = observe(system.paths, daemons_of(system.config))
+    stored = _read(system.paths.database)
+    return Report(system.paths.config_file, state, stored, _trouble_in(state.daemons, stored))
+
+
+def as_json(report: Report) -> dict[str, Any]:
+    """Return the report as ``nowcast status --json`` prints it."""
+    return {
+        "system": {"state": report.verdict, "config": str(report.config_file)},
+        "supervisor": report.state.supervisor,
+        "daemons": [_daemon_as_json(daemon) for daemon in report.state.daemons],
+        "counts": dict(report.stored.counts),
+        "stuck": [
+            {
+                "number": message.number,
+                "source": message.source,
+                "type": message.type,
+                "error": first_line(message.error),
+            }
+            for message in report.stored.stuck
+        ],
+        "barriers": [
+            {
+                "number": barrier.number,
+                "workers": list(barrier.workers),
+                "waiting for": list(barrier.waiting_for),
+                "since": barrier.created,
+            }
+            for barrier in report.stored.barriers
+        ],
+        "trouble": list(report.trouble),
+    }
+
+
+def first_line(error: str | None) -> str:
+    """Return the line of an error that says what it was: of a traceback that is the last."""
+    lines = [line for line in (error or "").splitlines() if line.strip()]
+    if not lines:
+        return "no reason is known"
+    return lines[-1] if lines[0].startswith("Traceback") else lines[0]
+
+
+def _daemon_as_json(daemon: DaemonState) -> dict[str, Any]:
+    return {
+        "name": daemon.name,
+        "state": daemon.state,
+        "pid": daemon.pid,
+        "since": daemon.since,
+        "restarts": daemon.restarts,
+        "health": dict(daemon.health),
+    }
+
+
+def _read(database: Path) -> Stored:
+    try:
+        with Reader(database) as reader:
+            stuck = reader.messages(states=["stuck"], limit=None)
+            return Stored(reader.counts(_midnight()), tuple(stuck[::-1]), tuple(reader.barriers()))
+    except NotFound:
+        return Stored({}, never_started=True)
+    except NowcastError as error:
+        return Stored({}, trouble=f"{error.what} ({error.cause})" if error.cause else error.what)
+
+
+def _trouble_in(daemons: tuple[DaemonState, ...], stored: Stored) -> tuple[str, ...]:
+    sentences = [
+        f"next_workers cannot be used: {said}"
+        for daemon in daemons
+        if (said := daemon.health.get("next workers", "ok")) != "ok"
+    ]
+    if stored.trouble:
+        sentences.append(stored.trouble)
+    return tuple(sentences)
+
+
+def _midnight() -> str:
+    """Return the begin of the day, as people here see it, in the form of the store."""
+    local = datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
+    return local.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")

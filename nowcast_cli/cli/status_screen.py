@@ -1,0 +1,75 @@
+"""The screen of ``nowcast status``."""
+
+from __future__ import annotations
+
+from nowcast_cli.cli.output import Color, Output, Painted, Text
+from nowcast_cli.cli.status_report import Report, Stored, first_line
+from nowcast_cli.cli.times import local
+from nowcast_cli.supervisor.observe import DaemonState
+
+_MARKS: dict[str, tuple[str, Color]] = {
+    "ready": ("●", "green"),
+    "stopped": ("○", "dim"),
+    "starting": ("○", "yellow"),
+    "stopping": ("○", "yellow"),
+}
+_BAD_MARK: tuple[str, Color] = ("✗", "red")
+_ENDINGS = ("failed", "crashed", "timed out", "lost")
+
+
+def show(report: Report, out: Output) -> None:
+    """Print the report on one screen."""
+    out.line(Painted(report.config_file.parent.name, "bold"), f"  {report.config_file}")
+    out.columns([_daemon_row(daemon) for daemon in report.state.daemons], indent=2)
+    _show_supervision(report, out)
+    if report.stored.never_started:
+        out.line("this system has never been started")
+    elif not report.stored.trouble:
+        _show_stored(report.stored, out)
+    for sentence in report.trouble:
+        out.line(Painted("✗ ", "red"), sentence)
+
+
+def _daemon_row(daemon: DaemonState) -> list[Text]:
+    mark, color = _MARKS.get(daemon.state, _BAD_MARK)
+    row: list[Text] = [Painted(mark, color), daemon.name, Painted(daemon.state, color)]
+    if daemon.lives:
+        row.append(f"process {daemon.pid}" if daemon.pid else "no process")
+        row.append(f"since {local(daemon.since)}" if daemon.since else "")
+    if daemon.restarts:
+        row.append(f"{daemon.restarts} restart{'s' if daemon.restarts > 1 else ''}")
+    return row
+
+
+def _show_supervision(report: Report, out: Output) -> None:
+    if report.state.supervisor == "gone":
+        out.line(
+            Painted("✗ ", "red"),
+            "the daemons run without their supervisor, which was killed; nobody would start "
+            "them again",
+        )
+        out.line("  nowcast start takes over; jobs go on")
+    elif report.verdict == "stopped":
+        out.line("  nowcast start starts them")
+
+
+def _show_stored(stored: Stored, out: Output) -> None:
+    counts = stored.counts
+    waiting = counts["waiting"] + counts["submitting"]
+    now = f"{counts['running']} running, {waiting} waiting, {counts['held']} held"
+    ended = ", ".join(f"{counts[word]} {word}" for word in _ENDINGS if counts[word])
+    out.line(f"jobs      {now}; today {ended or 'none has failed'}")
+    undecided = f", {counts['undecided']} to be decided" if counts["undecided"] else ""
+    out.line(f"messages  {counts['stuck']} stuck{undecided}")
+    for message in stored.stuck:
+        out.line(
+            Painted("  ✗ ", "red"),
+            f"message {message.number}, {message.source} {message.type}: "
+            f"{first_line(message.error)}",
+        )
+        out.line(f"    mend next_workers, or: nowcast message retry {message.number}")
+    for barrier in stored.barriers:
+        out.line(
+            f"barrier   {barrier.number} waits for {', '.join(barrier.waiting_for)} "
+            f"since {local(barrier.created)}"
+        )

@@ -1,0 +1,218 @@
+"""Starting, stopping and restarting the daemons of a system, in order, until they are ready.
+
+One at a time: whoever controls a system holds ``run/supervisor.lock``. Progress is told, a
+sentence at a time, to the function that the caller hands in.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nowcast_cli.config.paths import ensure
+from nowcast_cli.daemon.health import ask_health
+from nowcast_cli.errors import NotFound, NotRunning, NowcastError
+from nowcast_cli.supervisor.daemons import Daemon
+from nowcast_cli.supervisor.log_tail import last_lines, size_of
+from nowcast_cli.supervisor.observe import somebody_listens, supervisor_socket
+from nowcast_cli.supervisor.orphans import end_orphans
+from nowcast_cli.supervisor.process import ensure_supervisord, shut_down
+from nowcast_cli.supervisor.rpc import Supervisord
+from nowcast_cli.supervisor.supervisord_conf import STOP_GRACE, daemon_log
+
+if TYPE_CHECKING:
+    from nowcast_cli.config import SystemPaths
+
+READY_TIME = 60.0  # seconds that a daemon may take to be ready: recovery reads the whole store
+LOG_LINES = 20
+_LOCK_TIME = 90.0
+_LOOK_EVERY = 0.02
+_STOPPED = ("STOPPED", "EXITED", "FATAL")
+_DIED = ("BACKOFF", "FATAL", "STOPPED")
+
+
+class DaemonError(NowcastError):
+    """A daemon did not become ready; ``log`` holds the last lines that it printed."""
+
+    def __init__(self, what: str, *, cause: str, hint: str, log: list[str]) -> None:
+        super().__init__(what, cause=cause, hint=hint)
+        self.log = log
+
+
+@dataclass(frozen=True)
+class Plant:
+    """The daemons of one system and where they are; ``tell`` hears what is being done."""
+
+    paths: SystemPaths
+    daemons: Sequence[Daemon]
+    tell: Callable[[str], None]
+    ready_time: float = READY_TIME
+
+    def named(self, name: str) -> Daemon:
+        """Return the daemon of that name; raises NotFound (exit 4) with those that there are."""
+        for daemon in self.daemons:
+            if name.replace("-", "_") == daemon.name:
+                return daemon
+        names = ", ".join(daemon.name for daemon in self.daemons)
+        raise NotFound(f"there is no daemon {name!r}", hint=f"the daemons are {names}")
+
+
+def start(plant: Plant) -> list[str]:
+    """Start what does not run, and return when every daemon is ready.
+
+    Daemons whose supervisord was killed are ended first. Returns the names of the daemons that
+    were started, empty when all ran. Raises DaemonError for the first that fails; what this
+    call had started is stopped again then.
+    """
+    with _controlling(plant):
+        return _start(plant)
+
+
+def stop(plant: Plant) -> list[str]:
+    """Stop all daemons, the last started first, then the launcher and supervisord.
+
+    Returns the names of the daemons that ran.
+    """
+    with _controlling(plant):
+        return _stop(plant)
+
+
+def restart(plant: Plant) -> list[str]:
+    """Stop everything and start it anew; returns the names of the daemons."""
+    with _controlling(plant):
+        _stop(plant)
+        return _start(plant)
+
+
+def restart_one(plant: Plant, daemon: Daemon) -> None:
+    """Stop one daemon, start it, and return when it is ready. Raises NotRunning, DaemonError."""
+    with _controlling(plant):
+        supervisord = _running_supervisord(plant)
+        plant.tell(f"stopping the {daemon.words}")
+        supervisord.stop(daemon.name)
+        _start_one(plant, supervisord, daemon)
+
+
+def stop_one(plant: Plant, daemon: Daemon) -> bool:
+    """Stop one daemon and leave the others; returns whether it ran."""
+    with _controlling(plant):
+        if not somebody_listens(supervisor_socket(plant.paths.run)):
+            return bool(end_orphans(plant.paths.run, [daemon], STOP_GRACE, plant.tell))
+        supervisord = Supervisord(supervisor_socket(plant.paths.run))
+        ran = supervisord.processes()[daemon.name].state not in _STOPPED
+        if ran:
+            plant.tell(f"stopping the {daemon.words}")
+            supervisord.stop(daemon.name)
+        return ran
+
+
+def _start(plant: Plant) -> list[str]:
+    if not somebody_listens(supervisor_socket(plant.paths.run)):
+        end_orphans(plant.paths.run, plant.daemons, STOP_GRACE, plant.tell)
+    supervisord = ensure_supervisord(plant.paths, plant.daemons)
+    started: list[Daemon] = []
+    try:
+        for daemon in plant.daemons:
+            if not _is_ready(plant, daemon):
+                started.append(daemon)
+                _start_one(plant, supervisord, daemon)
+    except BaseException:
+        with suppress(NotRunning):
+            _take_back(plant, supervisord, started)
+        raise
+    return [daemon.name for daemon in started]
+
+
+def _take_back(plant: Plant, supervisord: Supervisord, started: Sequence[Daemon]) -> None:
+    """After a failed start, leave nothing behind that was not there before."""
+    for daemon in reversed(started):
+        plant.tell(f"stopping the {daemon.words}")
+        supervisord.stop(daemon.name)
+    if all(process.state in _STOPPED for process in supervisord.processes().values()):
+        _end_launcher(plant)
+        shut_down(supervisord, plant.paths)
+
+
+def _start_one(plant: Plant, supervisord: Supervisord, daemon: Daemon) -> None:
+    plant.tell(f"waiting for the {daemon.words}")
+    log = daemon_log(plant.paths.logs, daemon)
+    printed_before = size_of(log)
+    if supervisord.processes()[daemon.name].state == "BACKOFF":
+        supervisord.stop(daemon.name)  # do not wait for the end of supervisord's delay
+    supervisord.start(daemon.name)
+    give_up = time.monotonic() + plant.ready_time
+    while not _is_ready(plant, daemon):
+        process = supervisord.processes()[daemon.name]
+        if process.state in _DIED:
+            raise _failed(plant, daemon, "it ended before it was ready", printed_before)
+        if time.monotonic() > give_up:
+            cause = f"it lives (process {process.pid}) but was not ready in {plant.ready_time:g} s"
+            raise _failed(plant, daemon, cause, printed_before)
+        time.sleep(_LOOK_EVERY)
+
+
+def _failed(plant: Plant, daemon: Daemon, cause: str, printed_before: int) -> DaemonError:
+    log = daemon_log(plant.paths.logs, daemon)
+    return DaemonError(
+        f"the {daemon.words} did not start",
+        cause=cause,
+        hint=f"mend what its last lines say, then `nowcast start`; it prints to {log}",
+        log=last_lines(log, LOG_LINES, since=printed_before),
+    )
+
+
+def _stop(plant: Plant) -> list[str]:
+    if not somebody_listens(supervisor_socket(plant.paths.run)):
+        ended = end_orphans(plant.paths.run, plant.daemons, STOP_GRACE, plant.tell)
+        _end_launcher(plant)
+        return ended
+    supervisord = Supervisord(supervisor_socket(plant.paths.run))
+    known = supervisord.processes()
+    running = [d for d in plant.daemons if d.name in known and known[d.name].state not in _STOPPED]
+    for daemon in reversed(running):
+        plant.tell(f"stopping the {daemon.words}")
+        supervisord.stop(daemon.name)
+    _end_launcher(plant)
+    shut_down(supervisord, plant.paths)
+    return [daemon.name for daemon in running]
+
+
+def _end_launcher(plant: Plant) -> None:
+    from nowcast_cli.executors.local import stop_launcher
+
+    stop_launcher(plant.paths)
+
+
+def _is_ready(plant: Plant, daemon: Daemon) -> bool:
+    health = ask_health(plant.paths.run / f"{daemon.name}.sock", timeout=0.5)
+    return health is not None and health.get("state") == "ready"
+
+
+def _running_supervisord(plant: Plant) -> Supervisord:
+    if not somebody_listens(supervisor_socket(plant.paths.run)):
+        raise NotRunning("this system does not run", hint="nowcast start")
+    return Supervisord(supervisor_socket(plant.paths.run))
+
+
+@contextmanager
+def _controlling(plant: Plant) -> Iterator[None]:
+    from filelock import FileLock, Timeout
+
+    ensure(plant.paths)
+    lock = FileLock(plant.paths.run / "supervisor.lock", fallback_to_soft=False)
+    try:
+        lock.acquire(timeout=_LOCK_TIME)
+    except Timeout:
+        raise NowcastError(
+            "another nowcast command has been starting or stopping this system for "
+            f"{_LOCK_TIME:g} s",
+            cause=f"it holds {plant.paths.run / 'supervisor.lock'}",
+            hint="wait for it, or end it, then try again",
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,29 @@
+"""Which daemons a system has, in the order in which they start."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Daemon:
+    """A daemon: started as ``python -m MODULE CONFIG``, ready when its health socket says so."""
+
+    name: str
+    module: str
+
+    @property
+    def words(self) -> str:
+        """The name as people say it."""
+        return self.name.replace("_", " ")
+
+
+BROKER = Daemon("message_broker", "nowcast_cli.broker")
+MANAGER = Daemon("manager", "nowcast_cli.manager")
+
+
+def daemons_of(config: Mapping[str, Any]) -> tuple[Daemon, ...]:  # noqa: ARG001
+    """Return the daemons that a configuration asks for; they are stopped in reverse order."""
+    return (BROKER, MANAGER)

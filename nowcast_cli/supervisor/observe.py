@@ -1,0 +1,169 @@
+"""Looking at the daemons of a system without touching them; right with all of them down.
+
+A daemon is *ready* when it says so itself, on its health socket. supervisord is asked only about
+those that do not, because that costs more than the rest of a look.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from nowcast_cli.daemon.health import ask_health
+from nowcast_cli.errors import NotRunning
+from nowcast_cli.process_identity import ProcessIdentity, from_json, is_alive
+from nowcast_cli.supervisor.daemons import Daemon
+from nowcast_cli.supervisor.supervisord_conf import supervisord_log
+
+if TYPE_CHECKING:
+    from nowcast_cli.config import SystemPaths
+    from nowcast_cli.supervisor.rpc import Process
+
+SupervisorState: TypeAlias = Literal["running", "gone", "stopped"]
+
+_STATES = {
+    "STARTING": "starting",
+    "RUNNING": "not answering",
+    "BACKOFF": "restarting",
+    "EXITED": "restarting",
+    "STOPPING": "stopping",
+}
+
+
+@dataclass(frozen=True)
+class DaemonState:
+    """A daemon as it is now.
+
+    ``state``: *ready*, *starting*, *stopping*, *not answering* (it lives, but its loop does
+    not), *restarting* (it died and will be started again), *stopped*, or the daemon's own word.
+    ``since`` is ISO 8601 UTC; ``restarts`` counts its deaths since the system was started;
+    ``health`` is all that it says of itself, empty when it does not answer.
+    """
+
+    name: str
+    state: str
+    pid: int | None = None
+    since: str | None = None
+    restarts: int = 0
+    health: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def lives(self) -> bool:
+        """Whether there is a process, or soon will be again."""
+        return self.state != "stopped"
+
+
+@dataclass(frozen=True)
+class SystemState:
+    """All daemons, and what keeps them up; *gone* means they run and nothing keeps them up."""
+
+    supervisor: SupervisorState
+    daemons: tuple[DaemonState, ...]
+
+    @property
+    def runs(self) -> bool:
+        """Whether any daemon does."""
+        return any(daemon.lives for daemon in self.daemons)
+
+    @property
+    def is_well(self) -> bool:
+        """Whether every daemon is ready and would be started again."""
+        return self.supervisor == "running" and all(d.state == "ready" for d in self.daemons)
+
+
+def observe(paths: SystemPaths, daemons: Sequence[Daemon]) -> SystemState:
+    """Look at the daemons of a system."""
+    answers = {d.name: ask_health(paths.run / f"{d.name}.sock") for d in daemons}
+    supervised = somebody_listens(supervisor_socket(paths.run))
+    all_answer = all(answers.values())
+    known = _asked_of_supervisord(paths.run) if supervised and not all_answer else {}
+    restarts = restarts_in(_lines_of(supervisord_log(paths.logs)))
+    states = tuple(
+        _state_of(
+            daemon.name,
+            answers[daemon.name],
+            known.get(daemon.name),
+            live_identity(paths.run, daemon.name),
+            restarts[daemon.name],
+        )
+        for daemon in daemons
+    )
+    lives = any(daemon.lives for daemon in states)
+    return SystemState("running" if supervised else "gone" if lives else "stopped", states)
+
+
+def supervisor_socket(run: Path) -> Path:
+    """Return the socket on which supervisord of a system answers."""
+    return run / "supervisor.sock"
+
+
+def somebody_listens(socket_file: Path) -> bool:
+    """Say whether a process accepts connections on a Unix socket."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(1.0)
+        try:
+            connection.connect(str(socket_file))
+        except OSError:
+            return False
+    return True
+
+
+def live_identity(run: Path, name: str) -> ProcessIdentity | None:
+    """Return the process that holds the name of a daemon, by its pid file, if it is alive."""
+    try:
+        identity = from_json(json.loads((run / f"{name}.pid").read_bytes()))
+    except (OSError, ValueError):
+        return None
+    return identity if is_alive(identity) else None
+
+
+def restarts_in(log: Iterable[str]) -> Counter[str]:
+    """Count the deaths of each daemon since the last start of supervisord, from its log."""
+    counts: Counter[str] = Counter()
+    for line in log:
+        if " supervisord started with pid " in line:
+            counts.clear()
+        _, exited, rest = line.partition(" exited: ")
+        if exited:
+            counts[rest.split(" ", 1)[0]] += 1
+    return counts
+
+
+def _state_of(
+    name: str,
+    health: Mapping[str, Any] | None,
+    process: Process | None,
+    holder: ProcessIdentity | None,
+    restarts: int,
+) -> DaemonState:
+    if health is not None:
+        state = str(health.get("state", "ready"))
+        return DaemonState(name, state, health.get("pid"), health.get("since"), restarts, health)
+    if process is not None and process.state in _STATES:
+        since = datetime.fromtimestamp(process.since, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return DaemonState(name, _STATES[process.state], process.pid or None, since, restarts)
+    if holder is not None:
+        return DaemonState(name, "not answering", holder.pid, None, restarts)
+    return DaemonState(name, "stopped", restarts=restarts)
+
+
+def _asked_of_supervisord(run: Path) -> dict[str, Process]:
+    from nowcast_cli.supervisor.rpc import Supervisord
+
+    try:
+        return Supervisord(supervisor_socket(run), timeout=2.0).processes()
+    except NotRunning:  # it is hung, or has just gone; what the daemons say stands
+        return {}
+
+
+def _lines_of(log: Path) -> list[str]:
+    try:
+        return log.read_text(errors="replace").splitlines()
+    except OSError:
+        return []

@@ -1,0 +1,95 @@
+"""Starting supervisord itself, and seeing that it has gone."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from nowcast_cli.atomic_files import write_atomically
+from nowcast_cli.config.paths import ensure
+from nowcast_cli.errors import NowcastError
+from nowcast_cli.process_identity import ProcessIdentity, identity_of, is_alive
+from nowcast_cli.supervisor.daemons import Daemon
+from nowcast_cli.supervisor.observe import somebody_listens, supervisor_socket
+from nowcast_cli.supervisor.orphans import end_process
+from nowcast_cli.supervisor.rpc import Supervisord
+from nowcast_cli.supervisor.supervisord_conf import STOP_GRACE, supervisord_conf, supervisord_log
+
+if TYPE_CHECKING:
+    from nowcast_cli.config import SystemPaths
+
+_START_TIME = 30.0  # seconds in which supervisord must have begun to answer
+
+
+def ensure_supervisord(paths: SystemPaths, daemons: Sequence[Daemon]) -> Supervisord:
+    """Return the system's supervisord, started when none answers; no daemon is started yet.
+
+    It is left to itself, in its own session, with the deployment as working directory and
+    NOWCAST_YAML in its environment; the daemons inherit both.
+    """
+    ensure(paths)
+    socket_file = supervisor_socket(paths.run)
+    if not somebody_listens(socket_file):
+        _launch(paths, daemons)
+    return Supervisord(socket_file)
+
+
+def shut_down(supervisord: Supervisord, paths: SystemPaths) -> None:
+    """End supervisord, and return when it has gone; kill it when it does not go."""
+    identity = identity_of(supervisord.pid())
+    supervisord.shut_down()
+    supervisord.close()
+    if identity is not None:
+        _wait_for_the_end(identity)
+    with suppress(OSError):
+        supervisor_socket(paths.run).unlink()
+
+
+def _wait_for_the_end(identity: ProcessIdentity) -> None:
+    give_up = time.monotonic() + STOP_GRACE
+    while is_alive(identity):
+        if time.monotonic() > give_up:
+            end_process(identity, "supervisord", grace=0.0)
+        time.sleep(0.01)
+
+
+def _launch(paths: SystemPaths, daemons: Sequence[Daemon]) -> None:
+    conf = paths.run / "supervisord.conf"
+    text = supervisord_conf(
+        run=paths.run,
+        logs=paths.logs,
+        config_file=paths.config_file,
+        python=sys.executable,
+        umask=_umask(),
+        daemons=daemons,
+    )
+    write_atomically(conf, text.encode())
+    done = subprocess.run(
+        [sys.executable, "-m", "supervisor.supervisord", "-c", str(conf)],
+        cwd=paths.deployment,
+        env={**os.environ, "NOWCAST_YAML": str(paths.config_file)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=_START_TIME,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise NowcastError(
+            "supervisord, which keeps the daemons up, did not start",
+            cause=(done.stderr or done.stdout).strip() or f"its exit code was {done.returncode}",
+            hint=f"see {supervisord_log(paths.logs)}",
+        )
+
+
+def _umask() -> int:
+    """Return the umask of this process; reading it means setting it for an instant."""
+    umask = os.umask(0o077)
+    os.umask(umask)
+    return umask
