@@ -1,4 +1,9 @@
-"""One job, in its folder.
+"""One job, in its folder: the runner waits for the worker and tells how it ended.
+
+Two processes belong to a job. The *runner* makes the folder, forks the *worker*, waits for it
+and writes ``exit``. The worker claims the job before any of the user's code begins, by one
+``link()`` to ``pid``: of all workers that were ever started for a job, by whatever mishap, one
+gets past that line.
 
 Standard library only, with its two neighbours ``atomic_files`` and ``process_identity``: the
 three files are shipped together to other hosts.
@@ -6,12 +11,27 @@ three files are shipped together to other hosts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import errno
+import fcntl
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from resource import struct_rusage
+from typing import Any, NoReturn
 
 from nowcast_cli import process_identity
-from nowcast_cli.process_identity import ProcessIdentity
+from nowcast_cli.atomic_files import sync_folder, write_atomically, write_synced
+from nowcast_cli.process_identity import ProcessIdentity, identity_of
+
+# What the worker tells of its own start; a hint, which may get lost: ("claimed", job's id) or
+# ("trouble", a sentence).
+Tell = Callable[[str, str], None]
+
+_FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
+_LONGEST_REASON = 4096
 
 
 @dataclass(frozen=True)
@@ -83,3 +103,173 @@ class Exit:
             peak_memory=int(value["peak_memory"]),
             cpu_seconds=float(value["cpu_seconds"]),
         )
+
+
+def environment_of(job: Mapping[str, Any]) -> dict[str, str]:
+    """What a job (the content of its ``job.json``) finds in its environment beside the rest."""
+    folder = Path(job["folder"])
+    return {
+        **job["environment"],
+        "NOWCAST_JOB_ID": job["id"],
+        "NOWCAST_ATTEMPT": str(job["attempt"]),
+        "NOWCAST_JOB_FOLDER": str(folder),
+        "NOWCAST_SCRATCH": str(folder / "scratch"),
+        "NOWCAST_YAML": job["config_file"],
+    }
+
+
+def fork_worker(job: Mapping[str, Any], tell: Tell) -> int:
+    """Turn this process into the runner of a job; **returns in the worker alone**.
+
+    The worker holds the claim then, in a session of its own. What it gets is a descriptor: a
+    sentence that it writes there becomes the ``reason`` in ``exit``; it is closed by an exec.
+    The runner never comes back: it ends when the job has. So does this process when another one
+    runs the job or has run it.
+
+    All signals should be blocked on entry, and stay so in the runner: it ends with its worker
+    and not by a signal that was meant for somebody else. The worker has to unblock them.
+    """
+    folder = Path(job["folder"])
+    try:
+        lock = _prepare(folder, job)
+        runner = _this_process()
+        reason, worker_reason = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        worker = os.fork()
+    except OSError as error:
+        _give_up(job, error, tell)
+    if worker != 0:
+        os.close(worker_reason)
+        _wait(worker, runner, folder, reason)
+    os.close(lock)
+    os.close(reason)
+    try:
+        os.setsid()
+        if not _claim(folder, runner):
+            os._exit(0)
+    except OSError as error:
+        _give_up(job, error, tell)
+    tell("claimed", job["id"])
+    return worker_reason
+
+
+def _prepare(folder: Path, job: Mapping[str, Any]) -> int:
+    """Make the folder and give its lock; ends this process when others see to the job already."""
+    if not _make_folder(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        sync_folder(folder.parent.parent)
+        _make_folder(folder)
+    # Held until this process ends. To save work only: the claim is what counts.
+    lock = os.open(folder / "runner.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os._exit(0)
+    if (folder / "pid").exists():
+        os._exit(0)
+    _make_folder(folder / "outbox")
+    _make_folder(folder / "scratch")
+    # Not for others to read: the environment of a job may hold a password.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+    description = os.open(folder / "job.json", flags, 0o600)
+    os.write(description, json.dumps(job).encode())
+    os.close(description)
+    return lock
+
+
+def _make_folder(folder: Path) -> bool:
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        pass
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _claim(folder: Path, runner: ProcessIdentity) -> bool:
+    """Take the job for this process, once and for all; False when another process has it."""
+    if os.getppid() != runner.pid:
+        return False  # nobody would see how it ends; asked again, it begins under a new runner
+    process = _this_process()
+    claim = Claim(process, runner, _now())
+    temporary = folder / f".pid-{process.pid}-{process.started}"
+    write_synced(temporary, json.dumps(claim.to_json()).encode())
+    try:
+        os.link(temporary, folder / "pid")  # the one step that counts
+        taken = True
+    except FileExistsError:
+        taken = temporary.stat().st_nlink == 2  # NFS may repeat a link that had succeeded
+    temporary.unlink()
+    sync_folder(folder)
+    sync_folder(folder.parent)
+    return taken
+
+
+def _wait(worker: int, runner: ProcessIdentity, folder: Path, reason: int) -> NoReturn:
+    """Be the runner: wait for the worker, tell how it ended, end."""
+    _, status, usage = os.wait4(worker, 0)
+    try:
+        if _holds_claim(folder, worker, runner):
+            _write_exit(folder, _exit_of(status, usage, _sentence_in(reason)))
+    except OSError:
+        os._exit(1)  # the folder has gone; the manager learns of the end by this process' own
+    os._exit(0)
+
+
+def _holds_claim(folder: Path, worker: int, runner: ProcessIdentity) -> bool:
+    try:
+        claim = Claim.from_json(json.loads((folder / "pid").read_bytes()))
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return False
+    return claim.process.pid == worker and claim.runner == runner
+
+
+def _sentence_in(descriptor: int) -> str | None:
+    try:
+        data = os.read(descriptor, _LONGEST_REASON)
+    except BlockingIOError:  # a process that the worker has forked still holds the other end
+        return None
+    return data.decode(errors="replace") or None
+
+
+def _exit_of(status: int, usage: struct_rusage, reason: str | None) -> Exit:
+    code = os.waitstatus_to_exitcode(status)
+    return Exit(
+        code=code if code >= 0 else None,
+        signal=-code if code < 0 else None,
+        finished_at=_now(),
+        reason=reason,
+        peak_memory=usage.ru_maxrss * 1024,
+        cpu_seconds=round(usage.ru_utime + usage.ru_stime, 6),
+    )
+
+
+def _write_exit(folder: Path, outcome: Exit) -> None:
+    """Write ``exit``; on a full disk as soon as there is room, for nobody else knows it."""
+    data = json.dumps(outcome.to_json()).encode()
+    while True:
+        try:
+            write_atomically(folder / "exit", data)
+            return
+        except OSError as error:
+            if error.errno not in _FULL_DISK:
+                raise
+            time.sleep(1)
+
+
+def _give_up(job: Mapping[str, Any], error: OSError, tell: Tell) -> NoReturn:
+    tell("trouble", f"job {job['id']} ({job['worker']}) cannot begin: {error}")
+    os._exit(1)
+
+
+def _this_process() -> ProcessIdentity:
+    identity = identity_of(os.getpid())
+    if identity is None:
+        raise OSError(errno.ENOENT, "/proc does not show this process")
+    return identity
+
+
+def _now() -> str:
+    seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
+    text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+    return f"{text}.{nanoseconds // 1_000_000:03d}Z"

@@ -1,0 +1,109 @@
+"""What a process forked from the launcher does to become a job of its own."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import CodeType
+from typing import NoReturn
+
+from nowcast_cli.executors import as_module
+from nowcast_cli.executors.ending import call_and_end
+from nowcast_cli.executors.job_folder import JobRequest
+from nowcast_cli.runner import environment_of
+
+# Read by the interpreter or the C library when a process begins, so a fork would not see them.
+_READ_AT_THE_START = ("PYTHON", "LD_", "LC_", "MALLOC_")
+_READ_AT_THE_START_TOO = frozenset({"LANG", "LANGUAGE", "TZ", "GLIBC_TUNABLES"})
+
+_CANNOT_BE_RUN = 127  # what a shell answers for a command that it does not find
+
+
+def become_job(job: JobRequest, reason: int) -> NoReturn:
+    """Run the module of a job in this process, whose claim is made; never returns.
+
+    ``reason`` is a descriptor that takes a sentence when the module's code cannot begin.
+    """
+    loaded = tuple(sys.modules)
+    environment = environment_of(job.to_json())
+    try:
+        _open_streams(Path(job.folder))
+        _close_all_but(reason)
+        os.chdir(job.working_directory)
+    except OSError as error:
+        _stop(reason, f"the job could not begin in {job.working_directory}: {error}")
+    _take_default_signals()
+    fresh = needs_fresh_interpreter(environment, os.environ)
+    os.environ.update(environment)
+    if fresh:
+        _execute(job, reason)
+    gc.enable()  # what the launcher has frozen stays so: to thaw it is to copy all its pages
+    call_and_end(lambda: as_module.run(_code(job, reason)), loaded)
+
+
+def needs_fresh_interpreter(new: Mapping[str, str], current: Mapping[str, str]) -> bool:
+    """Whether a job's environment changes what only a new interpreter would see."""
+    return any(
+        name.startswith(_READ_AT_THE_START) or name in _READ_AT_THE_START_TOO
+        for name, value in new.items()
+        if current.get(name) != value
+    )
+
+
+def _code(job: JobRequest, reason: int) -> CodeType:
+    try:
+        code = as_module.prepare(job.module, job.arguments)
+    except as_module.NotRunnableError as error:
+        if error.__cause__ is not None:
+            sys.excepthook(type(error.__cause__), error.__cause__, error.__cause__.__traceback__)
+        _tell(reason, str(error))
+        print(error, file=sys.stderr)
+        raise SystemExit(_CANNOT_BE_RUN) from None
+    os.close(reason)
+    return code
+
+
+def _execute(job: JobRequest, reason: int) -> NoReturn:
+    command = [sys.executable, "-m", job.module, *job.arguments]
+    try:
+        os.execv(sys.executable, command)
+    except OSError as error:
+        _stop(reason, f"{sys.executable} could not be run: {error}")
+
+
+def _open_streams(folder: Path) -> None:
+    for number, path, flags in (
+        (0, Path(os.devnull), os.O_RDONLY),
+        (1, folder / "stdout", os.O_WRONLY | os.O_CREAT | os.O_APPEND),
+        (2, folder / "stderr", os.O_WRONLY | os.O_CREAT | os.O_APPEND),
+    ):
+        opened = os.open(path, flags, 0o644)
+        os.dup2(opened, number)
+        os.close(opened)
+
+
+def _close_all_but(descriptor: int) -> None:
+    os.closerange(3, descriptor)
+    os.closerange(descriptor + 1, os.sysconf("SC_OPEN_MAX"))
+
+
+def _take_default_signals() -> None:
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def _tell(reason: int, sentence: str) -> None:
+    os.write(reason, sentence.encode(errors="replace")[:4000])
+    os.close(reason)
+
+
+def _stop(reason: int, sentence: str) -> NoReturn:
+    print(sentence, file=sys.stderr, flush=True)
+    _tell(reason, sentence)
+    os._exit(_CANNOT_BE_RUN)

@@ -1,0 +1,264 @@
+"""The launcher: a warm process that forks a runner and a worker for each job it is asked for.
+
+``python -m nowcast_cli.executors.launcher CONFIG`` listens at ``run/launcher.sock``, one per
+system. A request is ``{"launch": {...}}`` with the fields of a job; it may be repeated, since
+nothing but the claim in the job's folder decides whether a job has begun. To every manager that
+is connected it sends hints, ``{"claimed": id}``, ``{"ended": id}`` and ``{"trouble": sentence}``;
+they may get lost.
+
+Single-threaded, with no ZeroMQ context and no database open, so that a fork holds nothing that
+does not survive one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NoReturn
+
+from nowcast_cli import process_identity
+from nowcast_cli.atomic_files import write_atomically
+from nowcast_cli.config import Config, SystemPaths, system_paths
+from nowcast_cli.config.paths import ensure
+from nowcast_cli.daemon.signals import Signals
+from nowcast_cli.errors import NowcastError
+from nowcast_cli.executors.child import become_job
+from nowcast_cli.executors.job_folder import JobRequest
+from nowcast_cli.executors.warm import warm_up
+from nowcast_cli.runner import fork_worker
+
+LONGEST_REQUEST = 1 << 18  # bytes; more than a Unix socket takes by default
+_PATIENCE = 1.0  # s in which a runner is trusted to come to its claim
+_LOOK_AROUND = 30.0  # s between looks whether the run folder is still ours
+_ALL_SIGNALS = signal.valid_signals()
+
+
+class Launcher:
+    """The loop. :meth:`serve` returns None when it is over, and a job in a child it has forked."""
+
+    def __init__(self, listener: socket.socket, signals: Signals, lock_file: Path, lock: int):
+        self._listener = listener
+        self._signals = signals
+        self._lock_file = lock_file
+        self._lock = lock
+        self._managers: dict[int, socket.socket] = {}
+        self._jobs: dict[int, str] = {}  # by the process id of their runner
+        self._begun: dict[str, float] = {}  # when the last runner of a job was forked
+        # Children tell by one end that a claim was made; the other is polled here.
+        self._told, self.tell_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._poll = select.epoll()
+        for polled in (listener, signals, self._told):
+            self._poll.register(polled.fileno(), select.EPOLLIN)
+        for end in (listener, self._told, self.tell_end):
+            end.setblocking(False)
+
+    def serve(self) -> JobRequest | None:
+        """Receive, fork, tell; until SIGTERM comes or the run folder has gone."""
+        while True:
+            ready = [descriptor for descriptor, _ in self._poll.poll(_LOOK_AROUND)]
+            if not ready and not _is_ours(self._lock_file, self._lock):
+                return None
+            for descriptor in ready:
+                if descriptor == self._listener.fileno():
+                    self._accept()
+                elif descriptor == self._signals.fileno():
+                    if set(self._signals.read()) - {signal.SIGCHLD}:
+                        return None
+                    self._reap()
+                elif descriptor == self._told.fileno():
+                    self._pass_on()
+                elif descriptor in self._managers:
+                    job = self._take_requests(self._managers[descriptor])
+                    if job is not None:
+                        return job
+
+    def close(self) -> None:
+        """Close everything but the descriptor on which a child tells of its claim."""
+        for end in (*self._managers.values(), self._listener, self._told):
+            end.close()
+        self._poll.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            manager, _ = self._listener.accept()
+            manager.setblocking(False)
+            self._managers[manager.fileno()] = manager
+            self._poll.register(manager.fileno(), select.EPOLLIN)
+
+    def _forget(self, manager: socket.socket) -> None:
+        if self._managers.pop(manager.fileno(), None) is not None:
+            self._poll.unregister(manager.fileno())
+            manager.close()
+
+    def _take_requests(self, manager: socket.socket) -> JobRequest | None:
+        """Serve what one manager has asked for by now; a job in a child."""
+        for data in self._received(manager):
+            job = _decode(data)
+            if job is not None and self._is_needed(job) and self._fork(job):
+                return job
+        return None
+
+    def _received(self, manager: socket.socket) -> Iterator[bytes]:
+        while True:
+            try:
+                data = manager.recv(LONGEST_REQUEST)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""
+            if not data:
+                self._forget(manager)
+                return
+            yield data
+
+    def _is_needed(self, job: JobRequest) -> bool:
+        """Never false for a job without a claim, but while a young runner is on its way to it."""
+        if time.monotonic() - self._begun.get(job.id, -_PATIENCE) < _PATIENCE:
+            return False
+        folder = Path(job.folder)
+        if not (folder / "pid").exists():
+            return True
+        self._hint({("ended" if (folder / "exit").exists() else "claimed"): job.id})
+        return False
+
+    def _fork(self, job: JobRequest) -> bool:
+        """Fork a runner; True in the child, where all signals are blocked."""
+        signal.pthread_sigmask(signal.SIG_SETMASK, _ALL_SIGNALS)
+        try:
+            pid = os.fork()
+        except OSError as error:
+            signal.pthread_sigmask(signal.SIG_SETMASK, ())
+            self._hint({"trouble": f"no process can be started for job {job.id}: {error}"})
+            return False
+        if pid == 0:
+            return True
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        self._jobs[pid] = job.id
+        self._begun[job.id] = time.monotonic()
+        return False
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, _ = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            job = self._jobs.pop(pid, None)
+            if job is not None:
+                self._begun.pop(job, None)
+                self._hint({"ended": job})
+
+    def _pass_on(self) -> None:
+        while True:
+            try:
+                data = self._told.recv(LONGEST_REQUEST)
+            except BlockingIOError:
+                return
+            self._send(data)
+
+    def _hint(self, hint: dict[str, str]) -> None:
+        self._send(json.dumps(hint).encode())
+
+    def _send(self, data: bytes) -> None:
+        for manager in list(self._managers.values()):
+            try:
+                manager.send(data)
+            except BlockingIOError:
+                pass  # a hint may get lost
+            except OSError:
+                self._forget(manager)
+
+
+def main(arguments: list[str]) -> int:
+    """Serve as the launcher of the system whose configuration file is named; the exit code."""
+    try:
+        config = Config()
+        config.load(arguments[1])
+        paths = system_paths(config)
+        ensure(paths)
+    except NowcastError as error:
+        print(f"error: {error.what}", file=sys.stderr)
+        return error.exit_code
+    lock_file = paths.run / "launcher.lock"
+    lock = os.open(lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return 0  # another one serves this system: whoever started this one finds it
+    warm_up(config)
+    return _serve(paths, lock_file, lock)
+
+
+def _serve(paths: SystemPaths, lock_file: Path, lock: int) -> int:
+    address = paths.run / "launcher.sock"
+    pid_file = paths.run / "launcher.pid"
+    with Signals(signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD) as signals:
+        launcher = Launcher(_listen(address), signals, lock_file, lock)
+        identity = process_identity.identity_of(os.getpid())
+        assert identity is not None, "a process that runs has an identity"
+        write_atomically(pid_file, json.dumps(process_identity.to_json(identity)).encode())
+        job = launcher.serve()
+        launcher.close()
+    if job is not None:
+        os.close(lock)
+        _run(job, launcher.tell_end)
+    if _is_ours(lock_file, lock):
+        address.unlink(missing_ok=True)
+        pid_file.unlink(missing_ok=True)
+    return 0
+
+
+def _run(job: JobRequest, tell_end: socket.socket) -> NoReturn:
+    """Be the runner of a job in one process and the job in another."""
+
+    def tell(kind: str, text: str) -> None:
+        with suppress(OSError):
+            tell_end.send(json.dumps({kind: text}).encode())
+
+    try:
+        reason = fork_worker(job.to_json(), tell)
+        tell_end.close()
+        become_job(job, reason)
+    except BaseException:
+        traceback.print_exc()
+    os._exit(1)
+
+
+def _is_ours(lock_file: Path, lock: int) -> bool:
+    try:
+        return os.path.samestat(lock_file.stat(), os.fstat(lock))
+    except FileNotFoundError:
+        return False
+
+
+def _listen(address: Path) -> socket.socket:
+    address.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    listener.bind(str(address))
+    listener.listen(64)
+    return listener
+
+
+def _decode(data: bytes) -> JobRequest | None:
+    try:
+        request: Any = json.loads(data)
+        return JobRequest.from_json(request["launch"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        print(f"a request that is none was dropped: {error!r}", file=sys.stderr, flush=True)
+        return None
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))
