@@ -32,7 +32,7 @@ def ask_manager(system: System, request: str, payload: Mapping[str, Any]) -> dic
 
     if not runs(system):
         raise NotRunning(
-            f"The system {system.paths.deployment} does not run.", hint="nowcast start"
+            f"the system {system.paths.deployment} does not run", hint="nowcast start"
         )
     zmq = system.config["zmq"]
     with Client(zmq["host"], zmq["ports"]["workers"], deadline=_DEADLINE) as client:
@@ -41,6 +41,6 @@ def ask_manager(system: System, request: str, payload: Mapping[str, Any]) -> dic
         return reply.payload if isinstance(reply.payload, dict) else {}
     said = reply.payload if isinstance(reply.payload, dict) else {}
     raise NowcastError(
-        said.get("what") or f"The manager answered the {request} request with {reply.type!r}.",
+        said.get("what") or f"the manager answered the {request} request with {reply.type!r}",
         hint=said.get("hint"),
     )

@@ -88,7 +88,7 @@ def wait(
             _print_values(out, met, as_json)
             return
     raise WaitTimedOut(
-        f"The checklist did not come to hold {condition} within {timeout:g} s.",
+        f"the checklist did not come to hold {condition} within {timeout:g} s",
         hint="nowcast checklist show",
     )
 
@@ -218,7 +218,7 @@ def _warn_if_nothing_will_change(system: System, out: Output) -> None:
 def _ask_leave(number: int) -> None:
     if not sys.stdin.isatty():
         raise UsageError(
-            "Clearing the checklist needs --yes where there is no terminal to ask at.",
+            "clearing the checklist needs --yes where there is no terminal to ask at",
             hint="nowcast checklist clear --dry-run",
         )
     typer.confirm(f"Clear the checklist ({number} keys)?", abort=True)

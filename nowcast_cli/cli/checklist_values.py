@@ -93,10 +93,10 @@ def _no_keys(checklist: Mapping[Any, Any], missing: Sequence[str]) -> NotFound:
     keys = [str(key) for key in checklist]
     close = get_close_matches(missing[0], keys, 1)
     if close:
-        hint = f"Did you mean {close[0]!r}?"
+        hint = f"did you mean {close[0]!r}?"
     elif keys:
-        hint = f"There are: {', '.join(sorted(keys)[:20])}."
+        hint = f"there are: {', '.join(sorted(keys)[:20])}"
     else:
-        hint = "The checklist is empty."
+        hint = "the checklist is empty"
     named = " and no ".join(repr(key) for key in missing)
-    return NotFound(f"The checklist has no {named}.", hint=hint)
+    return NotFound(f"the checklist has no {named}", hint=hint)

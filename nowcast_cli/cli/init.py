@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -76,11 +75,11 @@ def init(
 def _refuse_unless_usable(folder: Path, force: bool) -> None:
     if folder.is_symlink() or folder.exists():
         if not folder.is_dir():
-            raise UsageError(f"{folder} is not a folder.", hint="Give another name.")
+            raise UsageError(f"{folder} is not a folder.", hint="give another name")
         if any(folder.iterdir()) and not force:
             raise UsageError(
-                f"The folder {folder} is not empty.",
-                hint="Give another name, or --force to write into it all the same.",
+                f"the folder {folder} is not empty",
+                hint="give another name, or --force to write into it all the same",
             )
 
 
@@ -108,9 +107,9 @@ def _write(folder: Path, files: Mapping[Path, str]) -> None:
             destination.write_text(text, encoding="utf-8")
     except OSError as error:
         raise NowcastError(
-            f"The system cannot be made in {folder}.",
+            f"the system cannot be made in {folder}",
             cause=f"{error.filename}: {error.strerror}",
-            hint="Give a folder that you may write to.",
+            hint="give a folder that you may write to",
         ) from error
 
 
@@ -135,6 +134,8 @@ def _report(
         out.note(f"note: {git_problem}")
     out.note("next:")
     if folder != Path.cwd():
-        out.note(f"  cd {shlex.quote(os.path.relpath(folder))}")
+        here = Path.cwd()
+        shown = folder.relative_to(here) if folder.is_relative_to(here) else folder
+        out.note(f"  cd {shlex.quote(str(shown))}")
     for line in ("start", f"run-worker {_FIRST_WORKER[template]}", "checklist show"):
         out.note(f"  nowcast {line}")

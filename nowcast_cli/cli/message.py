@@ -130,7 +130,7 @@ def retry(
     failed; mend the module first. `nowcast message show` has the traceback.
     """
     if (message is None) == (not every):
-        raise UsageError("Give the number of a message, or --all.", hint="nowcast message list")
+        raise UsageError("give the number of a message, or --all", hint="nowcast message list")
     from nowcast_cli.cli.asking import ask_manager
 
     out = output_of(ctx)

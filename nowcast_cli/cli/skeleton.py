@@ -44,8 +44,8 @@ def free_ports() -> tuple[int, int]:
         if _is_free(port) and _is_free(port + 1):
             return port, port + 1
     raise NowcastError(
-        f"There are no two free ports between {_LOWEST_PORT} and {_HIGHEST_PORT}.",
-        hint="`ss -ltn` shows which are taken.",
+        f"there are no two free ports between {_LOWEST_PORT} and {_HIGHEST_PORT}",
+        hint="`ss -ltn` shows which are taken",
     )
 
 
