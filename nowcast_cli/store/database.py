@@ -140,7 +140,7 @@ class Store:
                 execute(_PUT_JOB, _row_of_job(job))
             case BarrierPut(barrier):
                 execute(_PUT_BARRIER, _row_of_barrier(barrier))
-            case ChecklistPut(key, value, subkeys, journal):
+            case ChecklistPut(key, value, subkeys):
                 rows = self.text.put(key, value, subkeys)
                 for name in rows.dropped_keys:
                     execute("DELETE FROM checklist WHERE key = ?", (name,))
@@ -148,19 +148,13 @@ class Store:
                     "INSERT OR REPLACE INTO checklist VALUES (?, ?, ?, ?)",
                     [(row.key, row.subkey, row.line, row.text) for row in rows.put],
                 )
-                execute("UPDATE checklist_state SET journal = ?", (journal,))
-            case ChecklistCleared(journal):
+            case ChecklistCleared():
                 self.text.clear()
                 execute("DELETE FROM checklist")
-                execute("UPDATE checklist_state SET journal = ?", (journal,))
 
     def last_number(self) -> int:
         """Give the number of the last message of the journal, 0 where there is none."""
         return int(self._connection.execute("SELECT max(number) FROM message").fetchone()[0] or 0)
-
-    def checklist_journal(self) -> int:
-        """Give the number of the last message whose effect the checklist holds."""
-        return int(self._connection.execute("SELECT journal FROM checklist_state").fetchone()[0])
 
     def message_by_id(self, message_id: str) -> MessageRecord | None:
         """Give the message of that id, None where it has not been received."""

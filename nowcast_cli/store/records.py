@@ -134,14 +134,11 @@ class ChecklistPut:
     key: Any
     value: Any
     subkeys: tuple[Any, ...] | None
-    journal: int
 
 
 @dataclass(frozen=True, slots=True)
 class ChecklistCleared:
     """The checklist is empty."""
-
-    journal: int
 
 
 Change = MessageReceived | MessageSettled | JobPut | BarrierPut | ChecklistPut | ChecklistCleared

@@ -67,10 +67,3 @@ CREATE TABLE checklist (
     fragment TEXT NOT NULL,
     PRIMARY KEY (key, subkey)
 ) STRICT, WITHOUT ROWID;
-
--- The number of the last message whose effect the checklist holds.
-CREATE TABLE checklist_state (
-    one     INTEGER PRIMARY KEY CHECK (one = 1),
-    journal INTEGER NOT NULL
-) STRICT;
-INSERT INTO checklist_state VALUES (1, 0);

@@ -1,0 +1,106 @@
+"""One decider as the manager sees it: started, fed, read, ended. Nothing here blocks."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+from nowcast_cli.manager.decider_wire import FrameReader, frame, pack_entry
+from nowcast_cli.manager.state import Entry
+
+
+class DeciderProcess:
+    """A process of ``nowcast_cli.manager.decider``, begun with the checklist as it is now.
+
+    ``pending`` holds the entries that it was sent and has not answered, oldest first.
+    """
+
+    def __init__(self, config_file: Path, checklist_document: str) -> None:
+        ours, theirs = socket.socketpair()
+        stop_reader, self._stop_writer = os.pipe()
+        with theirs:
+            self._process = subprocess.Popen(
+                [
+                    sys.executable, "-m", "nowcast_cli.manager.decider",
+                    str(config_file), str(theirs.fileno()), str(stop_reader),
+                ],
+                pass_fds=(theirs.fileno(), stop_reader),
+                stdin=subprocess.DEVNULL,
+                cwd=config_file.parent,
+            )  # fmt: skip
+        os.close(stop_reader)
+        ours.setblocking(False)
+        self._socket = ours
+        self._reader = FrameReader()
+        self._unsent = bytearray(frame(checklist_document.encode()))
+        self.pending: deque[Entry] = deque()
+        self.after_functions: frozenset[str] | None = None
+        self.head_since = 0.0
+        self.gone = False
+
+    def fileno(self) -> int:
+        """Give the descriptor that is readable when there are answers."""
+        return self._socket.fileno()
+
+    def send(self, entry: Entry, now: float) -> None:
+        """Give it a message to take in, and to decide on where the entry says so."""
+        self._unsent += frame(pack_entry(entry))
+        if entry.decide:
+            if not self.pending:
+                self.head_since = now
+            self.pending.append(entry)
+        self.flush()
+
+    def flush(self) -> bool:
+        """Send what the socket takes; say whether all is sent."""
+        with contextlib.suppress(BlockingIOError, BrokenPipeError, ConnectionResetError):
+            while self._unsent:
+                sent = self._socket.send(memoryview(self._unsent)[: 1 << 18])
+                del self._unsent[:sent]
+        return not self._unsent
+
+    def answers(self, now: float) -> list[dict[str, Any]]:
+        """Give what it has said; ``gone`` is set when it has ended."""
+        answers: list[dict[str, Any]] = []
+        while True:
+            try:
+                data = self._socket.recv(1 << 18)
+            except BlockingIOError:
+                break
+            except OSError:
+                data = b""
+            if not data:
+                self.gone = True
+                break
+            answers.extend(json.loads(content) for content in self._reader.feed(data))
+        for answer in answers:
+            if "number" in answer and self.pending:
+                self.pending.popleft()
+                self.head_since = now
+        return answers
+
+    def tell_to_stop(self) -> None:
+        """Ask it to end after the call that it is in."""
+        if self._stop_writer >= 0:
+            os.close(self._stop_writer)
+            self._stop_writer = -1
+
+    def end(self) -> str:
+        """End it at once and say how its process ended."""
+        self.tell_to_stop()
+        self._socket.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(0.2 if self.gone else 0)
+        self._process.kill()
+        code = self._process.wait()
+        if code < 0:
+            return f"it was killed by signal {-code} ({signal.Signals(-code).name})"
+        return f"it exited with code {code}"

@@ -1,0 +1,81 @@
+"""The manager's end of the message broker: requests in, answers out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import zmq
+from zmq.utils.monitor import recv_monitor_message
+
+LARGEST_BATCH = 100
+HELLO = (b"", b"hello", b"")
+_CONNECTED = zmq.EVENT_HANDSHAKE_SUCCEEDED
+_RECONNECT_INTERVAL = 20  # milliseconds
+_LAST_ANSWERS_MS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A request: the frames that lead back to its sender, the broker's stamp, and the body."""
+
+    envelope: tuple[bytes, ...]
+    stamp: bytes
+    body: bytes
+
+
+class Inbox:
+    """A connection to the broker, made again by itself whenever it breaks.
+
+    The broker is greeted on each connection: it then offers again what it had given to a manager
+    that did not answer.
+    """
+
+    def __init__(self, context: zmq.Context[Any], host: str, port: int) -> None:
+        self.socket = context.socket(zmq.DEALER)
+        self.socket.linger = _LAST_ANSWERS_MS
+        self.socket.reconnect_ivl = _RECONNECT_INTERVAL
+        self.socket.rcvhwm = self.socket.sndhwm = 0
+        self.socket.immediate = True
+        self.monitor = self.socket.get_monitor_socket(_CONNECTED | zmq.EVENT_DISCONNECTED)
+        self.connected = False
+        self.socket.connect(f"tcp://{host}:{port}")
+
+    def greet(self) -> bool:
+        """Look at the connection; greet a broker that is new, and say whether there was one."""
+        was_connected = self.connected
+        while self.monitor.poll(0):
+            event = recv_monitor_message(self.monitor, zmq.NOBLOCK)
+            self.connected = event["event"] == _CONNECTED
+            if self.connected:
+                self._send(HELLO)
+        return self.connected and not was_connected
+
+    def take(self) -> list[Arrived]:
+        """Give the requests that have arrived, at most ``LARGEST_BATCH``; does not wait."""
+        batch: list[Arrived] = []
+        while len(batch) < LARGEST_BATCH:
+            try:
+                frames = self.socket.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                break
+            # [client, stamp, b"", body]; without the stamp from a broker of NEMO_Nowcast.
+            if len(frames) >= 3 and frames[-2] == b"":
+                batch.append(Arrived(tuple(frames[:-2]), frames[-3], frames[-1]))
+        return batch
+
+    def answer(self, arrived: Arrived, reply: bytes) -> None:
+        """Send the answer to a request; one whose way is gone is asked for again by its sender."""
+        self._send((*arrived.envelope, b"", reply))
+
+    def _send(self, frames: tuple[bytes, ...]) -> None:
+        try:
+            self.socket.send_multipart(frames, zmq.NOBLOCK)
+        except zmq.Again:
+            self.connected = False
+
+    def close(self) -> None:
+        """Close the connection; answers on their way still leave."""
+        self.socket.disable_monitor()
+        self.monitor.close(0)
+        self.socket.close()

@@ -1,0 +1,271 @@
+"""Jobs as their folders tell of them: asked for until claimed, watched until ended.
+
+The manager believes what lies in a job's folder. What its executor tells is only a hint to look.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from nowcast_cli.config.paths import SystemPaths
+from nowcast_cli.errors import NowcastError
+from nowcast_cli.executors.job_folder import (
+    Claim,
+    Exit,
+    JobRequest,
+    folder_of,
+    last_lines,
+    read_claim,
+    read_exit,
+)
+from nowcast_cli.executors.prevent import prevent
+from nowcast_cli.messages import outbox
+from nowcast_cli.messages.message import Message
+from nowcast_cli.process_identity import is_alive
+from nowcast_cli.store.records import JobRecord
+
+REPEAT_INTERVAL = 0.05
+SCAN_INTERVAL = 0.5
+GRACE = 10.0
+THIS_HOST = frozenset({"localhost", "127.0.0.1"})
+
+
+class Executor(Protocol):
+    """What runs jobs; it holds no truth of its own."""
+
+    def fileno(self) -> int:
+        """Give a descriptor that is readable when something may have happened."""
+
+    def submit(self, job: JobRequest) -> None:
+        """Ask for a job to be run; may be repeated, never blocks."""
+
+    def watch(self, job_id: str, claim: Claim) -> None:
+        """Begin to hint at the end of a claimed job."""
+
+    def connect(self) -> bool:
+        """Get ready for jobs; never blocks."""
+
+    def trouble(self) -> str | None:
+        """Say why no job can begin, None where one can."""
+
+    def hints(self) -> list[str]:
+        """Give the ids of jobs whose folder is worth reading now."""
+
+    def cancel(self, claim: Claim, signal_number: int) -> bool:
+        """Send a signal to all processes of a job; False when it has ended."""
+
+    def close(self) -> None:
+        """Let go; the jobs go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A job's own process has begun."""
+
+    job_id: str
+    pid: int
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A message lay in a job's outbox; the file goes once it is taken in."""
+
+    message: Message
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A job's process has ended, by what the runner wrote (JSON), and why, as a sentence."""
+
+    job_id: str
+    exit: Mapping[str, Any]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A job's process has gone, and nobody wrote how it ended."""
+
+    job_id: str
+    reason: str
+
+
+Happening = Claimed | Told | Ended | Lost
+
+
+def reason_of(exit_record: Exit, stderr: Path) -> str:
+    """Say in a sentence why a job ended without its message."""
+    if exit_record.reason:
+        return exit_record.reason
+    if exit_record.signal is not None:
+        name = signal.Signals(exit_record.signal).name
+        how = f"it was ended by signal {exit_record.signal} ({name})"
+    else:
+        how = f"it exited with code {exit_record.code}"
+    last = last_lines(stderr, 1)
+    return f"{how} without its message" + (f"; last on stderr: {last[0].strip()}" if last else "")
+
+
+class JobWatch:
+    """Watches the open jobs of a system."""
+
+    def __init__(
+        self, executor: Executor, paths: SystemPaths, monotonic: Callable[[], float]
+    ) -> None:
+        self._executor = executor
+        self._paths = paths
+        self._monotonic = monotonic
+        self._unclaimed: dict[str, JobRecord] = {}
+        self._claimed: dict[str, JobRecord] = {}
+        self._claims: dict[str, Claim] = {}
+        self._end_by: dict[str, float] = {}
+        self._refused: list[Ended] = []
+        self._next_repeat = 0.0
+        self._next_scan = 0.0
+        executor.connect()
+
+    def fileno(self) -> int:
+        """Give the descriptor to poll."""
+        return self._executor.fileno()
+
+    def trouble(self) -> str | None:
+        """Say why no job can begin, None where one can."""
+        return self._executor.trouble()
+
+    def launch(self, job: JobRecord) -> None:
+        """Ask for a job that is committed, now and until it is claimed."""
+        if job.host not in THIS_HOST:
+            self._refused.append(
+                Ended(
+                    job.id,
+                    {},
+                    f"it is to run on the host {job.host!r}, and this version of nowcast runs "
+                    f"workers on localhost only",
+                )
+            )
+            return
+        try:
+            self._executor.submit(self._request(job))
+        except NowcastError as error:
+            self._refused.append(Ended(job.id, {}, f"{error.what}: {error.cause}"))
+            return
+        self._unclaimed[job.id] = job
+
+    def adopt(self, job: JobRecord) -> None:
+        """Take over a job that an earlier manager had launched."""
+        if job.state == "submitting":
+            self.launch(job)
+        else:
+            self._claimed[job.id] = job
+
+    def forget(self, job_id: str) -> None:
+        """Stop watching a job that is closed."""
+        for known in (self._unclaimed, self._claimed, self._claims, self._end_by):
+            known.pop(job_id, None)
+
+    def cancel(self, job: JobRecord, now: str) -> bool:
+        """End a job; say whether it was kept from beginning, so that no process has to end."""
+        folder = self._folder(job)
+        if job.id not in self._claims and prevent(folder, now):
+            self.forget(job.id)
+            return True
+        self._unclaimed.pop(job.id, None)
+        self._claimed[job.id] = job
+        claim = self._claims.get(job.id) or read_claim(folder)
+        if claim is not None:
+            self._executor.cancel(claim, signal.SIGTERM)
+            self._end_by[job.id] = self._monotonic() + GRACE
+        return False
+
+    def _folder(self, job: JobRecord) -> Path:
+        return folder_of(self._paths.jobs, job.id, job.worker)
+
+    def _request(self, job: JobRecord) -> JobRequest:
+        return JobRequest(
+            id=job.id,
+            attempt=job.attempt,
+            worker=job.worker,
+            module=job.module,
+            arguments=(str(self._paths.config_file), *job.arguments),
+            folder=str(self._folder(job)),
+            config_file=str(self._paths.config_file),
+            working_directory=str(self._paths.deployment),
+            environment={},
+        )
+
+    def wait_at_most(self) -> float | None:
+        """Give the seconds until folders are to be looked at again; None with no open job."""
+        now = self._monotonic()
+        if self._refused:
+            return 0.0
+        if self._unclaimed:
+            return max(0.0, self._next_repeat - now)
+        return max(0.0, self._next_scan - now) if self._claimed else None
+
+    def happenings(self) -> Iterator[Happening]:
+        """Give what has happened to jobs since the last call."""
+        refused, self._refused = self._refused, []
+        yield from refused
+        now = self._monotonic()
+        look = [job_id for job_id in self._executor.hints() if self._knows(job_id)]
+        if now >= self._next_repeat:
+            self._next_repeat = now + REPEAT_INTERVAL
+            look += self._unclaimed
+        if now >= self._next_scan:
+            self._next_scan = now + SCAN_INTERVAL
+            look += self._claimed
+            self._end_cancelled(now)
+        for job_id in dict.fromkeys(look):
+            yield from self._look(job_id)
+
+    def _knows(self, job_id: str) -> bool:
+        return job_id in self._unclaimed or job_id in self._claimed
+
+    def _end_cancelled(self, now: float) -> None:
+        for job_id, limit in list(self._end_by.items()):
+            if now >= limit and job_id in self._claims:
+                self._executor.cancel(self._claims[job_id], signal.SIGKILL)
+
+    def _look(self, job_id: str) -> Iterator[Happening]:
+        job = self._unclaimed.get(job_id) or self._claimed[job_id]
+        folder = self._folder(job)
+        claim = self._claims.get(job_id)
+        if claim is None:
+            claim = read_claim(folder)
+            if claim is None:
+                if job_id in self._unclaimed:
+                    self._executor.submit(self._request(job))
+                else:
+                    yield Lost(job_id, "its folder tells nothing of its process")
+                return
+            self._claims[job_id] = claim
+            self._claimed[job_id] = job
+            self._unclaimed.pop(job_id, None)
+            self._executor.watch(job_id, claim)
+            yield Claimed(job_id, claim.process.pid, claim.claimed_at)
+        yield from self._look_for_end(job_id, folder, claim)
+
+    def _look_for_end(self, job_id: str, folder: Path, claim: Claim) -> Iterator[Happening]:
+        # First who lives, then what they left: what is written after the look is seen next time.
+        runner_alive = claim.runner is not None and is_alive(claim.runner)
+        alive = runner_alive or is_alive(claim.process)
+        exit_record = read_exit(folder)
+        if exit_record is None and alive:
+            return
+        for path, message in outbox.take(folder / "outbox"):
+            yield Told(message, path)
+        if exit_record is not None:
+            reason = reason_of(exit_record, folder / "stderr")
+            yield Ended(job_id, exit_record.to_json(), reason)
+        else:
+            yield Lost(job_id, "its process and its runner have gone without a word")
+
+    def close(self) -> None:
+        """Let go of the executor; the jobs go on."""
+        self._executor.close()

@@ -1,0 +1,62 @@
+"""The state of the system as the store, or for a new store the checklist file, tells it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from nowcast_cli.errors import NotFound, NowcastError
+from nowcast_cli.manager.state import Entry, State
+from nowcast_cli.messages import wire
+from nowcast_cli.store.checklist_file import read_checklist
+from nowcast_cli.store.database import Store
+from nowcast_cli.store.records import ChecklistPut, MessageRecord
+
+
+def recover(store: Store, checklist_file: Path, logger: logging.Logger) -> State:
+    """Read the state that the last manager left; commits a checklist file that came without one."""
+    last_message = store.last_number()
+    checklist: Mapping[Any, Any] = _stored_checklist(store)
+    if last_message == 0 and not checklist:
+        checklist = _checklist_of_file(checklist_file, logger)
+        store.commit(ChecklistPut(key, value, None) for key, value in checklist.items())
+    return State(
+        checklist=checklist,
+        jobs={job.id: job for job in store.open_jobs()},
+        barriers=tuple(store.active_barriers()),
+        last_message=last_message,
+        last_barrier=store.last_barrier_number(),
+    )
+
+
+def _stored_checklist(store: Store) -> dict[Any, Any]:
+    checklist: dict[Any, Any] = yaml.load(store.text.document(), Loader=yaml.CSafeLoader)
+    return checklist
+
+
+def _checklist_of_file(path: Path, logger: logging.Logger) -> Mapping[Any, Any]:
+    """Read the file that another system has left (or this one, whose store was moved away)."""
+    try:
+        checklist = read_checklist(path)
+    except NotFound:
+        logger.info("running with empty checklist")
+        return {}
+    except NowcastError as error:
+        aside = path.with_name(path.name + ".damaged")
+        path.replace(aside)
+        logger.error(
+            "%s %s It is kept as %s; running with empty checklist.", error.what, error.cause, aside
+        )
+        return {}
+    logger.info("checklist read from %s", path)
+    return checklist
+
+
+def entry_of(record: MessageRecord) -> Entry:
+    """Give a message of the journal as an entry for the deciders; its effect was had already."""
+    payload = None if record.payload_text is None else wire.load(record.payload_text)
+    return Entry(record.number, record.source, record.type, payload)

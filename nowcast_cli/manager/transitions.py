@@ -1,0 +1,289 @@
+"""What a message does to the state. Pure: values in, values out; no clock, file, socket or log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from nowcast_cli.config.registry import Registry, WorkerEntry
+from nowcast_cli.manager.barriers import barrier_for, pass_barrier, raise_barrier
+from nowcast_cli.manager.job_transitions import end_by_message, new_job
+from nowcast_cli.manager.state import (
+    ACKNOWLEDGED,
+    Entry,
+    Note,
+    Reply,
+    State,
+    Step,
+    info,
+    problem,
+    with_jobs,
+)
+from nowcast_cli.messages.message import Message
+from nowcast_cli.store.records import (
+    ChecklistCleared,
+    ChecklistPut,
+    JobRecord,
+    MessageReceived,
+    MessageRecord,
+    MessageSettled,
+    Outcome,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A message as it arrived: with the id that makes it one, and its payload as YAML text."""
+
+    id: str
+    message: Message
+    payload_text: str | None
+    received: str
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """A worker that an after_ function wants launched."""
+
+    module: str
+    arguments: tuple[str, ...] = ()
+    host: str = "localhost"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What an after_ function returned: launches in order, and the workers of a barrier."""
+
+    launches: tuple[Launch, ...]
+    barrier: frozenset[str] = frozenset()
+    warnings: tuple[str, ...] = ()
+
+
+def receive(
+    state: State,
+    registry: Registry,
+    incoming: Incoming,
+    *,
+    job: JobRecord | None,
+    after_functions: Collection[str] | None,
+) -> Step:
+    """Take in a worker's message that has not been seen before.
+
+    Parameters
+    ----------
+    job
+        The job that sent the message; None for a worker that was run by hand.
+    after_functions
+        Names of the after_ functions that there are; None while they are not known.
+    """
+    message = incoming.message
+    entry = registry.workers.get(message.source)
+    refusal = _refusal(entry, message)
+    if refusal is not None:
+        return Step(state, notes=(refusal[1],), reply=refusal[0])
+    assert entry is not None
+    if message.type == "need":
+        return Step(state, reply=_needed(state, message.payload))
+    if message.type == "clear checklist":
+        return clear_checklist(state, incoming, job)
+    outcome = _outcome_of(message)
+    if job is not None and not job.unfinished:
+        return _late(state, incoming, job, outcome)
+    return _effective(state, entry, incoming, job, outcome, after_functions)
+
+
+def _refusal(entry: WorkerEntry | None, message: Message) -> tuple[Reply, Note] | None:
+    if entry is None:
+        return Reply("unregistered worker"), problem(
+            f"message received from unregistered worker: {message.source}"
+        )
+    if message.type not in entry.messages:
+        return Reply("unregistered message type"), problem(
+            f"unregistered message type received from {message.source} worker: {message.type}"
+        )
+    return None
+
+
+def _needed(state: State, key: Any) -> Reply:
+    try:
+        return Reply("ack", state.checklist[key])
+    except (KeyError, TypeError):
+        return Reply(
+            "no checklist key",
+            {
+                "what": f"There is no key {key!r} in the checklist.",
+                "hint": "nowcast checklist show",
+            },
+        )
+
+
+def _outcome_of(message: Message) -> Outcome | None:
+    """Give how a worker ended by this message; None for one that it sends in between.
+
+    Our client marks the last message. One of NEMO_Nowcast's sends no id and no mark: there, any
+    message means that its worker has ended, and its type begins with the outcome by custom.
+    """
+    if message.outcome is not None or message.id is not None:
+        return message.outcome
+    if message.type.startswith("failure"):
+        return "failure"
+    return "crash" if message.type.startswith("crash") else "success"
+
+
+def _record(
+    state: State, incoming: Incoming, job: JobRecord | None, outcome: Outcome | None
+) -> MessageRecord:
+    message = incoming.message
+    return MessageRecord(
+        number=state.last_message + 1,
+        id=incoming.id,
+        received=incoming.received,
+        source=message.source,
+        type=message.type,
+        payload_text=incoming.payload_text,
+        job=None if job is None else job.id,
+        chain=incoming.id if job is None else job.chain,
+        outcome=outcome,
+        state="received",
+    )
+
+
+def _journal(state: State, record: MessageRecord) -> Step:
+    return Step(
+        replace(state, last_message=record.number),
+        (MessageReceived(record),),
+        journalled=record,
+        reply=ACKNOWLEDGED,
+    )
+
+
+def _late(state: State, incoming: Incoming, job: JobRecord, outcome: Outcome | None) -> Step:
+    record = replace(_record(state, incoming, job, outcome), state="late")
+    note = info(
+        f"message ({record.type}) of {record.source} came after the end of its job {job.id} "
+        f"({job.state}): recorded without effect"
+    )
+    return replace(_journal(state, record), notes=(note,))
+
+
+def clear_checklist(state: State, incoming: Incoming, job: JobRecord | None) -> Step:
+    """Empty the checklist; the message needs no decision."""
+    message = incoming.message
+    record = replace(
+        _record(state, incoming, job, None),
+        state="answered",
+        reply_text="{type: checklist cleared}",
+    )
+    step = _journal(state, record)
+    cleared = Step(
+        replace(step.state, checklist={}),
+        (ChecklistCleared(),),
+        (info("checklist cleared"),),
+        Reply("checklist cleared"),
+        (Entry(record.number, message.source, message.type, None, "clear", decide=False),),
+    )
+    return step.then(cleared)
+
+
+def _effective(
+    state: State,
+    worker: WorkerEntry,
+    incoming: Incoming,
+    job: JobRecord | None,
+    outcome: Outcome | None,
+    after_functions: Collection[str] | None,
+) -> Step:
+    record = _record(state, incoming, job, outcome)
+    reply = ACKNOWLEDGED
+    if after_functions is not None and f"after_{record.source}" not in after_functions:
+        reply = Reply("no after_worker function")
+    step = replace(_journal(state, record), reply=reply)
+    step = step.then(_update_checklist(step.state, worker, record, incoming.message.payload))
+    if job is not None and outcome is not None:
+        step = step.then(end_by_message(step.state, job, record, outcome))
+    return step
+
+
+def _update_checklist(
+    state: State, worker: WorkerEntry, record: MessageRecord, payload: Any
+) -> Step:
+    entry = Entry(record.number, record.source, record.type, payload)
+    if payload is None:
+        return Step(state, entries=(entry,))
+    if not worker.has_checklist_key:
+        note = problem(
+            f"the payload of message {record.number} ({record.type} of {record.source}) is not in "
+            f"the checklist: add a `checklist key` to {record.source} in the message registry"
+        )
+        return Step(state, notes=(note,), entries=(entry,))
+    key = worker.checklist_key
+    old = state.checklist.get(key)
+    merge = isinstance(old, dict) and isinstance(payload, dict)
+    value = {**old, **payload} if merge else payload  # type: ignore[dict-item]
+    put = ChecklistPut(key, value, tuple(payload) if merge else None)
+    return Step(
+        replace(state, checklist={**state.checklist, key: value}),
+        (put,),
+        (info(f"checklist updated with [{key}] items from {record.source} worker"),),
+        entries=(replace(entry, effect="merge" if merge else "replace", key=key),),
+    )
+
+
+def decide(
+    state: State,
+    record: MessageRecord,
+    decision: Decision,
+    *,
+    now: str,
+    new_id: Callable[[], str],
+    worker_names: Mapping[str, str],
+) -> Step:
+    """Take in what follows from the message ``record``, which was received or stuck until now.
+
+    Parameters
+    ----------
+    worker_names
+        Names of workers by their modules, where the registry gives a module.
+    """
+    settled = MessageSettled(record.number, "decided", now)
+    notes = tuple(problem(f"message {record.number}: {text}") for text in decision.warnings)
+    step = Step(state, (settled,), notes)
+    if decision.barrier:
+        step = step.then(raise_barrier(step.state, decision.barrier, record.number, now))
+    # A message without an outcome is one in between: its worker has not ended.
+    barrier = None if record.outcome is None else barrier_for(step.state, record.source)
+    jobs = tuple(
+        new_job(
+            new_id(),
+            launch.module,
+            launch.arguments,
+            launch.host,
+            cause=record.number,
+            chain=record.chain,
+            barrier=None if barrier is None else barrier.number,
+            now=now,
+            worker=worker_names.get(launch.module),
+        )
+        for launch in decision.launches
+    )
+    new_state, changes = with_jobs(step.state, *jobs)
+    step = step.then(Step(new_state, changes, tuple(_launch_note(job, record) for job in jobs)))
+    return step.then(pass_barrier(step.state, record.source, now)) if barrier else step
+
+
+def _launch_note(job: JobRecord, record: MessageRecord) -> Note:
+    words = " ".join((job.worker, *job.arguments))
+    if job.state == "held":
+        return info(f"holding {words} (job {job.id}), which follows {record.source}")
+    return info(f"launching {words} (job {job.id}), which follows {record.source}")
+
+
+def stick(state: State, record: MessageRecord, error: str, now: str) -> Step:
+    """Take in that nothing could be decided on the message ``record``, and why."""
+    last_line = error.strip().splitlines()[-1] if error.strip() else "no reason given"
+    note = problem(
+        f"message {record.number} ({record.type} of {record.source}) is stuck: {last_line}; it is "
+        f"taken again when next_workers changes, or by: nowcast message retry {record.number}"
+    )
+    return Step(state, (MessageSettled(record.number, "stuck", now, error),), (note,))
