@@ -1,1 +1,49 @@
-"""A command-line toolkit to build, run and watch automated forecast systems."""
+"""A command-line toolkit to build, run and watch automated forecast systems.
+
+The names here are what workers and ``next_workers`` modules use.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nowcast_cli.config.config import Config
+    from nowcast_cli.messages.message import Message
+    from nowcast_cli.worker.errors import WorkerError
+    from nowcast_cli.worker.next_worker import NextWorker
+    from nowcast_cli.worker.nowcast_worker import NowcastWorker
+    from nowcast_cli.worker.publish import publish
+    from nowcast_cli.worker.web_data import get_web_data
+
+__all__ = [
+    "Config",
+    "Message",
+    "NextWorker",
+    "NowcastWorker",
+    "WorkerError",
+    "get_web_data",
+    "publish",
+]
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Config": "nowcast_cli.config.config",
+    "Message": "nowcast_cli.messages.message",
+    "NextWorker": "nowcast_cli.worker.next_worker",
+    "NowcastWorker": "nowcast_cli.worker.nowcast_worker",
+    "WorkerError": "nowcast_cli.worker.errors",
+    "get_web_data": "nowcast_cli.worker.web_data",
+    "publish": "nowcast_cli.worker.publish",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name when it is first used: a command line or a daemon needs none of them."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    return value

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain, repeat
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import zmq
 
+from nowcast_cli.config.settings import endpoints, message_settings
 from nowcast_cli.errors import NotRunning
 from nowcast_cli.identifiers import new_id
 from nowcast_cli.messages.message import Message, MessageError
@@ -49,17 +50,28 @@ class Client:
     context: zmq.Context[zmq.Socket[bytes]] | None = field(default=None, kw_only=True)
     _own_context: zmq.Context[zmq.Socket[bytes]] | None = field(default=None, init=False)
 
-    def ask(self, message: Message) -> Message:
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> Client:
+        """Make a client by the sections ``zmq`` and ``messages`` of a configuration.
+
+        Raises ConfigError when a value in them cannot be used.
+        """
+        broker, settings = endpoints(config), message_settings(config)
+        return cls(broker.host, broker.workers, deadline=settings.deadline, repeat=settings.repeat)
+
+    def ask(self, message: Message, *, deadline: float | None = None) -> Message:
         """Send ``message`` and return the reply.
 
-        A message without an id is given one. Raises NoAnswer when the deadline has passed and
-        MessageError when the message cannot be sent.
+        A message without an id is given one. ``deadline``, in seconds, stands in for the
+        client's own. Raises NoAnswer when it has passed, and MessageError when the message
+        cannot be sent.
         """
         asked = message if message.id is not None else replace(message, id=new_id())
         body = asked.serialize().encode("utf-8")
-        give_up = time.monotonic() + self.deadline
+        patience = self.deadline if deadline is None else deadline
+        give_up = time.monotonic() + patience
         strange: str | None = None
-        for wait in self._waits():
+        for wait in self._waits(patience):
             left = give_up - time.monotonic()
             if left <= 0:
                 break
@@ -73,7 +85,7 @@ class Client:
                 continue
             if reply.id in (None, asked.id):
                 return reply
-        raise self._no_answer(asked, strange)
+        raise self._no_answer(asked, patience, strange)
 
     def close(self) -> None:
         """Let go of the sockets; the client may still be asked afterwards."""
@@ -92,8 +104,8 @@ class Client:
     ) -> None:
         self.close()
 
-    def _waits(self) -> Iterator[float]:
-        return chain(_WAITS, repeat(_LAST_WAIT)) if self.repeat else iter([self.deadline])
+    def _waits(self, patience: float) -> Iterator[float]:
+        return chain(_WAITS, repeat(_LAST_WAIT)) if self.repeat else iter([patience])
 
     def _attempt(self, body: bytes, wait: float) -> bytes | None:
         """Send once, on a socket of its own, and wait for a reply of one frame."""
@@ -113,10 +125,10 @@ class Client:
             self._own_context = zmq.Context()
         return self._own_context
 
-    def _no_answer(self, message: Message, strange: str | None) -> NoAnswer:
+    def _no_answer(self, message: Message, patience: float, strange: str | None) -> NoAnswer:
         return NoAnswer(
             f"nobody answered the {message.type!r} request of {message.source} at "
-            f"{self.host} port {self.port} within {self.deadline:g} s",
+            f"{self.host} port {self.port} within {patience:g} s",
             cause=strange or _why_silent(self.host, self.port),
             hint="`nowcast status` shows which daemon is missing; `nowcast start` starts it",
         )

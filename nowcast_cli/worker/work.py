@@ -1,0 +1,87 @@
+"""One run of a worker's function, and the message that follows from how it ends."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from nowcast_cli.errors import NowcastError
+from nowcast_cli.worker.errors import WorkerError
+from nowcast_cli.worker.reporting import Reporter
+from nowcast_cli.worker.stopping import Stopped, signals_raise_stopped
+
+EXIT_SUCCESS = 0
+EXIT_FAILURE = 1
+EXIT_CRASH = 70
+EXIT_UNTOLD = 75
+EXIT_INTERRUPTED = 130
+
+_PATIENCE_WHEN_STOPPED = 5.0  # seconds: who sends SIGTERM does not wait for long
+
+
+@dataclass(frozen=True)
+class Work:
+    """The functions of a worker, and who tells the manager about them."""
+
+    worker_func: Callable[..., Any]
+    success: Callable[[argparse.Namespace], str]
+    failure: Callable[[argparse.Namespace], str]
+    arguments: argparse.Namespace
+    reporter: Reporter
+    logger: logging.Logger
+
+    def do(self, *args: Any) -> int:
+        """Call the worker's function, tell the manager, and give the exit code.
+
+        ``args`` is what the function is called with, after the parsed arguments.
+        """
+        try:
+            with signals_raise_stopped():
+                code = self._succeed_fail_or_crash(args)
+        except Stopped as stopped:
+            code = self._stopped(stopped)
+        teller = self.reporter.teller
+        return code if teller is None or teller.all_told else EXIT_UNTOLD
+
+    def _succeed_fail_or_crash(self, args: tuple[Any, ...]) -> int:
+        try:
+            return self._succeed_or_fail(args)
+        except Stopped:
+            raise
+        except BaseException:
+            # SystemExit too: a worker that leaves by sys.exit() has told nobody how it went
+            self.logger.critical("unhandled exception:", exc_info=True)
+            return self._crash()
+
+    def _succeed_or_fail(self, args: tuple[Any, ...]) -> int:
+        try:
+            checklist = self.worker_func(self.arguments, *args)
+            self.reporter.tell(self.success(self.arguments), checklist, outcome="success")
+        except WorkerError as error:
+            if error.args:
+                self.logger.error(_sentence(error))
+            self.reporter.tell(self.failure(self.arguments), outcome="failure")
+            return EXIT_FAILURE
+        return EXIT_SUCCESS
+
+    def _crash(self, deadline: float | None = None) -> int:
+        try:
+            self.reporter.tell("crash", outcome="crash", deadline=deadline)
+        except WorkerError as error:
+            self.logger.error(_sentence(error))
+        return EXIT_CRASH
+
+    def _stopped(self, stopped: Stopped) -> int:
+        self.logger.info(stopped.words)
+        teller = self.reporter.teller
+        if teller is None or not teller.has_final:
+            self._crash(_PATIENCE_WHEN_STOPPED)
+        return EXIT_INTERRUPTED if stopped.by_the_terminal else EXIT_CRASH
+
+
+def _sentence(error: NowcastError) -> str:
+    parts = [error.what, error.cause and f"caused by: {error.cause}", error.hint]
+    return "; ".join(part for part in parts if part)
