@@ -67,8 +67,8 @@ def _manager_words(data: dict[Any, Any]) -> Iterator[Finding]:
             ("message registry", "manager"),
             f"has no words for the replies {', '.join(missing)}; default words are shown for them",
             severity="warning",
-            hint="nowcast config show prints the default words"
-        )  # fmt: skip
+            hint="write them below message registry.manager",
+        )
 
 
 def _workers(data: dict[Any, Any]) -> Iterator[Finding]:

@@ -153,11 +153,13 @@ def _path(location: tuple[int | str, ...], data: Any) -> KeyPath:
     for step in location:
         if step == "[key]":
             break
-        path.append(Index(step) if isinstance(data, list) and isinstance(step, int) else step)
-        try:
-            data = data[step]
-        except (KeyError, IndexError, TypeError):
-            data = None
+        if isinstance(data, list) and isinstance(step, int):
+            path.append(Index(step))
+            data = data[step] if step < len(data) else None
+        else:
+            keys = data if isinstance(data, dict) else {}
+            path.append(next((key for key in keys if key == step), step))  # False for a 0
+            data = keys.get(step) if keys else None
     return tuple(path)
 
 

@@ -100,7 +100,8 @@ def path_text(path: KeyPath) -> str:
         if isinstance(step, Index):
             text += f"[{step}]"
         else:
-            text += f".{step}" if text else str(step)
+            word = str(step).lower() if isinstance(step, bool) else str(step)
+            text += f".{word}" if text else word
     return text
 
 

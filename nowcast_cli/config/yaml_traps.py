@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import yaml
 
-from nowcast_cli.config.positions import Document, Entry, KeyPath, Position, position_of
+from nowcast_cli.config.positions import Document, KeyPath, Position, position_of
 
 _SEXAGESIMAL = re.compile(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?")
 _OCTAL = re.compile(r"[-+]?0[0-7_]+")
@@ -45,6 +45,8 @@ def _duplicates(document: Document) -> Iterator[Trap]:
                 "counts",
                 "remove one of the two",
             )
+            depth = len(entry.path)  # what is below the first one is no rival of what comes
+            first = {path: at for path, at in first.items() if path[:depth] != entry.path}
         first[entry.path] = entry.position
 
 
@@ -66,7 +68,7 @@ def _surprises(document: Document) -> Iterator[Trap]:
 
 def surprising_reading(node: yaml.ScalarNode) -> str | None:
     """Say what YAML makes of a plain scalar, when that is not what stands there."""
-    if node.style is not None:  # quoted, or a block of text
+    if node.style:  # quoted, or a block of text
         return None
     text = str(node.value)
     if node.tag == "tag:yaml.org,2002:bool" and _SWITCH.fullmatch(text):
