@@ -32,8 +32,9 @@ docs: $(VENV)/.tools  ## build the documentation into docs/_build/html
 bench: $(VENV)/.tools  ## measure round trips, hops and fan-out on this machine (some minutes)
 	$(BIN)/python tests/benchmarks/run.py
 
-completions: $(VENV)/.installed  ## write completions/ anew from the commands
+completions: $(VENV)/.installed  ## write completions/ and the command reference anew
 	$(BIN)/python scripts/write_completions.py
+	$(BIN)/python scripts/write_cli_reference.py
 
 clean:  ## remove .venv, caches and what was built (not ./demo)
 	rm -rf $(VENV) build dist docs/_build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -15,6 +15,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+pytest_plugins = ["pytester"]
+
 NO_SKIP = os.environ.get("NOWCAST_TESTS_NO_SKIP") == "1"
 
 
