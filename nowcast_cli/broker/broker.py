@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import zmq
 
 from nowcast_cli.broker.faults import FaultLog
 from nowcast_cli.broker.ports import address_of, bind, host_and_port
 from nowcast_cli.broker.request_queue import RequestQueue
-from nowcast_cli.daemon.main import DaemonContext
+
+if TYPE_CHECKING:
+    from nowcast_cli.daemon.main import DaemonContext
 
 WaitFor = list[tuple[Any, int]]
 
