@@ -123,11 +123,13 @@ def _read(database: Path) -> Stored:
 
 
 def _trouble_in(daemons: tuple[DaemonState, ...], stored: Stored) -> tuple[str, ...]:
-    sentences = [
-        f"next_workers cannot be used: {said}"
-        for daemon in daemons
-        if (said := daemon.health.get("next workers", "ok")) != "ok"
-    ]
+    sentences = []
+    for daemon in daemons:
+        said = daemon.health.get("next workers", "ok")
+        if said != "ok":
+            sentences.append(f"next_workers cannot be used: {first_line(said)}")
+        if daemon.health.get("trouble"):
+            sentences.append(first_line(daemon.health["trouble"]))
     if stored.trouble:
         sentences.append(stored.trouble)
     return tuple(sentences)

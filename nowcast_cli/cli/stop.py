@@ -44,7 +44,7 @@ def stop_everything(system: System, plant: Plant, out: Output) -> None:
     from nowcast_cli.supervisor.control import stop
 
     stopped = stop(plant)
-    out.line(f"stopped {', '.join(reversed(stopped))}" if stopped else "the system did not run")
+    out.line(f"stopped {', '.join(stopped)}" if stopped else "the system did not run")
     jobs = jobs_that_go_on(system)
     if stopped and jobs:
         verb = "job goes" if jobs == 1 else "jobs go"

@@ -74,7 +74,7 @@ def start(plant: Plant) -> list[str]:
 def stop(plant: Plant) -> list[str]:
     """Stop all daemons, the last started first, then the launcher and supervisord.
 
-    Returns the names of the daemons that ran.
+    Returns the names of the daemons that ran, in the order in which they were stopped.
     """
     with _controlling(plant):
         return _stop(plant)
@@ -168,6 +168,7 @@ def _stop(plant: Plant) -> list[str]:
     if not somebody_listens(supervisor_socket(plant.paths.run)):
         ended = end_orphans(plant.paths.run, plant.daemons, STOP_GRACE, plant.tell)
         _end_launcher(plant)
+        supervisor_socket(plant.paths.run).unlink(missing_ok=True)
         return ended
     supervisord = Supervisord(supervisor_socket(plant.paths.run))
     known = supervisord.processes()
@@ -177,7 +178,7 @@ def _stop(plant: Plant) -> list[str]:
         supervisord.stop(daemon.name)
     _end_launcher(plant)
     shut_down(supervisord, plant.paths)
-    return [daemon.name for daemon in running]
+    return [daemon.name for daemon in reversed(running)]
 
 
 def _end_launcher(plant: Plant) -> None:

@@ -39,7 +39,7 @@ class Process:
 
 
 class Supervisord:
-    """The supervisord that listens on ``socket_file``; all methods raise NotRunning if none does."""
+    """The supervisord that listens on a socket; all methods raise NotRunning if none does."""
 
     def __init__(self, socket_file: Path, timeout: float = ANSWER_TIME) -> None:
         self._socket_file = socket_file

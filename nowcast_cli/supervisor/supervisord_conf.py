@@ -10,8 +10,9 @@ from nowcast_cli.errors import NowcastError
 from nowcast_cli.supervisor.daemons import Daemon
 
 STOP_GRACE = 10  # seconds from SIGTERM to SIGKILL
-# supervisord's parser takes what follows these for a comment, and knows no way to escape them.
-_UNSPEAKABLE = (" ;", " #", "\t;", "\t#", "\n")
+# To supervisord these begin comments, lines or expansions. It knows no way to escape the first
+# ones, and expands some values twice and others once.
+_UNSPEAKABLE = (" ;", " #", "\t;", "\t#", "\n", "%")
 
 # startretries and startsecs: a daemon that dies early is started again for ever, each time after
 # a second more; one that has lived for startsecs, at once. No autostart: who starts the daemons
@@ -93,7 +94,7 @@ def _spoken(value: str | Path) -> str:
         if mark in text:
             raise NowcastError(
                 f"supervisord cannot handle the path in {text!r}",
-                cause=f"its configuration takes {mark!r} for the begin of a comment",
+                cause=f"in its configuration {mark!r} has a meaning of its own",
                 hint="move the deployment, or name a plain `state directory` in nowcast.yaml",
             )
-    return text.replace("%", "%%")
+    return text

@@ -1,0 +1,75 @@
+"""The configuration that is generated for supervisord."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pytest
+from supervisor.options import ServerOptions
+
+from nowcast_cli.errors import NowcastError
+from nowcast_cli.supervisor.daemons import BROKER, MANAGER, daemons_of
+from nowcast_cli.supervisor.observe import restarts_in
+from nowcast_cli.supervisor.supervisord_conf import supervisord_conf
+
+
+def conf_in(folder: Path, config_file: Path | None = None) -> str:
+    return supervisord_conf(
+        run=folder,
+        logs=folder,
+        config_file=config_file or folder / "nowcast.yaml",
+        python="/usr/bin/python3",
+        umask=0o027,
+        daemons=(BROKER, MANAGER),
+    )
+
+
+def as_supervisord_reads(folder: Path, text: str) -> ServerOptions:
+    (folder / "supervisord.conf").write_text(text)
+    options = ServerOptions()
+    options.realize(args=["-c", str(folder / "supervisord.conf")])
+    return options
+
+
+def test_supervisord_reads_the_daemons_and_their_way_of_restarting(tmp_path: Path) -> None:
+    options = as_supervisord_reads(tmp_path, conf_in(tmp_path))
+    programs = {p.name: p for group in options.process_group_configs for p in group.process_configs}
+    assert set(programs) == {"message_broker", "manager"}
+    manager = programs["manager"]
+    assert manager.command == f"/usr/bin/python3 -m nowcast_cli.manager {tmp_path}/nowcast.yaml"
+    assert (manager.startretries, manager.startsecs, manager.autostart) == (100000, 5, False)
+    assert manager.stdout_logfile == f"{tmp_path}/manager.out"
+    assert options.umask == 0o027
+
+
+def test_a_path_with_blanks_and_quotes_arrives_whole(tmp_path: Path) -> None:
+    folder = tmp_path / "two o'clock"
+    folder.mkdir()
+    options = as_supervisord_reads(folder, conf_in(folder))
+    manager = options.process_group_configs[0].process_configs[0]
+    assert shlex.split(manager.command)[-1] == str(folder / "nowcast.yaml")
+    assert manager.stdout_logfile == str(folder / f"{manager.name}.out")
+
+
+@pytest.mark.parametrize("folder", ["/a ;b", "/a #b", "/100%"])
+def test_a_path_that_supervisord_would_misread_is_refused_by_name(folder: str) -> None:
+    with pytest.raises(NowcastError, match=f"cannot handle the path in '{folder}/"):
+        conf_in(Path(folder))
+
+
+def test_the_broker_starts_before_the_manager() -> None:
+    assert [daemon.name for daemon in daemons_of({})] == ["message_broker", "manager"]
+
+
+def test_restarts_are_the_deaths_since_supervisord_started() -> None:
+    log = [
+        "2026-11-22 03:00:00,000 WARN exited: manager (terminated by SIGKILL; not expected)",
+        "2026-11-22 03:10:00,000 INFO supervisord started with pid 7",
+        "2026-11-22 03:10:01,000 INFO spawned: 'manager' with pid 8",
+        "2026-11-22 03:11:00,000 WARN exited: manager (exit status 1; not expected)",
+        "2026-11-22 03:12:00,000 INFO stopped: manager (exit status 0)",
+        "2026-11-22 03:13:00,000 WARN exited: message_broker (terminated by SIGSEGV; not expected)",
+        "2026-11-22 03:14:00,000 WARN exited: manager (exit status 1; not expected)",
+    ]
+    assert restarts_in(log) == {"manager": 2, "message_broker": 1}
