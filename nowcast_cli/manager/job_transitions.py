@@ -93,13 +93,17 @@ def process_ended(
     return _crash(state, registry, seen, "crashed", reason, now)
 
 
+def closed(state: State, job: JobRecord) -> Step:
+    """Take in that no process of a job that has ended is there any more, or ever was."""
+    new_state, changes = with_jobs(state, replace(job, exit={}))
+    return Step(new_state, changes)
+
+
 def lost(state: State, registry: Registry, job: JobRecord, reason: str, now: str) -> Step:
     """Take in that nobody can tell any more how the job ended."""
-    seen = replace(job, exit={})
     if not job.unfinished:
-        new_state, changes = with_jobs(state, seen)
-        return Step(new_state, changes)
-    return _crash(state, registry, seen, "lost", reason, now)
+        return closed(state, job)
+    return _crash(state, registry, replace(job, exit={}), "lost", reason, now)
 
 
 def _crash(

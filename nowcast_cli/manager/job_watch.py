@@ -30,6 +30,8 @@ from nowcast_cli.store.records import JobRecord
 
 REPEAT_INTERVAL = 0.05
 SCAN_INTERVAL = 0.5
+# For what workers that were run by hand could not tell.
+OUTBOX_INTERVAL = 5.0
 GRACE = 10.0
 THIS_HOST = frozenset({"localhost", "127.0.0.1"})
 
@@ -128,6 +130,7 @@ class JobWatch:
         self._refused: list[Ended] = []
         self._next_repeat = 0.0
         self._next_scan = 0.0
+        self._next_outbox = 0.0
         executor.connect()
 
     def fileno(self) -> int:
@@ -199,14 +202,16 @@ class JobWatch:
             environment={},
         )
 
-    def wait_at_most(self) -> float | None:
-        """Give the seconds until folders are to be looked at again; None with no open job."""
-        now = self._monotonic()
+    def wait_at_most(self) -> float:
+        """Give the seconds until folders are to be looked at again."""
         if self._refused:
             return 0.0
+        next_look = self._next_outbox
         if self._unclaimed:
-            return max(0.0, self._next_repeat - now)
-        return max(0.0, self._next_scan - now) if self._claimed else None
+            next_look = min(next_look, self._next_repeat)
+        if self._claimed:
+            next_look = min(next_look, self._next_scan)
+        return max(0.0, next_look - self._monotonic())
 
     def happenings(self) -> Iterator[Happening]:
         """Give what has happened to jobs since the last call."""
@@ -221,6 +226,9 @@ class JobWatch:
             self._next_scan = now + SCAN_INTERVAL
             look += self._claimed
             self._end_cancelled(now)
+        if now >= self._next_outbox:
+            self._next_outbox = now + OUTBOX_INTERVAL
+            yield from self._outbox(self._paths.outbox)
         for job_id in dict.fromkeys(look):
             yield from self._look(job_id)
 
@@ -258,13 +266,16 @@ class JobWatch:
         exit_record = read_exit(folder)
         if exit_record is None and alive:
             return
-        for path, message in outbox.take(folder / "outbox"):
-            yield Told(message, path)
+        yield from self._outbox(folder / "outbox")
         if exit_record is not None:
             reason = reason_of(exit_record, folder / "stderr")
             yield Ended(job_id, exit_record.to_json(), reason)
         else:
             yield Lost(job_id, "its process and its runner have gone without a word")
+
+    def _outbox(self, folder: Path) -> Iterator[Told]:
+        for path, message in outbox.take(folder):
+            yield Told(message, path)
 
     def close(self) -> None:
         """Let go of the executor; the jobs go on."""

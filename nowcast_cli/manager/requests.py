@@ -22,7 +22,7 @@ class RequestError(Exception):
     hint: str | None = None
 
 
-def journalled(state: State, incoming: Incoming, chain: str, reply_text: str) -> Step:
+def journalled(state: State, incoming: Incoming, chain: str, reply_text: str | None) -> Step:
     """Put a request into the journal, with its answer, so that a repeat has no effect."""
     record = MessageRecord(
         number=state.last_message + 1,
