@@ -156,6 +156,7 @@ def _constructed_document(loader: Any, node: yaml.Node, entries: tuple[Entry, ..
     try:
         return loader.construct_document(node)
     except ValueError as error:  # a date of month 13, say; PyYAML does not tell where
+        loader.recursive_objects.clear()
         for entry in entries:
             if isinstance(entry.value, yaml.ScalarNode):
                 try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pkgutil
 import sys
 from collections.abc import Mapping, Sequence
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
@@ -78,27 +78,40 @@ def find_spec(name: str, folder: Path) -> ModuleSpec | None:
     (importlib.util.find_spec imports the packages above the module, which is user code.)
     """
     spec: ModuleSpec | None = None
-    path: Sequence[str] | None = None
+    places: Sequence[str] = [str(folder), *sys.path]  # sys.path[0] of `python -m` is the folder
     parts = name.split(".")
-    for index in range(len(parts)):
-        if not parts[index]:
-            return None
-        spec = _find(".".join(parts[: index + 1]), path, folder)
+    for index, part in enumerate(parts):
+        full_name = ".".join(parts[: index + 1])
+        spec = _find(full_name, places) if part else None
+        if spec is None and part and index == 0:
+            spec = _find_otherwise(full_name)
         if spec is None:
             return None
-        # An empty list ends the search; None would start it again at sys.path.
-        path = list(spec.submodule_search_locations or ())
+        places = list(spec.submodule_search_locations or ())
     return spec
 
 
-def _find(name: str, path: Sequence[str] | None, folder: Path) -> ModuleSpec | None:
-    if path is None:
-        # First the folder itself, as sys.path[0] of `python -m` is.
-        spec = PathFinder.find_spec(name, [str(folder), *sys.path])
-        if spec is not None:
+def _find(name: str, places: Sequence[str]) -> ModuleSpec | None:
+    # Not PathFinder: for a package inside a package it wants the outer one imported.
+    portions: list[str] = []
+    for place in places:
+        importer = pkgutil.get_importer(place or str(Path.cwd()))
+        spec = importer.find_spec(name) if importer is not None else None
+        if spec is not None and spec.loader is not None:
             return spec
+        if spec is not None:  # a folder without __init__.py
+            portions += spec.submodule_search_locations or ()
+    if not portions:
+        return None
+    namespace = ModuleSpec(name, None, is_package=True)
+    namespace.submodule_search_locations = portions
+    return namespace
+
+
+def _find_otherwise(name: str) -> ModuleSpec | None:
+    """Ask the finders that editable installs add to Python's own."""
     for finder in sys.meta_path:
-        spec = finder.find_spec(name, path) if hasattr(finder, "find_spec") else None
+        spec = finder.find_spec(name, None) if hasattr(finder, "find_spec") else None
         if spec is not None:
             return spec
     return None
