@@ -150,7 +150,7 @@ def _parse(file: Path) -> dict[Any, Any]:
 def _construct(text: bytes, file: Path) -> dict[Any, Any]:
     try:
         data = yaml.load(text, Loader=yaml.CSafeLoader)
-    except (yaml.YAMLError, ValueError, TypeError, RecursionError):
+    except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
         raise _not_yaml(text, file) from None
     if not isinstance(data, dict):
         raise ConfigError(

@@ -15,6 +15,8 @@ import yaml
 
 KeyPath = tuple[Any, ...]
 MERGE = "tag:yaml.org,2002:merge"
+# What PyYAML lets through for scalars that do not fit their tag: `2026-13-45`, `!!bool maybe`.
+BAD_SCALAR = (ValueError, TypeError, KeyError, IndexError, AttributeError)
 
 
 @dataclass(frozen=True, order=True)
@@ -143,31 +145,35 @@ def _entries(
 def _constructed_key(loader: Any, key: yaml.Node) -> Any:
     try:
         value = loader.construct_object(key, deep=True)
+    except BAD_SCALAR as error:
+        raise _bad_scalar(key, error) from None
+    try:
         hash(value)
     except TypeError:
         message = "a key must be text, a number or a date, not a list or a mapping"
         raise BadYaml(message, position_of(key)) from None
-    except ValueError as error:
-        raise _bad_scalar(key, error) from None
     return value
 
 
 def _constructed_document(loader: Any, node: yaml.Node, entries: tuple[Entry, ...]) -> Any:
     try:
         return loader.construct_document(node)
-    except ValueError as error:  # a date of month 13, say; PyYAML does not tell where
+    except BAD_SCALAR as error:  # PyYAML does not tell where
         loader.recursive_objects.clear()
-        for entry in entries:
-            if isinstance(entry.value, yaml.ScalarNode):
+        for scalar in (entry.value for entry in entries):
+            if isinstance(scalar, yaml.ScalarNode):
                 try:
-                    loader.construct_object(entry.value)
-                except ValueError as reason:
-                    raise _bad_scalar(entry.value, reason) from None
-        raise BadYaml(f"cannot be read: {error}", None) from None
+                    loader.construct_object(scalar)
+                except BAD_SCALAR as reason:
+                    raise _bad_scalar(scalar, reason) from None
+        raise BadYaml(f"this cannot be read: {error}", None) from None
 
 
-def _bad_scalar(node: yaml.Node, error: ValueError) -> BadYaml:
-    message = f"{node.value} looks like a date or a number but is none ({error}); quote it"
+def _bad_scalar(node: yaml.Node, error: Exception) -> BadYaml:
+    kind = {"timestamp": "a date", "int": "a number", "float": "a number"}
+    tag = node.tag.rpartition(":")[2]
+    why = f" ({error})" if isinstance(error, ValueError) else ""
+    message = f"{node.value} is read as {kind.get(tag, tag)}, but is none{why}; put it in quotes"
     return BadYaml(message, position_of(node))
 
 

@@ -161,7 +161,11 @@ def test_without_an_interpreter_workers_run_under_our_own(tmp_path: Path) -> Non
     [
         ("a: [1,\nb: 2", ":3:1: this is not YAML"),
         ("a: 1\nb: !!python/tuple [1]", ":2:4: the tag tag:yaml.org,2002:python/tuple is refused"),
-        ("a: 1\nb: 2026-13-45", ":2:4: 2026-13-45 looks like a date"),
+        ("a: 1\nb: 2026-13-45", ":2:4: 2026-13-45 is read as a date, but is none (month must"),
+        ("a: !!bool maybe", ":1:4: maybe is read as bool, but is none"),
+        ("a: !!timestamp x", ":1:4: x is read as a date, but is none"),
+        ("a: !!int ''", ":1:4:  is read as a number, but is none"),
+        ("2026-13-45: x", ":1:1: 2026-13-45 is read as a date"),
         ("a: &x\n  b: *x", "an alias (*name) stands inside the value that it names"),
         ("? [1, 2]\n: 3", "a key must be text"),
         ("- 1\n- 2", ":1:1: the file must hold keys with values"),
