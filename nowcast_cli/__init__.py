@@ -5,9 +5,10 @@ The names here are what workers and ``next_workers`` modules use.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # typing's, without the time that its import takes
 if TYPE_CHECKING:
+    from typing import Any
+
     from nowcast_cli.config.config import Config
     from nowcast_cli.messages.message import Message
     from nowcast_cli.worker.errors import WorkerError

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # typing's, without its import
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from nowcast_cli.errors import NowcastError
 
 BUG = 1

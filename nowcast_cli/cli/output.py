@@ -6,7 +6,6 @@ Commands use one :class:`Output`; it knows whether a stream takes colour. No ric
 from __future__ import annotations
 
 import io
-import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -77,11 +76,11 @@ class Output:
 
     def json(self, document: Mapping[str, Any]) -> None:
         """Print one JSON object; ``"schema": 1`` is put before its keys."""
-        print(json.dumps({"schema": SCHEMA, **document}, indent=2))
+        print(_dumped(document, indent=2))
 
     def json_line(self, document: Mapping[str, Any]) -> None:
         """Print one JSON object on one line at once, for commands whose output is a stream."""
-        print(json.dumps({"schema": SCHEMA, **document}), flush=True)
+        print(_dumped(document), flush=True)
 
     def tolerate_any_character(self) -> None:
         """Print ``?`` for what the terminal's encoding lacks, instead of failing."""
@@ -107,6 +106,12 @@ def print_error(error: NowcastError, out: Output) -> None:
         out.note(Painted("caused by: ", "yellow"), error.cause)
     if error.hint:
         out.note(Painted("hint: ", "blue"), error.hint)
+
+
+def _dumped(document: Mapping[str, Any], indent: int | None = None) -> str:
+    import json
+
+    return json.dumps({"schema": SCHEMA, **document}, indent=indent)
 
 
 def _render_part(part: Text, colored: bool) -> str:

@@ -42,7 +42,7 @@ def test_daemons_know_their_configuration_and_run_in_the_deployment(system: Supe
     health = ask_health(system.paths.run / "first.sock")
     assert health is not None
     assert health["yaml"] == str(system.folder / "nowcast.yaml")
-    assert os.readlink(f"/proc/{health['pid']}/cwd") == str(system.folder)
+    assert Path(f"/proc/{health['pid']}/cwd").readlink() == system.folder
 
 
 def test_start_twice_leaves_what_runs_as_it_is(system: Supervised) -> None:
