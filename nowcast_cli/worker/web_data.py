@@ -9,12 +9,13 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from http import HTTPStatus
 from pathlib import Path
 from typing import IO, Any
 
 from nowcast_cli.atomic_files import move_into_place
 from nowcast_cli.worker.errors import WorkerError
-from nowcast_cli.worker.http import Answer, Broken, get
+from nowcast_cli.worker.http import Answer, FetchError, get
 
 _SILENCE = 60.0  # seconds without a byte after which a server counts as gone
 
@@ -90,16 +91,26 @@ class _Fetch:
         self._version: str | None = None
 
     def attempt(self, file: IO[bytes]) -> None:
-        """Append what is missing. Raises Broken, after which it may be tried again."""
+        """Append what is missing. Raises FetchError, after which it may be tried again."""
         have = file.tell() if self._version else 0
-        with get(self.url, self._session, self._timeout, self._headers(have)) as answer:
-            if answer.start != have:
-                file.seek(0)
-            file.truncate()
-            self._version = answer.version
-            for chunk in answer.chunks(self._chunk_size):
-                file.write(chunk)
-            _check_length(answer, file.tell())
+        try:
+            with get(self.url, self._session, self._timeout, self._headers(have)) as answer:
+                self._take(answer, have, file)
+        except FetchError as error:
+            if error.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+                self._version = None  # the file has changed: begin anew
+            raise
+
+    def _take(self, answer: Answer, have: int, file: IO[bytes]) -> None:
+        if answer.start not in (0, have):
+            raise FetchError(f"bytes from {answer.start} on, when {have} were there")
+        file.seek(answer.start)
+        file.truncate()
+        self._version = answer.version
+        for chunk in answer.chunks(self._chunk_size):
+            file.write(chunk)
+        if answer.length is not None and file.tell() != answer.length:
+            raise FetchError(f"it ended after {file.tell()} of {answer.length} bytes")
 
     def _headers(self, have: int) -> dict[str, str]:
         # compressed content could not be resumed, nor its length be checked
@@ -109,18 +120,13 @@ class _Fetch:
         return headers
 
 
-def _check_length(answer: Answer, have: int) -> None:
-    if answer.length is not None and have != answer.length:
-        raise Broken(f"it ended after {have} of {answer.length} bytes")
-
-
 def _fetch_all(
     fetch: _Fetch, file: IO[bytes], pauses: Iterator[float], logger: logging.Logger
 ) -> None:
     for attempt in itertools.count(1):
         try:
             return fetch.attempt(file)
-        except Broken as error:
+        except FetchError as error:
             logger.debug("received %s from %s", error, fetch.url)
             pause = next(pauses, None)
             if pause is None:
