@@ -1,0 +1,188 @@
+"""Taking in: what arrives becomes steps of a turn. Reads the store and writes the log, no more."""
+
+from __future__ import annotations
+
+import logging
+import pprint
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from typing import Any
+
+from nowcast_cli.config.registry import Registry
+from nowcast_cli.identifiers import new_id
+from nowcast_cli.manager import job_transitions, requests, transitions
+from nowcast_cli.manager.clock import now
+from nowcast_cli.manager.inbox import Arrived
+from nowcast_cli.manager.job_watch import Claimed, Ended, Happening, Lost, Told
+from nowcast_cli.manager.replies import encode_reply, reply_of_text, reply_text
+from nowcast_cli.manager.state import ACKNOWLEDGED, Reply, Step, refused
+from nowcast_cli.manager.transitions import Decision, Incoming
+from nowcast_cli.manager.turn import Turn
+from nowcast_cli.messages import wire
+from nowcast_cli.messages.message import Message, MessageError
+from nowcast_cli.store.database import Store
+from nowcast_cli.store.records import ChecklistCleared, JobRecord, MessageReceived, MessageRecord
+
+# A request that only the manager itself can carry out; given its payload.
+Order = Callable[[Turn, Any], Step]
+
+
+class Intake:
+    """Turns messages, requests, what happened to jobs, and decisions into steps.
+
+    ``after_functions`` are the names of those that ``next_workers`` has, None while not known.
+    """
+
+    def __init__(
+        self, store: Store, registry: Registry, orders: Mapping[str, Order], logger: logging.Logger
+    ) -> None:
+        self._store = store
+        self._orders = orders
+        self._logger = logger
+        self.after_functions: Collection[str] | None = None
+        self.use(registry)
+
+    def use(self, registry: Registry) -> None:
+        """Go on with a registry that was reloaded."""
+        self._registry = registry
+        self._worker_names = {
+            entry.module: name
+            for name, entry in registry.workers.items()
+            if entry.module is not None
+        }
+
+    def arrived(self, turn: Turn, arrived: Arrived) -> None:
+        """Take in a request of the broker; each gets an answer, also what is no message."""
+        try:
+            message = Message.deserialize(arrived.body)
+        except MessageError as error:
+            self._logger.error("refused: %s", error.what)
+            turn.answers.append((arrived, encode_reply(refused(error.what, error.hint), None)))
+            return
+        reply = self.message(turn, message, message.id or f"stamp-{arrived.stamp.hex()}")
+        turn.answers.append((arrived, encode_reply(reply, message.id)))
+
+    def message(self, turn: Turn, message: Message, message_id: str) -> Reply:
+        """Take in a message; one whose id was seen before has no effect and gets its old reply."""
+        before = turn.journalled.get(message_id) or self._store.message_by_id(message_id)
+        if before is not None:
+            return reply_of_text(before.reply_text)
+        payload_text = None if message.payload is None else wire.dump(message.payload)
+        incoming = Incoming(message_id, message, payload_text, now())
+        if message.source == requests.SOURCE:
+            return self._request(turn, incoming)
+        step = transitions.receive(
+            turn.state,
+            self._registry,
+            incoming,
+            job=None if message.job is None else self._job(turn, message.job),
+            after_functions=self.after_functions,
+        )
+        self._log(turn, message, step)
+        turn.add(_with_reply_text(step))
+        return step.reply or ACKNOWLEDGED
+
+    def _job(self, turn: Turn, job_id: str) -> JobRecord | None:
+        return turn.state.jobs.get(job_id) or self._store.job(job_id)
+
+    def _log(self, turn: Turn, message: Message, step: Step) -> None:
+        if step.journalled is not None and self._logger.isEnabledFor(logging.DEBUG):
+            words = self._registry.workers[message.source].messages.get(message.type, "")
+            self._logger.debug(
+                "received message from %s: (%s) %s", message.source, message.type, words
+            )
+        if any(isinstance(change, ChecklistCleared) for change in step.changes):
+            self._log_checklist(turn)
+
+    def _log_checklist(self, turn: Turn) -> None:
+        """Write a checklist that is about to be emptied to the handlers that are there for it."""
+        logger = logging.getLogger("checklist")
+        if logger.handlers:
+            level = max(logging.INFO, *(handler.level for handler in logger.handlers))
+            logger.log(level, "checklist:\n%s", pprint.pformat(dict(turn.state.checklist)))
+
+    def _request(self, turn: Turn, incoming: Incoming) -> Reply:
+        try:
+            step, chain = self._carry_out(turn, incoming)
+        except requests.RequestError as error:
+            return requests.refusal(error)
+        reply = step.reply or ACKNOWLEDGED
+        if step.journalled is None:
+            text = reply_text(reply)
+            step = step.then(requests.journalled(step.state, incoming, chain, text))
+        turn.add(step)
+        return reply
+
+    def _carry_out(self, turn: Turn, incoming: Incoming) -> tuple[Step, str]:
+        """Carry out a request; gives its step and the chain that it belongs to."""
+        payload, kind, at = incoming.message.payload, incoming.message.type, incoming.received
+        if kind in self._orders:
+            return self._orders[kind](turn, payload), incoming.id
+        if kind == "clear checklist":
+            self._log_checklist(turn)
+            return transitions.clear_checklist(turn.state, incoming, None), incoming.id
+        if kind == "launch":
+            step, job = requests.launch(
+                turn.state, payload, now=at, new_id=new_id, worker_names=self._worker_names
+            )
+        elif kind == "rerun":
+            old = self._named_job(turn, payload)
+            step, job = requests.rerun(turn.state, old, now=at, new_id=new_id)
+        elif kind == "cancel":
+            step, job = requests.cancel_job(turn.state, self._named_job(turn, payload), now=at)
+        else:
+            raise requests.RequestError(f"There is no request {kind!r}.", "nowcast --help")
+        return step, job.chain
+
+    def _named_job(self, turn: Turn, payload: Any) -> JobRecord | None:
+        job_id = payload.get("job") if isinstance(payload, dict) else None
+        return self._job(turn, job_id) if isinstance(job_id, str) else None
+
+    def happening(self, turn: Turn, happening: Happening) -> None:
+        """Take in what a job's folder tells."""
+        if isinstance(happening, Told):
+            self.message(turn, happening.message, happening.message.id or happening.path.stem)
+            turn.taken_files.append(happening.path)
+            return
+        job = turn.state.jobs.get(happening.job_id)
+        if job is None:
+            return  # closed already
+        match happening:
+            case Claimed(_, pid, at):
+                step = job_transitions.claimed(turn.state, job, pid, at)
+            case Ended(_, exit_record, reason):
+                step = job_transitions.process_ended(
+                    turn.state, self._registry, job, exit_record, reason, now()
+                )
+            case Lost(_, reason):
+                step = job_transitions.lost(turn.state, self._registry, job, reason, now())
+        turn.add(step)
+
+    def decision(self, turn: Turn, record: MessageRecord, result: Decision | str) -> None:
+        """Take in what was decided on a message, or why nothing could be."""
+        if isinstance(result, str):
+            turn.add(transitions.stick(turn.state, record, result, now()))
+            return
+        turn.add(
+            transitions.decide(
+                turn.state,
+                record,
+                result,
+                now=now(),
+                new_id=new_id,
+                worker_names=self._worker_names,
+            )
+        )
+
+
+def _with_reply_text(step: Step) -> Step:
+    """Put the reply into the journal, where it is not the plain acknowledgement."""
+    record, text = step.journalled, reply_text(step.reply or ACKNOWLEDGED)
+    if record is None or text is None:
+        return step
+    told = replace(record, reply_text=text)
+    changes = tuple(
+        MessageReceived(told) if change == MessageReceived(record) else change
+        for change in step.changes
+    )
+    return replace(step, changes=changes, journalled=told)
