@@ -17,6 +17,7 @@ import zmq
 from broker_process import HELLO, BrokerProcess, running_broker, socket_to, take
 
 from helpers import wait_until
+from nowcast_cli.broker.request_queue import LARGEST_BACKLOG
 
 
 @pytest.fixture
@@ -160,6 +161,12 @@ def test_sighup_ends_nothing(broker: BrokerProcess) -> None:
     assert broker.health() is not None
 
 
+def idle_cpu(broker: BrokerProcess) -> float:
+    before = broker.cpu_seconds()
+    time.sleep(1.0)  # the time is what is measured
+    return broker.cpu_seconds() - before
+
+
 def test_waiting_for_a_manager_with_messages_waiting_costs_no_cpu(
     broker: BrokerProcess, context: zmq.Context[Any]
 ) -> None:
@@ -167,9 +174,28 @@ def test_waiting_for_a_manager_with_messages_waiting_costs_no_cpu(
     for client in clients:
         client.send(b"request")
     wait_until(lambda: broker.waiting() == 5)
-    before = broker.cpu_seconds()
-    time.sleep(1.0)  # the time is what is measured
-    assert broker.cpu_seconds() - before <= 0.02
+    assert idle_cpu(broker) <= 0.02
+
+
+def test_waiting_for_requests_with_a_manager_there_costs_no_cpu(
+    broker: BrokerProcess, context: zmq.Context[Any]
+) -> None:
+    socket_to(context, zmq.DEALER, broker.manager).send_multipart(HELLO)
+    wait_until(lambda: (broker.health() or {}).get("manager takes messages"))
+    assert idle_cpu(broker) <= 0.02
+
+
+def test_more_requests_than_it_takes_in_wait_in_their_connections_without_cpu_or_loss(
+    broker: BrokerProcess, context: zmq.Context[Any]
+) -> None:
+    count = LARGEST_BACKLOG + 500
+    sender = socket_to(context, zmq.DEALER, broker.workers)
+    for number in range(count):
+        sender.send_multipart([b"", b"%d" % number])
+    wait_until(lambda: broker.waiting() == LARGEST_BACKLOG)
+    assert idle_cpu(broker) <= 0.02
+    manager = socket_to(context, zmq.DEALER, broker.manager)
+    assert [int(frames[3]) for frames in take(manager, count)] == list(range(count))
 
 
 def test_it_has_less_than_35_mb_and_no_pydantic(broker: BrokerProcess) -> None:
