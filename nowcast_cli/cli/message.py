@@ -165,7 +165,7 @@ def _print(out: Output, message: MessageRecord, followers: list[str]) -> None:
     ]
     out.columns(rows)
     for title, text in (
-        ("payload", message.payload_text),
+        ("message", message.body),
         ("reply", message.reply_text),
         ("error", message.error),
     ):

@@ -26,6 +26,7 @@ from typing import Any
 from nowcast_cli.config import Config
 from nowcast_cli.config.logging_section import configure_logging
 from nowcast_cli.config.registry import registry_of
+from nowcast_cli.manager.checklist import merged
 from nowcast_cli.manager.decider_wire import (
     FrameReader,
     pack_answer,
@@ -116,10 +117,8 @@ def _told_to_stop(stop_fd: int) -> bool:
 
 def apply_effect(checklist: dict[Any, Any], entry: Entry) -> None:
     """Do to the copy of the checklist what the message did to the manager's."""
-    if entry.effect == "merge":
-        checklist[entry.key] = {**checklist.get(entry.key, {}), **entry.payload}
-    elif entry.effect == "replace":
-        checklist[entry.key] = entry.payload
+    if entry.effect == "put":
+        checklist[entry.key], _ = merged(checklist, entry.key, entry.payload)
     elif entry.effect == "clear":
         checklist.clear()
 

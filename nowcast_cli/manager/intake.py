@@ -18,7 +18,6 @@ from nowcast_cli.manager.replies import encode_reply, reply_of_text, reply_text
 from nowcast_cli.manager.state import ACKNOWLEDGED, Reply, Step, refused
 from nowcast_cli.manager.transitions import Decision, Incoming
 from nowcast_cli.manager.turn import Turn
-from nowcast_cli.messages import wire
 from nowcast_cli.messages.message import Message, MessageError
 from nowcast_cli.store.database import Store
 from nowcast_cli.store.records import ChecklistCleared, JobRecord, MessageReceived, MessageRecord
@@ -59,16 +58,16 @@ class Intake:
             self._logger.error("refused: %s", error.what)
             turn.answers.append((arrived, encode_reply(refused(error.what, error.hint), None)))
             return
-        reply = self.message(turn, message, message.id or f"stamp-{arrived.stamp.hex()}")
+        message_id = message.id or f"stamp-{arrived.stamp.hex()}"
+        reply = self.message(turn, message, message_id, arrived.body.decode())
         turn.answers.append((arrived, encode_reply(reply, message.id)))
 
-    def message(self, turn: Turn, message: Message, message_id: str) -> Reply:
+    def message(self, turn: Turn, message: Message, message_id: str, body: str) -> Reply:
         """Take in a message; one whose id was seen before has no effect and gets its old reply."""
         before = turn.journalled.get(message_id) or self._store.message_by_id(message_id)
         if before is not None:
             return reply_of_text(before.reply_text)
-        payload_text = None if message.payload is None else wire.dump(message.payload)
-        incoming = Incoming(message_id, message, payload_text, now())
+        incoming = Incoming(message_id, message, body, now())
         if message.source == requests.SOURCE:
             return self._request(turn, incoming)
         step = transitions.receive(
@@ -141,7 +140,8 @@ class Intake:
     def happening(self, turn: Turn, happening: Happening) -> None:
         """Take in what a job's folder tells."""
         if isinstance(happening, Told):
-            self.message(turn, happening.message, happening.message.id or happening.path.stem)
+            message = happening.message
+            self.message(turn, message, message.id or happening.path.stem, message.serialize())
             turn.taken_files.append(happening.path)
             return
         job = turn.state.jobs.get(happening.job_id)

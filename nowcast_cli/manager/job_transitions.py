@@ -128,7 +128,7 @@ def _crash(
         received=now,
         source=job.worker,
         type="crash",
-        payload_text=None,
+        body=None,
         job=job.id,
         chain=job.chain,
         outcome="crash",

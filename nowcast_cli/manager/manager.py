@@ -271,9 +271,10 @@ class Manager:
             self._act(turn)
 
     def _write_checklist(self) -> None:
+        journal = self._state.last_message
         try:
-            self._checklist_file.write(self._store.text.document(), self._state.last_message, now())
-        except OSError as error:
+            self._checklist_file.write(self._store.save_checklist(journal), journal, now())
+        except (OSError, sqlite3.OperationalError) as error:
             self._logger.error("the checklist file cannot be written: %s", error)
 
     # --- reloading and ending

@@ -10,11 +10,12 @@ from typing import Any
 import yaml
 
 from nowcast_cli.errors import NotFound, NowcastError
+from nowcast_cli.manager.checklist import merged
 from nowcast_cli.manager.state import Entry, State
 from nowcast_cli.messages import wire
 from nowcast_cli.store.checklist_file import read_checklist
 from nowcast_cli.store.database import Store
-from nowcast_cli.store.records import ChecklistPut, MessageRecord
+from nowcast_cli.store.records import Change, ChecklistCleared, ChecklistPut, MessageRecord
 
 
 def recover(store: Store, checklist_file: Path, logger: logging.Logger) -> State:
@@ -23,7 +24,7 @@ def recover(store: Store, checklist_file: Path, logger: logging.Logger) -> State
     checklist: Mapping[Any, Any] = _stored_checklist(store)
     if last_message == 0 and not checklist:
         checklist = _checklist_of_file(checklist_file, logger)
-        store.commit(ChecklistPut(key, value, None) for key, value in checklist.items())
+        store.commit([ChecklistPut(key, value, None) for key, value in checklist.items()])
     return State(
         checklist=checklist,
         jobs={job.id: job for job in store.open_jobs()},
@@ -34,7 +35,20 @@ def recover(store: Store, checklist_file: Path, logger: logging.Logger) -> State
 
 
 def _stored_checklist(store: Store) -> dict[Any, Any]:
+    """Give the checklist as it was saved, with what the journal says of the time after that."""
     checklist: dict[Any, Any] = yaml.load(store.text.document(), Loader=yaml.CSafeLoader)
+    changes: list[Change] = []
+    for record in store.effects_since_saved():
+        if record.effect == "clear":
+            checklist.clear()
+            changes.append(ChecklistCleared())
+        else:
+            assert record.checklist_key is not None, "an effect is at a key"
+            key, payload = wire.load(record.checklist_key), payload_of(record)
+            checklist[key], was_merged = merged(checklist, key, payload)
+            subkeys = tuple(payload) if was_merged else None
+            changes.append(ChecklistPut(key, checklist[key], subkeys))
+    store.commit(changes)
     return checklist
 
 
@@ -58,5 +72,9 @@ def _checklist_of_file(path: Path, logger: logging.Logger) -> Mapping[Any, Any]:
 
 def entry_of(record: MessageRecord) -> Entry:
     """Give a message of the journal as an entry for the deciders; its effect was had already."""
-    payload = None if record.payload_text is None else wire.load(record.payload_text)
-    return Entry(record.number, record.source, record.type, payload)
+    return Entry(record.number, record.source, record.type, payload_of(record))
+
+
+def payload_of(record: MessageRecord) -> Any:
+    """Give the payload of a message of the journal."""
+    return None if record.body is None else wire.load(record.body).get("payload")

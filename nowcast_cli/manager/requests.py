@@ -30,7 +30,7 @@ def journalled(state: State, incoming: Incoming, chain: str, reply_text: str | N
         received=incoming.received,
         source=incoming.message.source,
         type=incoming.message.type,
-        payload_text=incoming.payload_text,
+        body=incoming.body,
         job=None,
         chain=chain,
         outcome=None,

@@ -72,7 +72,7 @@ class Entry:
     source: str
     type: str
     payload: Any
-    effect: Literal["none", "merge", "replace", "clear"] = "none"
+    effect: Literal["none", "put", "clear"] = "none"
     key: Any = None
     decide: bool = True
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from nowcast_cli.config.registry import Registry, WorkerEntry
 from nowcast_cli.manager.barriers import barrier_for, pass_barrier, raise_barrier
+from nowcast_cli.manager.checklist import merged
 from nowcast_cli.manager.job_transitions import end_by_message, new_job
 from nowcast_cli.manager.state import (
     ACKNOWLEDGED,
@@ -20,6 +21,7 @@ from nowcast_cli.manager.state import (
     problem,
     with_jobs,
 )
+from nowcast_cli.messages import wire
 from nowcast_cli.messages.message import Message
 from nowcast_cli.store.records import (
     ChecklistCleared,
@@ -34,11 +36,11 @@ from nowcast_cli.store.records import (
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A message as it arrived: with the id that makes it one, and its payload as YAML text."""
+    """A message as it arrived: with the id that makes it one, and as the YAML text that it was."""
 
     id: str
     message: Message
-    payload_text: str | None
+    body: str
     received: str
 
 
@@ -141,7 +143,7 @@ def _record(
         received=incoming.received,
         source=message.source,
         type=message.type,
-        payload_text=incoming.payload_text,
+        body=incoming.body,
         job=None if job is None else job.id,
         chain=incoming.id if job is None else job.chain,
         outcome=outcome,
@@ -173,7 +175,7 @@ def clear_checklist(state: State, incoming: Incoming, job: JobRecord | None) -> 
     record = replace(
         _record(state, incoming, job, None),
         state="answered",
-        reply_text="{type: checklist cleared}",
+        effect="clear",
     )
     step = _journal(state, record)
     cleared = Step(
@@ -194,7 +196,7 @@ def _effective(
     outcome: Outcome | None,
     after_functions: Collection[str] | None,
 ) -> Step:
-    record = _record(state, incoming, job, outcome)
+    record = _with_effect(_record(state, incoming, job, outcome), worker, incoming.message)
     reply = ACKNOWLEDGED
     if after_functions is not None and f"after_{record.source}" not in after_functions:
         reply = Reply("no after_worker function")
@@ -205,28 +207,32 @@ def _effective(
     return step
 
 
+def _with_effect(record: MessageRecord, worker: WorkerEntry, message: Message) -> MessageRecord:
+    if message.payload is None or not worker.has_checklist_key:
+        return record
+    return replace(record, effect="put", checklist_key=wire.dump(worker.checklist_key))
+
+
 def _update_checklist(
     state: State, worker: WorkerEntry, record: MessageRecord, payload: Any
 ) -> Step:
     entry = Entry(record.number, record.source, record.type, payload)
-    if payload is None:
-        return Step(state, entries=(entry,))
-    if not worker.has_checklist_key:
+    if record.effect is None:
+        if payload is None:
+            return Step(state, entries=(entry,))
         note = problem(
             f"the payload of message {record.number} ({record.type} of {record.source}) is not in "
             f"the checklist: add a `checklist key` to {record.source} in the message registry"
         )
         return Step(state, notes=(note,), entries=(entry,))
     key = worker.checklist_key
-    old = state.checklist.get(key)
-    merge = isinstance(old, dict) and isinstance(payload, dict)
-    value = {**old, **payload} if merge else payload  # type: ignore[dict-item]
-    put = ChecklistPut(key, value, tuple(payload) if merge else None)
+    value, was_merged = merged(state.checklist, key, payload)
+    put = ChecklistPut(key, value, tuple(payload) if was_merged else None)
     return Step(
         replace(state, checklist={**state.checklist, key: value}),
         (put,),
         (info(f"checklist updated with [{key}] items from {record.source} worker"),),
-        entries=(replace(entry, effect="merge" if merge else "replace", key=key),),
+        entries=(replace(entry, effect="put", key=key),),
     )
 
 

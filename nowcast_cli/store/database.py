@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from importlib import resources
 from pathlib import Path
 
 from nowcast_cli.errors import NowcastError
-from nowcast_cli.store.checklist_text import ChecklistText, Fragment
+from nowcast_cli.store.checklist_text import ChecklistText, Fragment, FragmentChanges
 from nowcast_cli.store.network_folders import network_file_system_of
 from nowcast_cli.store.records import (
     BarrierPut,
@@ -108,7 +108,7 @@ class Store:
         for row in self._connection.execute("SELECT key, subkey, line, fragment FROM checklist"):
             yield Fragment(*row)
 
-    def commit(self, changes: Iterable[Change]) -> None:
+    def commit(self, changes: Sequence[Change]) -> None:
         """Write all ``changes`` in one transaction; they are on the disk when this returns.
 
         Raises sqlite3.Error when they could not be written; then none of them is.
@@ -122,9 +122,15 @@ class Store:
         except BaseException:
             if self._connection.in_transaction:
                 execute("ROLLBACK")
-            # The fragments in memory may be ahead of those on the disk.
-            self.text = ChecklistText(self._fragments())
             raise
+        self._take_into_text(changes)
+
+    def _take_into_text(self, changes: Iterable[Change]) -> None:
+        for change in changes:
+            if isinstance(change, ChecklistPut):
+                self.text.put(change.key, change.value, change.subkeys)
+            elif isinstance(change, ChecklistCleared):
+                self.text.clear()
 
     def _write(self, change: Change) -> None:
         execute = self._connection.execute
@@ -140,17 +146,47 @@ class Store:
                 execute(_PUT_JOB, _row_of_job(job))
             case BarrierPut(barrier):
                 execute(_PUT_BARRIER, _row_of_barrier(barrier))
-            case ChecklistPut(key, value, subkeys):
-                rows = self.text.put(key, value, subkeys)
-                for name in rows.dropped_keys:
-                    execute("DELETE FROM checklist WHERE key = ?", (name,))
-                self._connection.executemany(
-                    "INSERT OR REPLACE INTO checklist VALUES (?, ?, ?, ?)",
-                    [(row.key, row.subkey, row.line, row.text) for row in rows.put],
-                )
-            case ChecklistCleared():
-                self.text.clear()
-                execute("DELETE FROM checklist")
+
+    def save_checklist(self, journal: int) -> str:
+        """Keep the checklist as it is after the message ``journal``; gives it as a document.
+
+        After this only later messages of the journal are read to know the checklist again.
+        """
+        document = self.text.document()
+        execute = self._connection.execute
+        execute("BEGIN IMMEDIATE")
+        try:
+            self._save(self.text.unsaved())
+            execute("UPDATE checklist_state SET journal = ?", (journal,))
+            execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                execute("ROLLBACK")
+            raise
+        self.text.saved()
+        return document
+
+    def _save(self, changes: FragmentChanges) -> None:
+        if changes.cleared:
+            self._connection.execute("DELETE FROM checklist")
+        self._connection.executemany(
+            "DELETE FROM checklist WHERE key = ?", [(key,) for key in changes.dropped_keys]
+        )
+        self._connection.executemany(
+            "INSERT OR REPLACE INTO checklist VALUES (?, ?, ?, ?)",
+            [(row.key, row.subkey, row.line, row.text) for row in changes.put],
+        )
+
+    def effects_since_saved(self) -> list[MessageRecord]:
+        """Give the messages that changed the checklist after it was saved, in order."""
+        return [
+            message_of_row(row)
+            for row in self._connection.execute(
+                f"SELECT {', '.join(MESSAGE_COLUMNS)} FROM message "
+                "WHERE number > (SELECT journal FROM checklist_state) AND effect IS NOT NULL "
+                "ORDER BY number"
+            )
+        ]
 
     def last_number(self) -> int:
         """Give the number of the last message of the journal, 0 where there is none."""
@@ -219,8 +255,8 @@ class Store:
 def _row_of_message(message: MessageRecord) -> tuple[object, ...]:
     return (
         message.number, message.id, message.received, message.source, message.type,
-        message.payload_text, message.job, message.chain, message.outcome, message.state,
-        message.reply_text, message.decided, message.error,
+        message.body, message.job, message.chain, message.outcome, message.state,
+        message.reply_text, message.decided, message.error, message.effect, message.checklist_key,
     )  # fmt: skip
 
 

@@ -21,17 +21,20 @@ JobState = Literal[
 ]
 BarrierState = Literal["active", "released", "replaced"]
 Outcome = Literal["success", "failure", "crash"]
+Effect = Literal["put", "clear"]
 
 UNFINISHED_STATES: frozenset[JobState] = frozenset({"waiting", "held", "submitting", "running"})
 
 
 @dataclass(frozen=True, slots=True)
 class MessageRecord:
-    """A message that took effect. ``payload_text`` and ``reply_text`` are YAML, times ISO 8601 UTC.
+    """A message of the journal. Texts are YAML, times ISO 8601 UTC.
 
-    ``reply_text`` is None for the plain acknowledgement. States: ``received`` (in the checklist,
-    its launches not decided yet), ``decided``, ``stuck`` (its after_ function failed: ``error``),
-    ``answered`` (a request, which needs no decision), ``late`` (its job had ended already).
+    ``body`` is the message as it came, None for one that the manager derived. ``effect`` says
+    what it did to the checklist: ``put`` its payload at ``checklist_key`` (YAML), ``clear`` it, or
+    nothing. ``reply_text`` is None for the plain acknowledgement. States: ``received`` (has had its
+    effect, its launches are not decided), ``decided``, ``stuck`` (its after_ function failed:
+    ``error``), ``answered`` (a request, which needs no decision), ``late`` (its job had ended).
     """
 
     number: int
@@ -39,7 +42,7 @@ class MessageRecord:
     received: str
     source: str
     type: str
-    payload_text: str | None
+    body: str | None
     job: str | None
     chain: str
     outcome: Outcome | None
@@ -47,6 +50,8 @@ class MessageRecord:
     reply_text: str | None = None
     decided: str | None = None
     error: str | None = None
+    effect: Effect | None = None
+    checklist_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +134,10 @@ class BarrierPut:
 
 @dataclass(frozen=True, slots=True)
 class ChecklistPut:
-    """A key of the checklist has a new value; with ``subkeys``, only these below it changed."""
+    """A key of the checklist has a new value; with ``subkeys``, only these below it changed.
+
+    Not written by itself: the journal holds what made it so.
+    """
 
     key: Any
     value: Any
@@ -138,7 +146,7 @@ class ChecklistPut:
 
 @dataclass(frozen=True, slots=True)
 class ChecklistCleared:
-    """The checklist is empty."""
+    """The checklist is empty. Not written by itself: the journal holds what made it so."""
 
 
 Change = MessageReceived | MessageSettled | JobPut | BarrierPut | ChecklistPut | ChecklistCleared

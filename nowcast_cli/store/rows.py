@@ -8,8 +8,8 @@ from typing import Any
 from nowcast_cli.store.records import BarrierRecord, JobRecord, MessageRecord
 
 MESSAGE_COLUMNS = (
-    "number", "id", "received", "source", "type", "payload", "job", "chain", "outcome", "state",
-    "reply", "decided", "error",
+    "number", "id", "received", "source", "type", "body", "job", "chain", "outcome", "state",
+    "reply", "decided", "error", "effect", "checklist_key",
 )  # fmt: skip
 JOB_COLUMNS = (
     "id", "worker", "module", "arguments", "host", "executor", "state", "attempt", "predecessor",

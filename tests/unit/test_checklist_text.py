@@ -22,9 +22,7 @@ scalars = st.one_of(
 keys = st.one_of(st.integers(), st.text(max_size=150), st.dates())
 values = st.recursive(
     scalars,
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=4), st.dictionaries(keys, inner, max_size=4)
-    ),
+    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(keys, inner, max_size=4)),
     max_leaves=12,
 )
 long_texts = st.text(min_size=1, max_size=3).map(lambda text: text * 1500)
@@ -50,25 +48,57 @@ def test_the_document_reads_as_what_was_put(puts):
 def test_a_merge_into_a_large_key_puts_only_the_sub_keys_that_changed(key, start, payload):
     text = ChecklistText()
     text.put(key, start, None)
+    text.unsaved()
+    text.saved()
     merged = {**start, **payload}
-    changes = text.put(key, merged, tuple(payload))
+    text.put(key, merged, tuple(payload))
+    changes = text.unsaved()
     assert read(text) == {key: merged}
     if changes.put[0].subkey:
         assert len(changes.put) == len(payload)
 
 
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.sampled_from("ab"), st.one_of(values, large)),
+            st.sampled_from(["save", "clear"]),
+        ),
+        max_size=8,
+    )
+)
+def test_what_was_saved_makes_the_same_document_again(history):
+    text, rows = ChecklistText(), {}
+    for event in (*history, "save"):
+        if event == "save":
+            changes = text.unsaved()
+            if changes.cleared:
+                rows.clear()
+            rows = {at: row for at, row in rows.items() if at[0] not in changes.dropped_keys}
+            rows.update({(row.key, row.subkey): row for row in changes.put})
+            text.saved()
+        elif event == "clear":
+            text.clear()
+        else:
+            text.put(*event, None)
+    assert ChecklistText(rows.values()).document() == text.document()
+
+
 def test_fragments_that_were_stored_make_the_same_document_again():
     text = ChecklistText()
-    value = {number: "x" * 100 for number in range(100)}
-    stored = text.put("big", value, None).put + text.put(3, ["a"], None).put
-    assert ChecklistText(stored).document() == text.document()
+    text.put("big", {number: "x" * 100 for number in range(100)}, None)
+    text.put(3, ["a"], None)
+    assert ChecklistText(text.unsaved().put).document() == text.document()
 
 
 def test_a_large_key_that_is_replaced_by_a_small_value_leaves_nothing_behind():
     text = ChecklistText()
     text.put("forecast", {n: "x" * LARGE for n in range(3)}, None)
-    changes = text.put("forecast", {"done": True}, None)
-    assert len(changes.dropped_keys) == 1
+    text.unsaved()
+    text.saved()
+    text.put("forecast", {"done": True}, None)
+    assert len(text.unsaved().dropped_keys) == 1
     assert read(text) == {"forecast": {"done": True}}
 
 

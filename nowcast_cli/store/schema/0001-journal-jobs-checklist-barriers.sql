@@ -5,14 +5,16 @@ CREATE TABLE message (
     received TEXT NOT NULL,
     source   TEXT NOT NULL,
     type     TEXT NOT NULL,
-    payload  TEXT,
+    body     TEXT,
     job      TEXT,
     chain    TEXT NOT NULL,
     outcome  TEXT,
     state    TEXT NOT NULL CHECK (state IN ('received', 'decided', 'stuck', 'answered', 'late')),
     reply    TEXT,
     decided  TEXT,
-    error    TEXT
+    error    TEXT,
+    effect   TEXT CHECK (effect IN ('put', 'clear')),
+    checklist_key TEXT
 ) STRICT;
 CREATE INDEX message_open ON message (number) WHERE state IN ('received', 'stuck');
 CREATE INDEX message_chain ON message (chain);
@@ -58,7 +60,8 @@ CREATE TABLE barrier (
 ) STRICT;
 CREATE INDEX barrier_active ON barrier (number) WHERE state = 'active';
 
--- The checklist as fragments of its file: one row a key, or one a sub-key once a key is large.
+-- The checklist as it was after the message of checklist_state; what came later is in the journal.
+-- Fragments of its file: one row a key, or one a sub-key once a key is large.
 -- `line` opens the key of a fragment that belongs below it; '' where the fragment opens it itself.
 CREATE TABLE checklist (
     key      TEXT NOT NULL,
@@ -67,3 +70,9 @@ CREATE TABLE checklist (
     fragment TEXT NOT NULL,
     PRIMARY KEY (key, subkey)
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE checklist_state (
+    one     INTEGER PRIMARY KEY CHECK (one = 1),
+    journal INTEGER NOT NULL
+) STRICT;
+INSERT INTO checklist_state VALUES (1, 0);
