@@ -180,7 +180,8 @@ def test_waiting_for_a_manager_with_messages_waiting_costs_no_cpu(
 def test_waiting_for_requests_with_a_manager_there_costs_no_cpu(
     broker: BrokerProcess, context: zmq.Context[Any]
 ) -> None:
-    socket_to(context, zmq.DEALER, broker.manager).send_multipart(HELLO)
+    manager = socket_to(context, zmq.DEALER, broker.manager)
+    manager.send_multipart(HELLO)
     wait_until(lambda: (broker.health() or {}).get("manager takes messages"))
     assert idle_cpu(broker) <= 0.02
 
