@@ -9,6 +9,8 @@ Standard library only, with its two neighbours ``atomic_files`` and ``process_id
 three files are shipped together to other hosts.
 """
 
+# See the comment above _prepare for why paths are strings here.
+# ruff: noqa: PTH102, PTH103, PTH108, PTH116, PTH120
 from __future__ import annotations
 
 import errno
@@ -17,6 +19,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from resource import struct_rusage
@@ -30,6 +33,7 @@ from nowcast_cli.process_identity import ProcessIdentity, identity_of
 # ("trouble", a sentence).
 Tell = Callable[[str, str], None]
 
+_CLAIMED = b"\0"  # the worker's first byte to its runner
 _FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 _LONGEST_REASON = 4096
 
@@ -107,18 +111,17 @@ class Exit:
 
 def environment_of(job: Mapping[str, Any]) -> dict[str, str]:
     """What a job (the content of its ``job.json``) finds in its environment beside the rest."""
-    folder = Path(job["folder"])
     return {
         **job["environment"],
         "NOWCAST_JOB_ID": job["id"],
         "NOWCAST_ATTEMPT": str(job["attempt"]),
-        "NOWCAST_JOB_FOLDER": str(folder),
-        "NOWCAST_SCRATCH": str(folder / "scratch"),
+        "NOWCAST_JOB_FOLDER": job["folder"],
+        "NOWCAST_SCRATCH": job["folder"] + "/scratch",
         "NOWCAST_YAML": job["config_file"],
     }
 
 
-def fork_worker(job: Mapping[str, Any], tell: Tell) -> int:
+def fork_worker(job: Mapping[str, Any], description: bytes, tell: Tell) -> int:
     """Turn this process into the runner of a job; **returns in the worker alone**.
 
     The worker holds the claim then, in a session of its own. What it gets is a descriptor: a
@@ -128,57 +131,61 @@ def fork_worker(job: Mapping[str, Any], tell: Tell) -> int:
 
     All signals should be blocked on entry, and stay so in the runner: it ends with its worker
     and not by a signal that was meant for somebody else. The worker has to unblock them.
+
+    ``description`` is what becomes ``job.json``, ``job`` its content; ``folder`` is absolute.
     """
-    folder = Path(job["folder"])
+    folder: str = job["folder"]
     try:
-        lock = _prepare(folder, job)
+        lock = _prepare(folder)
         runner = _this_process()
-        reason, worker_reason = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        from_worker, to_runner = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         worker = os.fork()
     except OSError as error:
         _give_up(job, error, tell)
     if worker != 0:
-        os.close(worker_reason)
-        _wait(worker, runner, folder, reason)
+        os.close(to_runner)
+        _describe(folder, description)
+        _wait(folder, worker, runner, from_worker)
     os.close(lock)
-    os.close(reason)
+    os.close(from_worker)
     try:
         os.setsid()
         if not _claim(folder, runner):
             os._exit(0)
     except OSError as error:
         _give_up(job, error, tell)
+    os.write(to_runner, _CLAIMED)
     tell("claimed", job["id"])
-    return worker_reason
+    return to_runner
 
 
-def _prepare(folder: Path, job: Mapping[str, Any]) -> int:
+# What follows is written with plain strings and few objects: each page of memory that a forked
+# process touches is copied for it first, and this is most of what a job costs.
+
+
+def _prepare(folder: str) -> int:
     """Make the folder and give its lock; ends this process when others see to the job already."""
     if not _make_folder(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        sync_folder(folder.parent.parent)
+        day = os.path.dirname(folder)
+        os.makedirs(day, exist_ok=True)
+        sync_folder(Path(day).parent)
         _make_folder(folder)
     # Held until this process ends. To save work only: the claim is what counts.
-    lock = os.open(folder / "runner.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    lock = os.open(folder + "/runner.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os._exit(0)
-    if (folder / "pid").exists():
+    if os.access(folder + "/pid", os.F_OK):
         os._exit(0)
-    _make_folder(folder / "outbox")
-    _make_folder(folder / "scratch")
-    # Not for others to read: the environment of a job may hold a password.
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-    description = os.open(folder / "job.json", flags, 0o600)
-    os.write(description, json.dumps(job).encode())
-    os.close(description)
+    _make_folder(folder + "/outbox")
+    _make_folder(folder + "/scratch")
     return lock
 
 
-def _make_folder(folder: Path) -> bool:
+def _make_folder(folder: str) -> bool:
     try:
-        folder.mkdir()
+        os.mkdir(folder)
     except FileExistsError:
         pass
     except FileNotFoundError:
@@ -186,50 +193,62 @@ def _make_folder(folder: Path) -> bool:
     return True
 
 
-def _claim(folder: Path, runner: ProcessIdentity) -> bool:
+def _claim(folder: str, runner: ProcessIdentity) -> bool:
     """Take the job for this process, once and for all; False when another process has it."""
     if os.getppid() != runner.pid:
         return False  # nobody would see how it ends; asked again, it begins under a new runner
     process = _this_process()
-    claim = Claim(process, runner, _now())
-    temporary = folder / f".pid-{process.pid}-{process.started}"
-    write_synced(temporary, json.dumps(claim.to_json()).encode())
+    content = json.dumps(Claim(process, runner, _now()).to_json()).encode()
+    temporary = f"{folder}/.pid-{process.pid}-{process.started}"
+    write_synced(temporary, content)
     try:
-        os.link(temporary, folder / "pid")  # the one step that counts
+        os.link(temporary, folder + "/pid")  # the one step that counts
         taken = True
     except FileExistsError:
-        taken = temporary.stat().st_nlink == 2  # NFS may repeat a link that had succeeded
-    temporary.unlink()
+        taken = os.stat(temporary).st_nlink == 2  # NFS may repeat a link that had succeeded
+    os.unlink(temporary)
     sync_folder(folder)
-    sync_folder(folder.parent)
+    sync_folder(os.path.dirname(folder))
     return taken
 
 
-def _wait(worker: int, runner: ProcessIdentity, folder: Path, reason: int) -> NoReturn:
+def _wait(folder: str, worker: int, runner: ProcessIdentity, pipe: int) -> NoReturn:
     """Be the runner: wait for the worker, tell how it ended, end."""
-    _, status, usage = os.wait4(worker, 0)
     try:
-        if _holds_claim(folder, worker, runner):
-            _write_exit(folder, _exit_of(status, usage, _sentence_in(reason)))
+        _, status, usage = os.wait4(worker, 0)
+        said = _read_all(pipe)
+        if said.startswith(_CLAIMED) or _holds_claim(folder, worker, runner):
+            reason = said.removeprefix(_CLAIMED).decode(errors="replace") or None
+            _write_exit(folder, _exit_of(status, usage, reason))
     except OSError:
         os._exit(1)  # the folder has gone; the manager learns of the end by this process' own
     os._exit(0)
 
 
-def _holds_claim(folder: Path, worker: int, runner: ProcessIdentity) -> bool:
+def _describe(folder: str, description: bytes) -> None:
+    """Write ``job.json``, for people, while the worker is on its way: nothing waits for it."""
+    # Not for others to read: the environment of a job may hold a password.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+    with suppress(OSError):
+        file = os.open(folder + "/job.json", flags, 0o600)
+        os.write(file, description)
+        os.close(file)
+
+
+def _read_all(pipe: int) -> bytes:
     try:
-        claim = Claim.from_json(json.loads((folder / "pid").read_bytes()))
+        return os.read(pipe, _LONGEST_REASON)
+    except BlockingIOError:  # a process that the worker has forked still holds the other end
+        return b""
+
+
+def _holds_claim(folder: str, worker: int, runner: ProcessIdentity) -> bool:
+    """Whether the worker was killed just after its claim, before it could say so."""
+    try:
+        claim = Claim.from_json(json.loads(Path(folder, "pid").read_bytes()))
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return False
     return claim.process.pid == worker and claim.runner == runner
-
-
-def _sentence_in(descriptor: int) -> str | None:
-    try:
-        data = os.read(descriptor, _LONGEST_REASON)
-    except BlockingIOError:  # a process that the worker has forked still holds the other end
-        return None
-    return data.decode(errors="replace") or None
 
 
 def _exit_of(status: int, usage: struct_rusage, reason: str | None) -> Exit:
@@ -244,12 +263,12 @@ def _exit_of(status: int, usage: struct_rusage, reason: str | None) -> Exit:
     )
 
 
-def _write_exit(folder: Path, outcome: Exit) -> None:
+def _write_exit(folder: str, outcome: Exit) -> None:
     """Write ``exit``; on a full disk as soon as there is room, for nobody else knows it."""
     data = json.dumps(outcome.to_json()).encode()
     while True:
         try:
-            write_atomically(folder / "exit", data)
+            write_atomically(Path(folder, "exit"), data)
             return
         except OSError as error:
             if error.errno not in _FULL_DISK:

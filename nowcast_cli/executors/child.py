@@ -28,7 +28,7 @@ def become_job(job: JobRequest, reason: int) -> NoReturn:
 
     ``reason`` is a descriptor that takes a sentence when the module's code cannot begin.
     """
-    loaded = tuple(sys.modules)
+    last_loaded = next(reversed(sys.modules))
     environment = environment_of(job.to_json())
     try:
         _open_streams(Path(job.folder))
@@ -38,11 +38,12 @@ def become_job(job: JobRequest, reason: int) -> NoReturn:
         _stop(reason, f"the job could not begin in {job.working_directory}: {error}")
     _take_default_signals()
     fresh = needs_fresh_interpreter(environment, os.environ)
-    os.environ.update(environment)
+    for name, value in environment.items():
+        os.environ[name] = value
     if fresh:
         _execute(job, reason)
     gc.enable()  # what the launcher has frozen stays so: to thaw it is to copy all its pages
-    call_and_end(lambda: as_module.run(_code(job, reason)), loaded)
+    call_and_end(lambda: as_module.run(_code(job, reason)), last_loaded)
 
 
 def needs_fresh_interpreter(new: Mapping[str, str], current: Mapping[str, str]) -> bool:

@@ -12,19 +12,20 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
+from itertools import takewhile
 from typing import NoReturn
 
 _OUTPUT_IS_LOST = 120  # the interpreter's own exit code for it
 
 
-def call_and_end(function: Callable[[], None], loaded_before: Iterable[str]) -> NoReturn:
+def call_and_end(function: Callable[[], None], last_loaded: str) -> NoReturn:
     """Call ``function`` and end this process as a script would that holds nothing else.
 
     SystemExit gives the exit code, any other exception a traceback and 1. Then threads are
-    waited for, ``atexit`` functions run, modules that are not in ``loaded_before`` go with what
-    they hold (an open file is flushed), standard streams are flushed.
+    waited for, ``atexit`` functions run, modules that were imported after ``last_loaded`` go with
+    what they hold (an open file is flushed), standard streams are flushed.
     """
     interrupted = False
     try:
@@ -41,7 +42,7 @@ def call_and_end(function: Callable[[], None], loaded_before: Iterable[str]) -> 
         _wait_for_threads()
     with suppress(BaseException):
         atexit._run_exitfuncs()
-    _release_modules(frozenset(loaded_before))
+    _release_modules(last_loaded)
     if not _flush():
         code = code or _OUTPUT_IS_LOST
     if interrupted:  # so that whoever waits sees an interruption and not an error
@@ -75,15 +76,20 @@ def _wait_for_threads() -> None:
     threading._shutdown()  # type: ignore[attr-defined]
 
 
-def _release_modules(loaded_before: frozenset[str]) -> None:
+def _release_modules(last_loaded: str) -> None:
     main = sys.modules.get("__main__")
-    for name in [name for name in sys.modules if name not in loaded_before]:
+    for name in _loaded_after(last_loaded):
         # Compiled modules stay: some do not survive their own end, and hold nothing to flush.
         if str(getattr(sys.modules[name], "__file__", None)).endswith(".py"):
             del sys.modules[name]
     if main is not None:
         main.__dict__.clear()
     gc.collect()
+
+
+def _loaded_after(last_loaded: str) -> list[str]:
+    # From the end, so that what came before the fork is not touched, which would copy it.
+    return list(takewhile(lambda name: name != last_loaded, reversed(sys.modules)))
 
 
 def _flush() -> bool:

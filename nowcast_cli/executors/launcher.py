@@ -1,9 +1,9 @@
 """The launcher: a warm process that forks a runner and a worker for each job it is asked for.
 
 ``python -m nowcast_cli.executors.launcher CONFIG`` listens at ``run/launcher.sock``, one per
-system. A request is ``{"launch": {...}}`` with the fields of a job; it may be repeated, since
-nothing but the claim in the job's folder decides whether a job has begun. To every manager that
-is connected it sends hints, ``{"claimed": id}``, ``{"ended": id}`` and ``{"trouble": sentence}``;
+system. A request is the content of a ``job.json``; it may be repeated, since nothing but the
+claim in the job's folder decides whether a job has begun. To every manager that is connected it
+sends hints, ``{"claimed": id}``, ``{"ended": id}`` and ``{"trouble": sentence}``;
 they may get lost.
 
 Single-threaded, with no ZeroMQ context and no database open, so that a fork holds nothing that
@@ -62,7 +62,7 @@ class Launcher:
         for end in (listener, self._told, self.tell_end):
             end.setblocking(False)
 
-    def serve(self) -> JobRequest | None:
+    def serve(self) -> bytes | None:
         """Receive, fork, tell; until SIGTERM comes or the run folder has gone."""
         while True:
             ready = [descriptor for descriptor, _ in self._poll.poll(_LOOK_AROUND)]
@@ -78,9 +78,9 @@ class Launcher:
                 elif descriptor == self._told.fileno():
                     self._pass_on()
                 elif descriptor in self._managers:
-                    job = self._take_requests(self._managers[descriptor])
-                    if job is not None:
-                        return job
+                    request = self._take_requests(self._managers[descriptor])
+                    if request is not None:
+                        return request
 
     def close(self) -> None:
         """Close everything but the descriptor on which a child tells of its claim."""
@@ -100,12 +100,12 @@ class Launcher:
             self._poll.unregister(manager.fileno())
             manager.close()
 
-    def _take_requests(self, manager: socket.socket) -> JobRequest | None:
-        """Serve what one manager has asked for by now; a job in a child."""
-        for data in self._received(manager):
-            job = _decode(data)
-            if job is not None and self._is_needed(job) and self._fork(job):
-                return job
+    def _take_requests(self, manager: socket.socket) -> bytes | None:
+        """Serve what one manager has asked for by now; give a request in a child."""
+        for request in self._received(manager):
+            job = _decode(request)
+            if job is not None and self._is_needed(*job) and self._fork(job[0]):
+                return request
         return None
 
     def _received(self, manager: socket.socket) -> Iterator[bytes]:
@@ -121,30 +121,29 @@ class Launcher:
                 return
             yield data
 
-    def _is_needed(self, job: JobRequest) -> bool:
+    def _is_needed(self, job: str, folder: str) -> bool:
         """Never false for a job without a claim, but while a young runner is on its way to it."""
-        if time.monotonic() - self._begun.get(job.id, -_PATIENCE) < _PATIENCE:
+        if time.monotonic() - self._begun.get(job, -_PATIENCE) < _PATIENCE:
             return False
-        folder = Path(job.folder)
-        if not (folder / "pid").exists():
+        if not os.access(folder + "/pid", os.F_OK):
             return True
-        self._hint({("ended" if (folder / "exit").exists() else "claimed"): job.id})
+        self._hint({("ended" if os.access(folder + "/exit", os.F_OK) else "claimed"): job})
         return False
 
-    def _fork(self, job: JobRequest) -> bool:
+    def _fork(self, job: str) -> bool:
         """Fork a runner; True in the child, where all signals are blocked."""
         signal.pthread_sigmask(signal.SIG_SETMASK, _ALL_SIGNALS)
         try:
             pid = os.fork()
         except OSError as error:
             signal.pthread_sigmask(signal.SIG_SETMASK, ())
-            self._hint({"trouble": f"no process can be started for job {job.id}: {error}"})
+            self._hint({"trouble": f"no process can be started for job {job}: {error}"})
             return False
         if pid == 0:
             return True
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        self._jobs[pid] = job.id
-        self._begun[job.id] = time.monotonic()
+        self._jobs[pid] = job
+        self._begun[job] = time.monotonic()
         return False
 
     def _reap(self) -> None:
@@ -209,18 +208,18 @@ def _serve(paths: SystemPaths, lock_file: Path, lock: int) -> int:
         identity = process_identity.identity_of(os.getpid())
         assert identity is not None, "a process that runs has an identity"
         write_atomically(pid_file, json.dumps(process_identity.to_json(identity)).encode())
-        job = launcher.serve()
+        request = launcher.serve()
         launcher.close()
-    if job is not None:
+    if request is not None:
         os.close(lock)
-        _run(job, launcher.tell_end)
+        _run(request, launcher.tell_end)
     if _is_ours(lock_file, lock):
         address.unlink(missing_ok=True)
         pid_file.unlink(missing_ok=True)
     return 0
 
 
-def _run(job: JobRequest, tell_end: socket.socket) -> NoReturn:
+def _run(request: bytes, tell_end: socket.socket) -> NoReturn:
     """Be the runner of a job in one process and the job in another."""
 
     def tell(kind: str, text: str) -> None:
@@ -228,9 +227,10 @@ def _run(job: JobRequest, tell_end: socket.socket) -> NoReturn:
             tell_end.send(json.dumps({kind: text}).encode())
 
     try:
-        reason = fork_worker(job.to_json(), tell)
+        job = json.loads(request)
+        reason = fork_worker(job, request, tell)
         tell_end.close()
-        become_job(job, reason)
+        become_job(JobRequest.from_json(job), reason)
     except BaseException:
         traceback.print_exc()
     os._exit(1)
@@ -251,11 +251,12 @@ def _listen(address: Path) -> socket.socket:
     return listener
 
 
-def _decode(data: bytes) -> JobRequest | None:
+def _decode(request: bytes) -> tuple[str, str] | None:
+    """The id and the folder of the job that is asked for; None when it is no request."""
     try:
-        request: Any = json.loads(data)
-        return JobRequest.from_json(request["launch"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        job: dict[str, Any] = json.loads(request)
+        return str(job["id"]), str(job["folder"])
+    except (ValueError, KeyError, TypeError) as error:
         print(f"a request that is none was dropped: {error!r}", file=sys.stderr, flush=True)
         return None
 

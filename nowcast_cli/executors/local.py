@@ -95,7 +95,7 @@ class LocalExecutor:
 
         Never blocks. Raises NowcastError when the request is longer than a socket carries.
         """
-        data = json.dumps({"launch": job.to_json()}).encode()
+        data = json.dumps(job.to_json()).encode()
         if len(data) > _LONGEST_REQUEST:
             raise NowcastError(
                 f"the arguments and environment of worker {job.worker} cannot be passed",

@@ -22,6 +22,7 @@ import yaml
 
 from nowcast_cli.config import Config
 from nowcast_cli.identifiers import new_id
+from nowcast_cli.process_identity import boot_id
 
 # What workers import; by name, since this room stands beside theirs. arrow takes 4 MB and spares
 # each worker that has a date option 25 ms.
@@ -50,6 +51,7 @@ def warm_up(config: Config) -> None:
     _use_logging()
     _use_yaml()
     new_id()
+    boot_id()
     Config().load(config.file)
     _list_import_folders()
     gc.collect()
