@@ -26,11 +26,10 @@ def configure_logging(
     """
     from logging.config import dictConfig
 
-    layout = process_logging(
-        config.get("logging"), system_paths(config).logs, rotate=rotate, debug=debug
-    )
-    _make_folders(layout)
+    logs = system_paths(config).logs
     try:
+        layout = process_logging(config.get("logging"), logs, rotate=rotate, debug=debug)
+        _make_folders(layout)
         dictConfig(layout)
     except (ValueError, TypeError, AttributeError, ImportError, KeyError) as error:
         reason = error.__cause__ or error

@@ -18,6 +18,7 @@ from nowcast_cli.config.positions import (
     read_document,
 )
 
+LETTERS = st.characters(min_codepoint=32, max_codepoint=0x24F, exclude_categories=["Cc"])
 KEYS = st.one_of(
     st.text(string.ascii_letters + " _é", min_size=1, max_size=12),
     st.integers(-9999, 9999),
@@ -29,7 +30,7 @@ SCALARS = st.one_of(
     st.integers(),
     st.dates(),
     st.floats(allow_nan=False),
-    st.text(st.characters(min_codepoint=32, max_codepoint=0x24F), max_size=20),
+    st.text(LETTERS, max_size=20),
 )
 DATA = st.recursive(
     SCALARS,
