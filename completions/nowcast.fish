@@ -1,0 +1,1 @@
+complete --command nowcast --no-files --arguments "(env _NOWCAST_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=get-args _TYPER_COMPLETE_ARGS=(commandline -cp) nowcast)" --condition "env _NOWCAST_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=is-args _TYPER_COMPLETE_ARGS=(commandline -cp) nowcast"

@@ -31,9 +31,7 @@ def ask_manager(system: System, request: str, payload: Mapping[str, Any]) -> dic
     from nowcast_cli.messages.message import Message
 
     if not runs(system):
-        raise NotRunning(
-            f"the system {system.paths.deployment} does not run", hint="nowcast start"
-        )
+        raise NotRunning(f"the system {system.paths.deployment} does not run", hint="nowcast start")
     zmq = system.config["zmq"]
     with Client(zmq["host"], zmq["ports"]["workers"], deadline=_DEADLINE) as client:
         reply = client.ask(Message("nowcast", request, dict(payload)))
