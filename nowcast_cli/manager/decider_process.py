@@ -51,13 +51,12 @@ class DeciderProcess:
         return self._socket.fileno()
 
     def send(self, entry: Entry, now: float) -> None:
-        """Give it a message to take in, and to decide on where the entry says so."""
+        """Give it a message, with the next flush, to decide on where the entry says so."""
         self._unsent += frame(pack_entry(entry))
         if entry.decide:
             if not self.pending:
                 self.head_since = now
             self.pending.append(entry)
-        self.flush()
 
     def flush(self) -> bool:
         """Send what the socket takes; say whether all is sent."""

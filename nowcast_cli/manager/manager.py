@@ -22,6 +22,7 @@ from nowcast_cli.manager.deciders import Deciders
 from nowcast_cli.manager.inbox import Inbox
 from nowcast_cli.manager.intake import Intake
 from nowcast_cli.manager.job_watch import JobWatch
+from nowcast_cli.manager.log_batches import batch_log_files
 from nowcast_cli.manager.recovery import entry_of, recover
 from nowcast_cli.manager.reload import checked_config, find_module_file
 from nowcast_cli.manager.state import Reply, Step
@@ -72,6 +73,7 @@ class Manager:
         self._endpoints = endpoints(self._config)
         self._inbox = Inbox(zmq_context, self._endpoints.host, self._endpoints.manager)
         self._trouble: str | None = None
+        self._logs = batch_log_files()
         self._poller = zmq.Poller()
         for readable in (
             self._inbox.socket, self._inbox.monitor, context.signals.fileno(),
@@ -108,6 +110,8 @@ class Manager:
             self._act(turn)
             if self._checklist_file.due_in() == 0.0:
                 self._write_checklist()
+            for handler in self._logs:
+                handler.flush()
 
     def _wait(self) -> dict[Any, int]:
         limits = (

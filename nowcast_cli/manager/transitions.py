@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from nowcast_cli.config.registry import Registry, WorkerEntry
@@ -207,10 +208,15 @@ def _effective(
     return step
 
 
+@lru_cache(maxsize=1024, typed=True)
+def _key_text(key: Any) -> str:
+    return wire.dump(key)
+
+
 def _with_effect(record: MessageRecord, worker: WorkerEntry, message: Message) -> MessageRecord:
     if message.payload is None or not worker.has_checklist_key:
         return record
-    return replace(record, effect="put", checklist_key=wire.dump(worker.checklist_key))
+    return replace(record, effect="put", checklist_key=_key_text(worker.checklist_key))
 
 
 def _update_checklist(
