@@ -74,4 +74,6 @@ def _main_module(spec: ModuleSpec) -> ModuleType:
     module.__file__ = spec.origin
     module.__package__ = spec.parent
     module.__dict__.update(__cached__=spec.cached, __builtins__=sys.modules["builtins"])
+    if "__annotations__" in sys.modules["__main__"].__dict__:  # up to Python 3.13
+        module.__annotations__ = {}
     return module

@@ -66,7 +66,7 @@ def _show(error: BaseException) -> None:
     while frames is not None and frames.tb_frame.f_globals.get("__package__") == __package__:
         frames = frames.tb_next
     try:
-        sys.excepthook(type(error), error, frames)
+        sys.excepthook(type(error), error.with_traceback(frames), frames)
     except BaseException as second:
         with suppress(BaseException):
             sys.__excepthook__(type(second), second, second.__traceback__)
