@@ -16,8 +16,8 @@ DEEPEST = 100  # levels of nesting; PyYAML's dumper reaches Python's recursion l
 LARGEST = 1_000_000  # values, once aliases are followed
 
 _MAY_NEST = re.compile(rf"[ \t?:\-]{{{DEEPEST}}}")
-_TAG = re.compile(r"the tag '(?P<tag>[^']*)'")
-_PLACE = re.compile(r"\bin \"<[^\"]*>\", line (\d+), column (\d+)")
+_TAG = r"the tag '(?P<tag>[^']*)'"
+_PLACE = r"\bin \"<[^\"]*>\", line (\d+), column (\d+)"
 
 
 class WireError(Exception):
@@ -102,8 +102,8 @@ def _refuse_deep(text: str) -> None:
 
 
 def _explain(error: Exception) -> str:
-    found = _TAG.search(str(error))
-    at = _PLACE.search(str(error))
+    found = re.search(_TAG, str(error))
+    at = re.search(_PLACE, str(error))
     place = f" (line {at[1]}, column {at[2]})" if at else ""
     if found and ":python/" in found["tag"]:
         kind = re.split(r"[/:.]", found["tag"])[-1]

@@ -100,6 +100,6 @@ def _need(teller: Teller, message: Message) -> Message:
     from nowcast_cli.messages.client import NoAnswer
 
     try:
-        return teller.client.ask(message)
+        return teller.ask(message)
     except NoAnswer as error:
         raise WorkerError(error.what, cause=error.cause, hint=error.hint) from None

@@ -61,6 +61,11 @@ class Teller:
         self.has_final = message.outcome is not None
         return reply
 
+    def ask(self, message: Message) -> Message:
+        """Send a message whose reply alone is of use. Raises NoAnswer; nothing is kept."""
+        self._tell_kept()
+        return self.client.ask(message)
+
     def _tell_kept(self) -> None:
         """Send first what was said first. Raises NoAnswer when the manager is still away."""
         while self._kept:

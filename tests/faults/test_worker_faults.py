@@ -72,7 +72,9 @@ def test_work_goes_on_when_a_message_in_between_is_kept_and_order_stays(toy):
 def test_when_the_manager_is_back_what_was_kept_is_told_first(toy, tmp_path):
     go_on = tmp_path / "go on"
     process = toy.start(
-        f"tell_manager('progress', 1)\nwhile not Path({str(go_on)!r}).exists(): time.sleep(0.01)\n"
+        "tell_manager('progress', 1)\n"
+        f"while not Path({str(go_on)!r}).exists(): time.sleep(0.01)\n"
+        "tell_manager('need', 'tide')\n"
     )
     wait_until(lambda: kept(toy.outbox), what="the message in the outbox")
     with Peer(toy.port) as peer:
@@ -80,7 +82,7 @@ def test_when_the_manager_is_back_what_was_kept_is_told_first(toy, tmp_path):
         process.communicate(timeout=20)
 
     assert process.returncode == 0
-    assert peer.types() == ["progress", "success"]
+    assert peer.types() == ["progress", "need", "success"]
     assert kept(toy.outbox) == []
 
 

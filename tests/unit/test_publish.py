@@ -80,6 +80,20 @@ def test_a_failed_job_keeps_what_it_wrote_for_inspection(tmp_path, monkeypatch):
     assert kept.read_text() == "half"
 
 
+def test_a_failed_run_by_hand_leaves_no_litter(tmp_path, monkeypatch):
+    monkeypatch.delenv("NOWCAST_SCRATCH", raising=False)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+    def half():
+        with publish(tmp_path / "levels.csv") as path:
+            path.write_text("half")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        half()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_relative_destination_is_where_it_was_when_the_block_began(
     scratch, tmp_path, monkeypatch
 ):
