@@ -40,7 +40,6 @@ VARYING = [
     (re.compile(r"\b\d+ MB\b"), "N MB"),
     (re.compile(r"[ \t]+$", re.MULTILINE), ""),
 ]
-LOG_LINES = re.compile(r"(?:^TIME [A-Z]+ \[\w+\] .*\n)+", re.MULTILINE)
 
 
 class Reader:
@@ -107,13 +106,7 @@ def normalised(page: str) -> str:
     """Give a page without what differs from run to run."""
     for pattern, word in VARYING:
         page = pattern.sub(word, page)
-    page = LOG_LINES.sub(by_process, page)
     return re.sub(r" {2,}", "  ", page)
-
-
-def by_process(lines: re.Match[str]) -> str:
-    """Order log lines by process: two processes log in the same millisecond, in either order."""
-    return "".join(sorted(lines[0].splitlines(keepends=True), key=lambda line: line.split()[2]))
 
 
 def follow(page: str, folder: Path, settle: Callable[[Path], None]) -> str:

@@ -25,4 +25,6 @@ def test_the_tutorial_shows_what_its_reader_sees(tmp_path: Path) -> None:
             subprocess.run(stop, capture_output=True, check=True)
     shown, seen = (script["normalised"](text).splitlines() for text in (page, real))
     difference = "\n".join(difflib.unified_diff(shown, seen, "shown", "seen", lineterm=""))
-    assert difference == "", "the tutorial has aged: run scripts/run_tutorial.py and read the page"
+    if difference:
+        hint = "the tutorial has aged: run scripts/run_tutorial.py, and read the page"
+        pytest.fail(f"{hint}\n{difference}", pytrace=False)
