@@ -4,9 +4,9 @@ import signal
 import time
 
 import pytest
-from helpers import wait_until
 from peer import Peer, Toy, acknowledge, silent
 
+from helpers import wait_until
 from nowcast_cli.messages import outbox
 
 

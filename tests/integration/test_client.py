@@ -7,9 +7,9 @@ import threading
 import time
 
 import pytest
-from helpers import wait_until
 from peer import Peer, acknowledge, free_port, silent
 
+from helpers import wait_until
 from nowcast_cli.errors import ConfigError
 from nowcast_cli.messages.client import Client, NoAnswer
 from nowcast_cli.messages.message import Message, MessageError
