@@ -304,11 +304,11 @@ def _open(identity: ProcessIdentity) -> int | None:
 
 
 def _session_of(leader: int) -> Iterable[int]:
-    """The processes of a session, its leader last, so that nobody outlives it unseen."""
+    """The processes of a session, its leader first: it should not see its children end before."""
     members = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != leader:
             with suppress(ProcessLookupError, PermissionError):
                 if os.getsid(int(entry.name)) == leader:
                     members.append(int(entry.name))
-    return [*members, leader]
+    return [leader, *members]

@@ -138,7 +138,7 @@ def test_jobs_end_as_they_would_under_python_m(system):
 
 
 def test_output_that_is_lost_is_a_failure(system):
-    system.module("lost", "import os; print('x'); os.close(1)")
+    system.module("lost", "import sys; print('x'); sys.stdout.detach().close()")
     assert system.run(system.job("lost")).code == 120
 
 
