@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import typer
 
 from nowcast_cli.cli.asking import ask_manager
-from nowcast_cli.cli.context import output_of, system_of
+from nowcast_cli.cli.context import invocation_of, output_of, system_of
 from nowcast_cli.cli.options import command_app
-from nowcast_cli.cli.plant import refuse_bad_configuration
 
 app = command_app()
 
@@ -16,14 +17,21 @@ app = command_app()
 def reload(ctx: typer.Context) -> None:
     """Take in a changed configuration and next_workers.
 
-    No message is lost. What cannot be used is refused, and the manager
-    goes on with what it had. Changed ports want `nowcast restart`.
+    No message is lost. What `nowcast validate` finds an error in is refused,
+    and the manager goes on with what it had. Changed ports want `restart`.
 
     \b
     Examples:
       nowcast reload
     """
-    system = system_of(ctx)
-    refuse_bad_configuration(system)
-    ask_manager(system, "reload", {})
+    _refuse_errors(invocation_of(ctx).config_file)
+    ask_manager(system_of(ctx), "reload", {})
     output_of(ctx).line("reloaded")
+
+
+def _refuse_errors(config_file: Path) -> None:
+    """Raise ConfigError with all errors of the configuration and of the code that it names."""
+    from nowcast_cli.cli.validate import find_problems
+    from nowcast_cli.config.check import refuse_errors
+
+    refuse_errors(find_problems(config_file))

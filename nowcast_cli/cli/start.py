@@ -48,7 +48,6 @@ def start(
     # In a container or under another supervisor this is how the command is told to end.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     _start(plant, out)
-    out.note("Ctrl-C stops everything")
     return _stay(system, plant, out)
 
 
@@ -70,6 +69,7 @@ def _stay(system: System, plant: Plant, out: Output) -> int:
     from nowcast_cli.supervisor.observe import observe
 
     with Signals(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
+        out.note("Ctrl-C stops everything")
         while not select.select([signals], [], [], _LOOK_EVERY)[0]:
             state = observe(plant.paths, plant.daemons)
             if state.supervisor == "gone":

@@ -112,6 +112,8 @@ def _daemon_as_json(daemon: DaemonState) -> dict[str, Any]:
 
 
 def _read(database: Path) -> Stored:
+    import sqlite3
+
     try:
         with Reader(database) as reader:
             stuck = reader.messages(states=["stuck"], limit=None)
@@ -120,6 +122,8 @@ def _read(database: Path) -> Stored:
         return Stored({}, never_started=True)
     except NowcastError as error:
         return Stored({}, trouble=f"{error.what} ({error.cause})" if error.cause else error.what)
+    except sqlite3.Error as error:
+        return Stored({}, trouble=f"the store {database} cannot be read: {error}")
 
 
 def _trouble_in(daemons: tuple[DaemonState, ...], stored: Stored) -> tuple[str, ...]:

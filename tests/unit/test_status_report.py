@@ -1,0 +1,127 @@
+"""What ``nowcast status`` concludes and prints, from what was seen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nowcast_cli.cli.output import Output
+from nowcast_cli.cli.status_report import Report, Stored, as_json, first_line
+from nowcast_cli.cli.status_screen import show
+from nowcast_cli.store.records import BarrierRecord, MessageRecord
+from nowcast_cli.supervisor.observe import DaemonState, SupervisorState, SystemState
+
+QUIET = {
+    "waiting": 0, "held": 0, "submitting": 0, "running": 0, "failed": 0, "crashed": 0,
+    "timed out": 0, "lost": 0, "stuck": 0, "undecided": 0,
+}  # fmt: skip
+READY = DaemonState("manager", "ready", 7, "2026-11-22T03:04:05Z")
+STOPPED = DaemonState("message_broker", "stopped")
+TRACEBACK = "Traceback (most recent call last):\n  File \"next_workers.py\"\nKeyError: 'GRIB'\n"
+STUCK = MessageRecord(
+    12, "0198", "2026-11-22T03:04:05Z", "download", "success", None, None, "c", "success", "stuck",
+    error=TRACEBACK,
+)  # fmt: skip
+
+
+def report(
+    *daemons: DaemonState,
+    supervisor: SupervisorState = "running",
+    stored: Stored | None = None,
+    trouble: tuple[str, ...] = (),
+) -> Report:
+    return Report(
+        Path("/systems/toy/nowcast.yaml"),
+        SystemState(supervisor, daemons),
+        stored or Stored(QUIET),
+        trouble,
+    )
+
+
+@pytest.mark.parametrize(
+    ("seen", "verdict", "code"),
+    [
+        (report(READY), "well", 0),
+        (report(STOPPED, supervisor="stopped"), "stopped", 3),
+        (report(READY, STOPPED), "degraded", 5),
+        (report(READY, supervisor="gone"), "degraded", 5),
+        (report(DaemonState("manager", "restarting")), "degraded", 5),
+        (report(READY, stored=Stored(QUIET, stuck=(STUCK,))), "degraded", 5),
+        (report(READY, trouble=("next_workers cannot be used",)), "degraded", 5),
+        (report(READY, stored=Stored({**QUIET, "crashed": 3})), "well", 0),
+    ],
+)
+def test_the_exit_code_says_whether_somebody_is_needed(
+    seen: Report, verdict: str, code: int
+) -> None:
+    assert (seen.verdict, seen.exit_code) == (verdict, code)
+
+
+def screen_of(seen: Report, capsys: pytest.CaptureFixture[str]) -> str:
+    show(seen, Output("never"))
+    return capsys.readouterr().out
+
+
+def test_a_stuck_message_is_shown_with_its_error_and_the_command_that_mends_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    text = screen_of(report(READY, stored=Stored({**QUIET, "stuck": 1}, stuck=(STUCK,))), capsys)
+    assert "message 12, download success: KeyError: 'GRIB'" in text
+    assert "nowcast message retry 12" in text
+
+
+def test_barriers_and_counts_of_jobs_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    barrier = BarrierRecord(3, 1, ("a", "b"), ("b",), "active", "2026-11-22T03:04:05Z")
+    counts = {**QUIET, "running": 2, "waiting": 1, "submitting": 1, "held": 4, "crashed": 5}
+    text = screen_of(report(READY, stored=Stored(counts, barriers=(barrier,))), capsys)
+    assert "2 running, 2 waiting, 4 held; today 5 crashed" in text
+    assert "barrier   3 waits for b since" in text
+
+
+@pytest.mark.parametrize(
+    ("daemon", "row"),
+    [
+        (READY, "●  manager  ready  process 7  since "),
+        (STOPPED, "○  message_broker  stopped"),
+        (DaemonState("manager", "restarting", restarts=2), "✗  manager  restarting  no process"),
+        (DaemonState("manager", "not answering", 7), "✗  manager  not answering  process 7"),
+    ],
+)
+def test_a_daemon_has_a_mark_and_a_word(
+    daemon: DaemonState, row: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert row in screen_of(report(daemon), capsys)
+
+
+def test_json_holds_what_the_screen_shows() -> None:
+    restarted = DaemonState("manager", "ready", 7, "2026-11-22T03:04:05Z", 2, {"stuck": 1})
+    seen = report(restarted, stored=Stored(QUIET, stuck=(STUCK,)))
+    document: dict[str, Any] = as_json(seen)
+    assert document["system"]["state"] == "degraded"
+    assert document["daemons"] == [
+        {
+            "name": "manager",
+            "state": "ready",
+            "pid": 7,
+            "since": "2026-11-22T03:04:05Z",
+            "restarts": 2,
+            "health": {"stuck": 1},
+        }
+    ]
+    assert document["stuck"] == [
+        {"number": 12, "source": "download", "type": "success", "error": "KeyError: 'GRIB'"}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (TRACEBACK, "KeyError: 'GRIB'"),
+        ("the module has gone\nTraceback …", "the module has gone"),
+        (None, "no reason is known"),
+    ],
+)
+def test_the_line_of_an_error_that_says_what_it_was(error: str | None, line: str) -> None:
+    assert first_line(error) == line
