@@ -80,7 +80,7 @@ class Chain:
         if job.started is not None and before in (None, "waiting", "held", "submitting"):
             lines.append(f"{job.worker} began (job {_short(job)})")
         if not job.unfinished:
-            lines.append(how_it_ended(job))
+            lines += [how_it_ended(job), *why_it_ended(job)]
         elif job.state == "held":
             lines.append(f"{job.worker} (job {_short(job)}) is held by a barrier")
         return lines
@@ -101,13 +101,17 @@ def decision_on(system: System, job: JobRecord) -> Decision | None:
 
 
 def how_it_ended(job: JobRecord) -> str:
-    """Say how a job ended: ``sleep succeeded in 2.0 s``, and why when it did not succeed."""
+    """Say how a job ended: ``sleep succeeded in 2.0 s (job 5f3a9c21)``."""
     took = seconds_between(job.started, job.ended)
     verb = {"lost": "was lost", "cancelled": "was cancelled"}.get(job.state, job.state)
     time = "" if took is None else f" {'in' if job.state == 'succeeded' else 'after'} {words(took)}"
+    return f"{job.worker} {verb}{time} (job {_short(job)})"
+
+
+def why_it_ended(job: JobRecord) -> list[str]:
+    """Give the reason, where there is one, as a line that goes below :func:`how_it_ended`."""
     reason = (job.reason or "").partition("\n")[0]
-    why = f": {reason}" if reason else ""
-    return f"{job.worker} {verb}{time} (job {_short(job)}){why}"
+    return [f"  {reason}; see `nowcast job show {_short(job)}`"] if reason else []
 
 
 def what_follows(decision: Decision) -> list[str]:
@@ -132,7 +136,7 @@ def wait_for_checklist(
     if not numbers:
         return
     newest = max(numbers)
-    if watch.until(lambda: checklist_holds(system, newest), at_most=_WAIT_FOR_FILE) is None:
+    if watch.within(_WAIT_FOR_FILE, lambda: checklist_holds(system, newest)) is None:
         out.note(f"note: {system.paths.checklist_file} does not have it yet: see `nowcast status`")
 
 

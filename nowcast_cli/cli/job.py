@@ -116,8 +116,8 @@ def show(ctx: typer.Context, job: Id, as_json: Json = False) -> None:
         }
         out.json({"job": {**asdict(record), **details}})
         return
-    out.columns([*_how_it_went(record), *_what_is_near(cause, ending, followers)])
-    out.columns(_files(folder))
+    near = _what_is_near(cause, ending, followers)
+    out.columns([*_how_it_went(record), *near, *_files(folder)])
     if stderr:
         out.line(f"last lines of {folder / 'stderr'}:")
         for line in stderr:
@@ -251,7 +251,5 @@ def _what_is_near(
 
 
 def _files(folder: Path) -> list[list[Text]]:
-    there = [folder / name for name in _FILES if (folder / name).exists()]
-    rows: list[list[Text]] = [["folder", str(folder)]]
-    rows.extend([path.name, str(path)] for path in there)
-    return rows
+    there = [name for name in _FILES if (folder / name).exists()]
+    return [["folder", str(folder)], ["files", "  ".join(there) or "-"]]

@@ -128,7 +128,6 @@ def _run_as_job(
         job = watch.until(lambda: ended(system, job_id))
     except KeyboardInterrupt:
         return _cancel(system, out, watch, job_id)
-    assert job is not None  # there is no limit to the wait
     watch.finish()
     _tell_what_followed(system, out, watch, job)
     if follow:
@@ -149,7 +148,6 @@ def _cancel(system: System, out: Output, watch: Watch, job_id: str) -> int:
     except NowcastError as refusal:  # it has ended in this very moment
         out.note(refusal.what)
     job = watch.until(lambda: ended(system, job_id))
-    assert job is not None  # there is no limit to the wait
     watch.finish()
     out.note(how_it_ended(job))
     return _INTERRUPTED
@@ -157,19 +155,13 @@ def _cancel(system: System, out: Output, watch: Watch, job_id: str) -> int:
 
 def _tell_what_followed(system: System, out: Output, watch: Watch, job: JobRecord) -> None:
     """Wait for the decision and for the checklist file, then say what followed."""
-    from nowcast_cli.cli.following import (
-        decision_on,
-        how_it_ended,
-        wait_for_checklist,
-        what_follows,
-    )
+    from nowcast_cli.cli import following as after
 
-    decision = watch.until(lambda: decision_on(system, job))
-    assert decision is not None  # there is no limit to the wait
-    wait_for_checklist(system, out, watch, [decision.message])
-    sentence, *notes = what_follows(decision)
-    out.note(f"{how_it_ended(job)}; {sentence}")
-    for note in notes:
+    decision = watch.until(lambda: after.decision_on(system, job))
+    after.wait_for_checklist(system, out, watch, [decision.message])
+    sentence, *notes = after.what_follows(decision)
+    out.note(f"{after.how_it_ended(job)}; {sentence}")
+    for note in (*after.why_it_ended(job), *notes):
         out.note(note)
 
 
@@ -179,7 +171,6 @@ def _follow_chain(system: System, out: Output, watch: Watch, first: JobRecord) -
     chain = Chain(first)
     while True:
         news = watch.until(lambda: chain.news(system))
-        assert news is not None  # there is no limit to the wait
         for line in news.lines:
             out.note(line)
         if news.is_over:

@@ -49,23 +49,29 @@ class Watch:
         self._worker = job.worker
         self._stdout, self._stderr = folder / "stdout", folder / "stderr"
 
-    def until(self, condition: Callable[[], T | None], at_most: float | None = None) -> T | None:
+    def until(self, condition: Callable[[], T | None]) -> T:
         """Show what comes until ``condition`` gives a value, and return it.
 
-        None when ``at_most`` seconds have passed. Raises NotRunning when the manager, on which
-        every condition depends, has not answered for 20 s.
+        Raises NotRunning when the manager, on which every condition depends, has been silent
+        for 20 s.
         """
-        give_up = None if at_most is None else time.monotonic() + at_most
         manager = _Manager(self._system)
-        while True:
-            value = condition()
+        while (value := condition()) is None:
             self.show()
-            if value is not None:
-                return value
-            if give_up is not None and time.monotonic() > give_up:
-                return None
             manager.check()
             time.sleep(_BETWEEN_LOOKS)
+        self.show()
+        return value
+
+    def within(self, seconds: float, condition: Callable[[], T | None]) -> T | None:
+        """Do as :meth:`until` does, but give None when ``seconds`` have passed."""
+        give_up = time.monotonic() + seconds
+
+        def answer() -> tuple[T | None] | None:
+            value = condition()
+            return (value,) if value is not None or time.monotonic() > give_up else None
+
+        return self.until(answer)[0]
 
     def show(self) -> None:
         """Print the lines that have come."""
