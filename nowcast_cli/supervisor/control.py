@@ -102,7 +102,7 @@ def stop_one(plant: Plant, daemon: Daemon) -> bool:
         if not somebody_listens(supervisor_socket(plant.paths.run)):
             return bool(end_orphans(plant.paths.run, [daemon], STOP_GRACE, plant.tell))
         supervisord = Supervisord(supervisor_socket(plant.paths.run))
-        ran = supervisord.processes()[daemon.name].state not in _STOPPED
+        ran = supervisord.process(daemon.name).state not in _STOPPED
         if ran:
             plant.tell(f"stopping the {daemon.words}")
             supervisord.stop(daemon.name)
@@ -121,13 +121,15 @@ def _start(plant: Plant) -> list[str]:
                 _start_one(plant, supervisord, daemon)
     except BaseException:
         with suppress(NotRunning):
-            _take_back(plant, supervisord, started)
+            _take_back(plant, started)
         raise
     return [daemon.name for daemon in started]
 
 
-def _take_back(plant: Plant, supervisord: Supervisord, started: Sequence[Daemon]) -> None:
+def _take_back(plant: Plant, started: Sequence[Daemon]) -> None:
     """After a failed start, leave nothing behind that was not there before."""
+    # Ctrl-C may have left the former connection in the midst of a request.
+    supervisord = Supervisord(supervisor_socket(plant.paths.run))
     for daemon in reversed(started):
         plant.tell(f"stopping the {daemon.words}")
         supervisord.stop(daemon.name)
@@ -140,12 +142,12 @@ def _start_one(plant: Plant, supervisord: Supervisord, daemon: Daemon) -> None:
     plant.tell(f"waiting for the {daemon.words}")
     log = daemon_log(plant.paths.logs, daemon)
     printed_before = size_of(log)
-    if supervisord.processes()[daemon.name].state == "BACKOFF":
+    if supervisord.process(daemon.name).state == "BACKOFF":
         supervisord.stop(daemon.name)  # do not wait for the end of supervisord's delay
     supervisord.start(daemon.name)
     give_up = time.monotonic() + plant.ready_time
     while not _is_ready(plant, daemon):
-        process = supervisord.processes()[daemon.name]
+        process = supervisord.process(daemon.name)
         if process.state in _DIED:
             raise _failed(plant, daemon, "it ended before it was ready", printed_before)
         if time.monotonic() > give_up:

@@ -20,7 +20,7 @@ from nowcast_cli.errors import NotRunning
 ANSWER_TIME = 30.0  # seconds; stopping a daemon is answered when it has stopped
 
 _T = TypeVar("_T")
-_BAD_NAME, _ALREADY_STARTED, _NOT_RUNNING = 10, 60, 70
+_ALREADY_STARTED, _NOT_RUNNING = 60, 70
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,10 @@ class Supervisord:
         infos = self._call(lambda s: s.getAllProcessInfo())
         return {info["name"]: _process_of(info) for info in infos}
 
+    def process(self, name: str) -> Process:
+        """Return what there is to say of one daemon; raises NotRunning when it knows none such."""
+        return _process_of(self._call(lambda s: s.getProcessInfo(name)))
+
     def start(self, name: str) -> None:
         """Start a daemon; do nothing when it runs. Does not wait."""
         self._call(lambda s: s.startProcess(name, False), tolerate=_ALREADY_STARTED)
@@ -83,6 +87,13 @@ class Supervisord:
                 cause=fault.faultString,
                 hint="`nowcast restart` starts it anew with the configuration of today",
             ) from fault
+        except TimeoutError as error:
+            raise NotRunning(
+                f"supervisord accepts a request on {self._socket_file} and does not answer it",
+                cause="its process is stopped, or the machine is overloaded",
+                hint="kill -9 the process whose number is in "
+                f"{self._socket_file.with_name('supervisord.pid')}, then `nowcast start`",
+            ) from error
         except (OSError, http.client.HTTPException) as error:
             raise NotRunning(
                 f"supervisord does not answer on {self._socket_file}",

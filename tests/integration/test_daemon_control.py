@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -10,14 +11,24 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from helpers import wait_until
 from supervised import DAEMONS, Supervised
 
+from helpers import wait_until
 from nowcast_cli.daemon.health import ask_health
 from nowcast_cli.errors import NotFound, NotRunning
 from nowcast_cli.process_identity import identity_of, is_alive
-from nowcast_cli.supervisor.control import DaemonError, restart, restart_one, start, stop, stop_one
-from nowcast_cli.supervisor.observe import observe
+from nowcast_cli.supervisor.control import (
+    DaemonError,
+    Plant,
+    restart,
+    restart_one,
+    start,
+    stop,
+    stop_one,
+)
+from nowcast_cli.supervisor.daemons import Daemon
+from nowcast_cli.supervisor.observe import observe, supervisor_socket
+from nowcast_cli.supervisor.rpc import Supervisord
 
 
 @pytest.fixture
@@ -108,11 +119,61 @@ def test_a_failed_start_leaves_the_daemons_that_ran_before(system: Supervised) -
 
 def test_a_daemon_that_lives_but_is_not_ready_in_time_fails_the_start(system: Supervised) -> None:
     system.behave("first", "never ready")
-    hurried = type(system.plant)(system.paths, DAEMONS, system.told.append, ready_time=1.0)
+    hurried = Plant(system.paths, DAEMONS, system.told.append, ready_time=1.0)
     with pytest.raises(DaemonError) as caught:
         start(hurried)
     assert "was not ready in 1 s" in (caught.value.cause or "")
     assert not system.lives("first")
+
+
+def test_an_interrupted_start_leaves_nothing(system: Supervised) -> None:
+    system.behave("first", "never ready")
+
+    def interrupt() -> None:
+        wait_until(lambda: system.lives("first"), what="the daemon to have begun")
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        start(system.plant)
+    thread.join()
+    assert not system.lives("first")
+    assert observe(system.paths, DAEMONS).supervisor == "stopped"
+
+
+def test_a_deployment_with_a_very_long_path_starts_too(tmp_path: Path) -> None:
+    supervised = Supervised(tmp_path / "long" / ("x" * 100) / ("y" * 100))
+    try:
+        start(supervised.plant)
+        assert observe(supervised.paths, DAEMONS).is_well
+    finally:
+        supervised.clean_up()
+        shutil.rmtree(supervised.paths.run)
+
+
+def test_a_supervisord_that_does_not_answer_is_told_from_one_that_is_gone(
+    system: Supervised,
+) -> None:
+    start(system.plant)
+    os.kill(system.supervisord(), signal.SIGSTOP)
+    try:
+        with pytest.raises(NotRunning, match="does not answer it") as caught:
+            Supervisord(supervisor_socket(system.paths.run), timeout=0.3).processes()
+        assert "supervisord.pid" in (caught.value.hint or "")
+    finally:
+        os.kill(system.supervisord(), signal.SIGCONT)
+
+
+def test_a_daemon_that_the_running_supervisord_does_not_know_needs_a_restart(
+    system: Supervised,
+) -> None:
+    start(system.plant)
+    grown = Plant(system.paths, (*DAEMONS, Daemon("third", "third_stand_in")), system.told.append)
+    with pytest.raises(NotRunning) as caught:
+        start(grown)
+    assert "nowcast restart" in (caught.value.hint or "")
+    assert observe(system.paths, DAEMONS).is_well
 
 
 def test_a_killed_daemon_comes_back_and_is_counted(system: Supervised) -> None:
