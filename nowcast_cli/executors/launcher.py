@@ -26,7 +26,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
-from nowcast_cli import process_identity
 from nowcast_cli.atomic_files import write_atomically
 from nowcast_cli.config import Config, SystemPaths, system_paths
 from nowcast_cli.config.paths import ensure
@@ -35,6 +34,7 @@ from nowcast_cli.errors import NowcastError
 from nowcast_cli.executors.child import become_job
 from nowcast_cli.executors.job_folder import JobRequest
 from nowcast_cli.executors.warm import warm_up
+from nowcast_cli.process_identity import identity_of, to_json
 from nowcast_cli.runner import fork_worker
 
 LONGEST_REQUEST = 1 << 18  # bytes; more than a Unix socket takes by default
@@ -203,11 +203,12 @@ def main(arguments: list[str]) -> int:
 def _serve(paths: SystemPaths, lock_file: Path, lock: int) -> int:
     address = paths.run / "launcher.sock"
     pid_file = paths.run / "launcher.pid"
+    identity = identity_of(os.getpid())
+    assert identity is not None, "a process that runs has an identity"
     with Signals(signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD) as signals:
+        # Before the socket: whoever reaches the launcher can also tell who it is.
+        write_atomically(pid_file, json.dumps(to_json(identity)).encode())
         launcher = Launcher(_listen(address), signals, lock_file, lock)
-        identity = process_identity.identity_of(os.getpid())
-        assert identity is not None, "a process that runs has an identity"
-        write_atomically(pid_file, json.dumps(process_identity.to_json(identity)).encode())
         request = launcher.serve()
         launcher.close()
     if request is not None:
