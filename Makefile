@@ -30,7 +30,7 @@ docs: $(VENV)/.tools  ## build the documentation into docs/_build/html
 	$(BIN)/sphinx-build -W --keep-going -E -q -b html docs docs/_build/html
 
 bench: $(VENV)/.tools  ## measure round trips, hops and fan-out on this machine (some minutes)
-	$(BIN)/python tests/benchmarks/run.py
+	$(BIN)/python tests/benchmarks/run.py $(SECONDS)
 
 completions: $(VENV)/.installed  ## write completions/ and the command reference anew
 	$(BIN)/python scripts/write_completions.py
