@@ -49,6 +49,8 @@ class Client:
     repeat: bool = field(default=True, kw_only=True)
     context: zmq.Context[zmq.Socket[bytes]] | None = field(default=None, kw_only=True)
     _own_context: zmq.Context[zmq.Socket[bytes]] | None = field(default=None, init=False)
+    # sockets that have got their reply; a thread takes one out while it asks
+    _idle: list[zmq.Socket[bytes]] = field(default_factory=list, init=False)
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Client:
@@ -89,6 +91,8 @@ class Client:
 
     def close(self) -> None:
         """Let go of the sockets; the client may still be asked afterwards."""
+        while self._idle:
+            self._idle.pop().close(linger=0)
         if self._own_context is not None:
             self._own_context.destroy(linger=0)
             self._own_context = None
@@ -108,15 +112,27 @@ class Client:
         return chain(_WAITS, repeat(_LAST_WAIT)) if self.repeat else iter([patience])
 
     def _attempt(self, body: bytes, wait: float) -> bytes | None:
-        """Send once, on a socket of its own, and wait for a reply of one frame."""
-        with self._usable_context().socket(zmq.REQ) as request:
-            request.linger = 0
-            request.reconnect_ivl = _RECONNECT_INTERVAL
-            request.connect(f"tcp://{self.host}:{self.port}")
-            request.send(body)
-            if not request.poll(round(wait * 1000)):
-                return None
-            return b"".join(request.recv_multipart())
+        """Send once and wait for a reply; a socket without one is in no state to be used again."""
+        request = self._idle.pop() if self._idle else self._connect()
+        answered = False
+        try:
+            request.send(body, zmq.NOBLOCK)
+            answered = bool(request.poll(round(wait * 1000)))
+            return b"".join(request.recv_multipart()) if answered else None
+        except zmq.Again:  # a socket that was used before and has lost its connection
+            return None
+        finally:
+            if answered:
+                self._idle.append(request)
+            else:
+                request.close(linger=0)
+
+    def _connect(self) -> zmq.Socket[bytes]:
+        request = self._usable_context().socket(zmq.REQ)
+        request.linger = 0
+        request.reconnect_ivl = _RECONNECT_INTERVAL
+        request.connect(f"tcp://{self.host}:{self.port}")
+        return request
 
     def _usable_context(self) -> zmq.Context[zmq.Socket[bytes]]:
         if self.context is not None:

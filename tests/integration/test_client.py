@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from peer import Peer, acknowledge, free_port, silent
@@ -94,6 +95,32 @@ def test_a_broker_that_dies_with_the_request_and_comes_back_gets_it_again(port):
 
     assert replies[0].type == "ack"
     assert first.messages[0].id == second.messages[0].id
+
+
+def test_a_broker_that_was_replaced_between_two_requests_is_found(port):
+    with Client("localhost", port, deadline=20) as client:
+        with Peer(port):
+            client.ask(Message("toy", "progress"))
+        with Peer(port) as second:
+            assert client.ask(Message("toy", "success")).type == "ack"
+
+    assert "success" in second.types()
+
+
+def test_threads_may_ask_at_the_same_time(port):
+    def echo(message):
+        return Message("manager", "ack", message.payload, id=message.id)
+
+    with (
+        Peer(port, echo),
+        Client("localhost", port, deadline=20) as client,
+        ThreadPoolExecutor(4) as threads,
+    ):
+        replies = list(
+            threads.map(lambda n: client.ask(Message("toy", "need", n)).payload, range(40))
+        )
+
+    assert replies == list(range(40))
 
 
 def test_without_a_broker_the_error_says_that_nothing_listens(port):
