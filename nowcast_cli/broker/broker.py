@@ -72,7 +72,10 @@ def serve(devices: Sequence[Device], context: DaemonContext) -> None:
         (context.health.fileno(), int(zmq.POLLIN)),
     ]
     while True:
-        ready = zmq.zmq_poll(own + [wait for device in devices for wait in device.waits_for()], -1)
+        wanted = own.copy()
+        for device in devices:
+            wanted += device.waits_for()
+        ready = zmq.zmq_poll(wanted, -1)
         for device in devices:
             device.work(ready)
         if isinstance(ready[0][0], int):  # a descriptor, not a socket: they come first
