@@ -36,7 +36,10 @@ class UsageError(NowcastError):
 
 
 class ConfigError(UsageError):
-    """The configuration cannot be used; ``what`` has a line ``file:line:column: path: message`` a mistake."""
+    """The configuration cannot be used.
+
+    ``what`` has a line ``file:line:column: path: message`` for each mistake.
+    """
 
 
 class NotRunning(NowcastError):

@@ -87,14 +87,14 @@ def test_what_was_saved_makes_the_same_document_again(history):
 
 def test_fragments_that_were_stored_make_the_same_document_again():
     text = ChecklistText()
-    text.put("big", {number: "x" * 100 for number in range(100)}, None)
+    text.put("big", dict.fromkeys(range(100), "x" * 100), None)
     text.put(3, ["a"], None)
     assert ChecklistText(text.unsaved().put).document() == text.document()
 
 
 def test_a_large_key_that_is_replaced_by_a_small_value_leaves_nothing_behind():
     text = ChecklistText()
-    text.put("forecast", {n: "x" * LARGE for n in range(3)}, None)
+    text.put("forecast", dict.fromkeys(range(3), "x" * LARGE), None)
     text.unsaved()
     text.saved()
     text.put("forecast", {"done": True}, None)

@@ -120,7 +120,7 @@ def test_no_file_of_the_package_holds_more_than_four_hundred_lines() -> None:
 
 
 def test_the_skip_of_a_test_is_a_failure_in_ci(pytester: pytest.Pytester) -> None:
-    pytester.makeconftest((REPOSITORY / "tests/conftest.py").read_text())
+    pytester.makeconftest((REPOSITORY / "tests/no_skip.py").read_text())
     pytester.makepyfile(
         """
         import pytest
