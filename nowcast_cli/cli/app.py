@@ -5,6 +5,7 @@ Only this module is loaded for ``nowcast --version``, so it imports next to noth
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -34,6 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         print(f"nowcast {__version__}")
         return 0
+    # Nearly all that a command makes lives to its end: looking for garbage often finds none.
+    gc.set_threshold(20_000, 20, 20)
     try:
         code = _run(arguments)
         sys.stdout.flush()
