@@ -19,6 +19,13 @@ MERGE = "tag:yaml.org,2002:merge"
 BAD_SCALAR = (ValueError, TypeError, KeyError, IndexError, AttributeError)
 
 
+@dataclass(frozen=True)
+class Index:
+    """The place of an item in a list, in a path; not an int, as keys of a mapping may be ints."""
+
+    number: int
+
+
 @dataclass(frozen=True, order=True)
 class Position:
     """A place in a file, counted from 1 as editors do."""
@@ -100,21 +107,11 @@ def path_text(path: KeyPath) -> str:
     text = ""
     for step in path:
         if isinstance(step, Index):
-            text += f"[{step}]"
+            text += f"[{step.number}]"
         else:
             word = str(step).lower() if isinstance(step, bool) else str(step)
             text += f".{word}" if text else word
     return text
-
-
-class Index(int):
-    """The place of an item in a list, in a path; an int of its own, as keys may be ints too."""
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Index) and int(self) == int(other)
-
-    def __hash__(self) -> int:
-        return hash(("item", int(self)))
 
 
 def _entries(

@@ -68,9 +68,7 @@ def _surprises(document: Document) -> Iterator[Trap]:
 
 def surprising_reading(node: yaml.ScalarNode) -> str | None:
     """Say what YAML makes of a plain scalar, when that is not what stands there."""
-    if node.style:  # quoted, or a block of text
-        return None
-    text = str(node.value)
+    text = str(node.value)  # in quotes it has the tag of text
     if node.tag == "tag:yaml.org,2002:bool" and _SWITCH.fullmatch(text):
         return "true" if text.lower() in ("yes", "on") else "false"
     if node.tag == "tag:yaml.org,2002:int" and _OCTAL.fullmatch(text):
