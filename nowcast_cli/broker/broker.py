@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import signal
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
@@ -39,6 +40,7 @@ class Device(Protocol):
 
 def run_broker(context: DaemonContext) -> int:
     """Bind the ports and pass messages on until SIGTERM or SIGINT. Returns the exit code 0."""
+    _allow_many_connections()
     zmq_context = zmq.Context()
     try:
         devices = [open_request_queue(zmq_context, context)]
@@ -82,6 +84,12 @@ def serve(devices: Sequence[Device], context: DaemonContext) -> None:
             if _told_to_end(context):
                 return
             context.health.answer(context.status(**_status(devices)))
+
+
+def _allow_many_connections() -> None:
+    """Raise the limit on open files: past it a manager could not connect to waiting workers."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _told_to_end(context: DaemonContext) -> bool:

@@ -76,10 +76,13 @@ class RequestQueue:
         for source, events in ready:
             if not events & _IN:
                 continue
-            if source is self._clients:
-                self._take_request()
-            elif source is self._manager:
-                self._take_from_manager()
+            try:
+                if source is self._clients:
+                    self._take_request()
+                elif source is self._manager:
+                    self._take_from_manager()
+            except zmq.Again:  # what was there went with its connection
+                continue
         if self._requests.backlog:
             self._offer()
 

@@ -199,6 +199,12 @@ def test_more_requests_than_it_takes_in_wait_in_their_connections_without_cpu_or
     assert [int(frames[3]) for frames in take(manager, count)] == list(range(count))
 
 
+def test_as_many_clients_may_wait_as_the_machine_allows(broker: BrokerProcess) -> None:
+    limits = Path(f"/proc/{broker.pid}/limits").read_text()
+    soft, hard = next(x.split()[3:5] for x in limits.splitlines() if x.startswith("Max open files"))
+    assert soft == hard
+
+
 def test_it_has_less_than_35_mb_and_no_pydantic(broker: BrokerProcess) -> None:
     status = Path(f"/proc/{broker.pid}/status").read_text()
     resident = next(int(x.split()[1]) for x in status.splitlines() if x.startswith("VmRSS"))
@@ -220,6 +226,17 @@ def test_a_port_in_use_is_an_error_that_names_port_key_holder_and_remedy(
     assert f"error: port {port} (zmq.ports.{key}) is already in use" in printed
     assert f"caused by: process {os.getpid()} (" in printed
     assert "hint: " in printed
+    assert "Traceback" not in printed
+
+
+def test_an_address_that_this_machine_does_not_have_is_an_error_that_names_it(
+    tmp_path: Path,
+) -> None:
+    process = BrokerProcess(tmp_path, host="192.0.2.1").popen()
+    _, printed = process.communicate(timeout=10)
+    assert process.returncode == 1
+    assert "on 192.0.2.1 cannot be opened" in printed
+    assert "zmq.host" in printed
     assert "Traceback" not in printed
 
 
