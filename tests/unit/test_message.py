@@ -2,10 +2,12 @@
 
 import datetime
 import enum
+import gc
 import pathlib
 import subprocess
 import sys
 from collections import OrderedDict, namedtuple
+from contextlib import suppress
 
 import pytest
 import yaml
@@ -222,4 +224,17 @@ def test_dates_and_integer_keys_stay_what_they_are():
 def test_ordinary_messages_are_read_without_a_second_pass(monkeypatch):
     monkeypatch.setattr(wire, "_refuse_deep", lambda text: pytest.fail("read twice"))
 
-    assert Message.deserialize(Message("a", "b", {"x" * 9: ["-" * 90] * 500}).serialize())
+    assert Message.deserialize(Message("a", "b", {"x" * 9: ["-" * 90, [], {}] * 500}).serialize())
+
+
+@pytest.mark.parametrize("body", [Message("a", "b").serialize(), "["])
+@pytest.mark.parametrize("enabled", [True, False])
+def test_the_garbage_collector_is_left_as_it_was(body, enabled):
+    before = gc.isenabled()
+    try:
+        gc.enable() if enabled else gc.disable()
+        with suppress(MessageError):
+            Message.deserialize(body)
+        assert gc.isenabled() is enabled
+    finally:
+        gc.enable() if before else gc.disable()
