@@ -44,17 +44,24 @@ class Lock:
 def hold(paths: SystemPaths, name: str) -> Lock:
     """Take the name of a daemon for this process and write ``run/<name>.pid``.
 
-    Raises NowcastError that says who holds it when somebody does.
+    Raises NowcastError that says who holds it when somebody does, or what cannot be written.
     """
     pid_file = paths.run / f"{name}.pid"
     file_lock = FileLock(paths.run / f"{name}.lock", fallback_to_soft=False)
-    try:
-        file_lock.acquire(timeout=0)
-    except Timeout:
-        raise _already_runs(name, pid_file) from None
     identity = identity_of(os.getpid())
     assert identity is not None, "a process that runs has an identity"
-    write_atomically(pid_file, json.dumps(to_json(identity)).encode())
+    try:
+        file_lock.acquire(timeout=0)
+        write_atomically(pid_file, json.dumps(to_json(identity)).encode())
+    except Timeout:
+        raise _already_runs(name, pid_file) from None
+    except OSError as error:
+        file_lock.release()
+        raise NowcastError(
+            f"{name}.lock and {name}.pid cannot be written in {paths.run}",
+            cause=str(error),
+            hint="see who owns that folder, and whether its disk has room",
+        ) from error
     return Lock(file_lock, pid_file)
 
 

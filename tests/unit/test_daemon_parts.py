@@ -135,6 +135,17 @@ class TestLock:
         assert read_pid_file(paths.run / "manager.pid") is None
         hold(paths, "manager").release()
 
+    def test_a_pid_that_cannot_be_written_is_an_error_and_frees_the_name(
+        self, paths: SystemPaths
+    ) -> None:
+        in_the_way = paths.run / "manager.pid"
+        in_the_way.mkdir()
+        with pytest.raises(NowcastError, match=r"cannot be written in") as caught:
+            hold(paths, "manager")
+        assert caught.value.hint
+        in_the_way.rmdir()
+        hold(paths, "manager").release()
+
 
 class TestMain:
     def test_the_context_holds_what_a_daemon_needs(self, config_file: Path) -> None:
