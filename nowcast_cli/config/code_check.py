@@ -80,17 +80,21 @@ class _Places:
 def _probe(config: Config, deadline: float) -> Probed:
     with tempfile.TemporaryDirectory(prefix="nowcast-validate-") as folder:
         result, words = Path(folder, "result"), Path(folder, "stderr")
-        with words.open("wb") as stderr:
-            process = subprocess.Popen(
-                [config["python"], "-m", "nowcast_cli.config.probe", str(config.file), str(result)],
-                cwd=config.file.parent,
-                env={**os.environ, "NOWCAST_YAML": str(config.file)},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=stderr,
-                start_new_session=True,
-            )
-            ended = _wait(process, deadline)
+        command = [config["python"], "-m", "nowcast_cli.config.probe", config.file, result]
+        try:
+            with words.open("wb") as stderr:
+                process = subprocess.Popen(
+                    command,
+                    cwd=config.file.parent,
+                    env={**os.environ, "NOWCAST_YAML": str(config.file)},
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=stderr,
+                    start_new_session=True,
+                )
+        except OSError as error:
+            return Probed(None, None, f"it cannot be started: {error.strerror}")
+        ended = _wait(process, deadline)
         report = json.loads(result.read_text()) if result.exists() else None
         lines = words.read_text(errors="replace").strip().splitlines()
         return Probed(report, ended, lines[-1] if lines else "")

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 _REFERENCE = re.compile(r"\$\(NOWCAST\.ENV\.([^()\s]+)\)")
 
 
-class UnsetVariable(Exception):  # noqa: N818  (a finding; the caller knows file and key)
+class UnsetVariable(Exception):
     """A value names the environment variable ``name``, which is not set."""
 
     def __init__(self, name: str) -> None:

@@ -34,7 +34,7 @@ class Position:
     column: int
 
 
-class BadYaml(Exception):  # noqa: N818  (a finding, turned into a problem by whoever reads)
+class BadYaml(Exception):
     """The text is not the YAML that can be read; ``position`` is None where it is unknown."""
 
     def __init__(self, message: str, position: Position | None) -> None:

@@ -183,6 +183,13 @@ def test_an_interpreter_without_nowcast_is_an_error(system: Path) -> None:
     assert "python: nowcast is not installed for the interpreter" in text
 
 
+def test_an_interpreter_that_is_no_program_is_an_error(system: Path) -> None:
+    (system / "python").write_text("not a program")
+    (system / "python").chmod(0o755)
+    (system / "nowcast.yaml").write_text(CONFIG + "python: ./python\n")
+    assert "it cannot be started: Exec format error" in the_problem(system)
+
+
 def test_the_file_is_told_of_even_when_the_code_cannot_be_looked_at(system: Path) -> None:
     (system / "nowcast.yaml").write_text(CONFIG + "python: /no/such/python\n")
     assert "python: there is no interpreter /no/such/python" in the_problem(system)
