@@ -1,47 +1,10 @@
-"""Puts the tests' own folder on the path, and lets CI refuse a skipped test.
-
-``from helpers import wait_until`` works in every test. With ``NOWCAST_TESTS_NO_SKIP=1``, which
-``.ci/run`` sets after it has installed what the tests need, a skip is a failure.
-"""
+"""Puts the tests' own folder on the path, so that ``from helpers import wait_until`` works."""
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Generator
 from pathlib import Path
-
-import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-pytest_plugins = ["pytester"]
-
-NO_SKIP = os.environ.get("NOWCAST_TESTS_NO_SKIP") == "1"
-
-
-def refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
-    """Turn a skipped report (an expected failure is none) into a failed one that says why."""
-    if not report.skipped or hasattr(report, "wasxfail"):
-        return
-    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
-    report.outcome = "failed"
-    report.longrepr = f"skipped, which NOWCAST_TESTS_NO_SKIP forbids: {reason}"
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Refuse the skip of a test."""
-    report = yield
-    if NO_SKIP:
-        refuse_skip(report)
-    return report
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    """Refuse the skip of a whole file."""
-    report = yield
-    if NO_SKIP:
-        refuse_skip(report)
-    return report
+pytest_plugins = ["pytester", "no_skip", "systems"]
