@@ -30,15 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         system, worker or job, 5 degraded, 124 wait timed out, 130 interrupted.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    if arguments in (["--version"], ["-V"]):
-        from nowcast_cli import __version__
-
-        print(f"nowcast {__version__}")
-        return 0
     # Nearly all that a command makes lives to its end: looking for garbage often finds none.
     gc.set_threshold(20_000, 20, 20)
     try:
-        code = _run(arguments)
+        code = _tell_version() if arguments in (["--version"], ["-V"]) else _run(arguments)
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader of our output has gone, as `head` does; it has what it wanted.
@@ -47,6 +42,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     return code
+
+
+def _tell_version() -> int:
+    from nowcast_cli import __version__
+
+    print(f"nowcast {__version__}")
+    return 0
 
 
 def _run(arguments: list[str]) -> int:
