@@ -354,7 +354,7 @@ class System:
 
     # --- messages and requests
 
-    def send(self, message: Message, deadline: float = 15.0) -> Message:
+    def send(self, message: Message, deadline: float = 8.0) -> Message:
         with Client("localhost", self.port, deadline=deadline) as client:
             return client.ask(message)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nowcast_cli.manager.decider_wire import FrameReader, frame, pack_entry
+from nowcast_cli.manager.signal_words import signal_words
 from nowcast_cli.manager.state import Entry
 
 
@@ -101,5 +101,5 @@ class DeciderProcess:
         self._process.kill()
         code = self._process.wait()
         if code < 0:
-            return f"it was killed by signal {-code} ({signal.Signals(-code).name})"
+            return f"it was killed by signal {signal_words(-code)}"
         return f"it exited with code {code}"

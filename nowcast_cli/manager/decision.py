@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from nowcast_cli.manager.job_transitions import is_module_name
 from nowcast_cli.manager.transitions import Decision, Launch
 
 
@@ -57,7 +58,7 @@ def _launch(item: Any) -> Launch | str:
     host = getattr(item, "host", "localhost")
     if not isinstance(module, str) or not isinstance(arguments, list | tuple):
         return f"{item!r} is not a NextWorker"
-    if not module or not all(part.isidentifier() for part in module.split(".")):
+    if not is_module_name(module):
         return f"{module!r} is not the dotted name of a module"
     if not isinstance(host, str):
         return f"its host {host!r} is not text"

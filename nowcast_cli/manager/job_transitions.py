@@ -23,6 +23,11 @@ def worker_name(module: str) -> str:
     return module.rpartition(".")[2]
 
 
+def is_module_name(text: str) -> bool:
+    """Say whether ``text`` could be the dotted name of a module."""
+    return all(part.isidentifier() for part in text.split("."))
+
+
 def new_job(
     job_id: str,
     module: str,

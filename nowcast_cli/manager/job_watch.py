@@ -23,6 +23,7 @@ from nowcast_cli.executors.job_folder import (
     read_exit,
 )
 from nowcast_cli.executors.prevent import prevent
+from nowcast_cli.manager.signal_words import signal_words
 from nowcast_cli.messages import outbox
 from nowcast_cli.messages.message import Message
 from nowcast_cli.process_identity import is_alive
@@ -106,8 +107,7 @@ def reason_of(exit_record: Exit, stderr: Path) -> str:
     if exit_record.reason:
         return exit_record.reason
     if exit_record.signal is not None:
-        name = signal.Signals(exit_record.signal).name
-        how = f"it was ended by signal {exit_record.signal} ({name})"
+        how = f"it was ended by signal {signal_words(exit_record.signal)}"
     else:
         how = f"it exited with code {exit_record.code}"
     last = last_lines(stderr, 1)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from nowcast_cli.manager.job_transitions import cancel, new_job
+from nowcast_cli.manager.job_transitions import cancel, is_module_name, new_job
 from nowcast_cli.manager.state import Reply, State, Step, refused, with_jobs
 from nowcast_cli.manager.transitions import Incoming
 from nowcast_cli.store.records import JobRecord, MessageReceived, MessageRecord
@@ -53,6 +53,11 @@ def launch(
     """Launch a worker by hand: ``{module, arguments, host}``; a chain of its own begins."""
     if not isinstance(payload, dict) or not isinstance(payload.get("module"), str):
         raise RequestError("A launch names a module.", "nowcast run-worker WORKER")
+    if not is_module_name(payload["module"]):
+        raise RequestError(
+            f"{payload['module']!r} is not the dotted name of a module.",
+            "nowcast run-worker WORKER",
+        )
     arguments = payload.get("arguments") or []
     if not isinstance(arguments, list):
         raise RequestError("The arguments of a launch are a list.", "nowcast run-worker WORKER")

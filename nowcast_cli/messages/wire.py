@@ -16,6 +16,8 @@ import yaml
 
 DEEPEST = 100  # levels of nesting; PyYAML's dumper reaches Python's recursion limit near 300
 LARGEST = 1_000_000  # values, once aliases are followed
+# Bits of an integer. Hexadecimal text can hold one that Python refuses to write in decimal.
+LONGEST_INTEGER = 10_000
 
 _MAY_NEST = re.compile(rf"[ \t?:\-]{{{DEEPEST}}}")
 _TAG = r"the tag '(?P<tag>[^']*)'"
@@ -31,6 +33,16 @@ class _Loader(yaml.CSafeLoader):
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         """Leave merge keys where they are, which makes them an error."""
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        """Refuse an integer that could not be dumped again."""
+        number: int = super().construct_yaml_int(node)
+        if number.bit_length() > LONGEST_INTEGER:
+            raise WireError("the payload holds an integer of more than 3,000 digits")
+        return number
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
 
 
 class _Dumper(yaml.CSafeDumper):
