@@ -17,10 +17,13 @@ _LAST_ANSWERS_MS = 200
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """A request: the frames that lead back to its sender, the broker's stamp, and the body."""
+    """A request: the frames that lead back to its sender, the broker's stamp, and the body.
+
+    The broker of NEMO_Nowcast gives no stamp: there, None.
+    """
 
     envelope: tuple[bytes, ...]
-    stamp: bytes
+    stamp: bytes | None
     body: bytes
 
 
@@ -59,9 +62,9 @@ class Inbox:
                 frames = self.socket.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
                 break
-            # [client, stamp, b"", body]; without the stamp from a broker of NEMO_Nowcast.
             if len(frames) >= 3 and frames[-2] == b"":
-                batch.append(Arrived(tuple(frames[:-2]), frames[-3], frames[-1]))
+                stamp = frames[-3] if len(frames) == 4 else None
+                batch.append(Arrived(tuple(frames[:-2]), stamp, frames[-1]))
         return batch
 
     def answer(self, arrived: Arrived, reply: bytes) -> None:

@@ -58,7 +58,7 @@ class Intake:
             self._logger.error("refused: %s", error.what)
             turn.answers.append((arrived, encode_reply(refused(error.what, error.hint), None)))
             return
-        message_id = message.id or f"stamp-{arrived.stamp.hex()}"
+        message_id = message.id or _id_of_stamp(arrived.stamp)
         reply = self.message(turn, message, message_id, arrived.body.decode())
         turn.answers.append((arrived, encode_reply(reply, message.id)))
 
@@ -173,6 +173,11 @@ class Intake:
                 worker_names=self._worker_names,
             )
         )
+
+
+def _id_of_stamp(stamp: bytes | None) -> str:
+    """Give the id of a message without one: by its stamp, a message offered again is the same."""
+    return new_id() if stamp is None else f"stamp-{stamp.hex()}"
 
 
 def _with_reply_text(step: Step) -> Step:

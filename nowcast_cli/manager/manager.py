@@ -24,7 +24,7 @@ from nowcast_cli.manager.intake import Intake
 from nowcast_cli.manager.job_watch import JobWatch
 from nowcast_cli.manager.log_batches import batch_log_files
 from nowcast_cli.manager.recovery import entry_of, recover
-from nowcast_cli.manager.reload import checked_config, find_module_file
+from nowcast_cli.manager.reload import checked_config, find_module_file, needs_restart
 from nowcast_cli.manager.state import Reply, Step
 from nowcast_cli.manager.turn import Turn
 from nowcast_cli.store.checklist_file import ChecklistFile
@@ -296,6 +296,8 @@ class Manager:
                 self._logger.error("%s", line)
             self._logger.error("the configuration is not reloaded: the old one goes on")
             return problems
+        for line in needs_restart(self._config, config):
+            self._logger.warning("%s", line)
         self._config = config
         self._intake.use(registry_of(config))
         self._deciders.reload()

@@ -34,3 +34,12 @@ def find_module_file(name: str, deployment: Path) -> str:
             if file.is_file():
                 return str(file)
     return str((deployment / relative).with_suffix(".py"))
+
+
+def needs_restart(old: Config, new: Config) -> list[str]:
+    """Say which changes of the configuration a running system cannot take in."""
+    return [
+        f"`{key}` has changed: it takes effect with nowcast restart"
+        for key in ("zmq", "python", "state directory", "checklist file", "logging")
+        if old.get(key) != new.get(key)
+    ]

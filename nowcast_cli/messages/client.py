@@ -69,7 +69,7 @@ class Client:
         cannot be sent.
         """
         asked = message if message.id is not None else replace(message, id=new_id())
-        body = asked.serialize().encode("utf-8")
+        body = asked.encode()
         patience = self.deadline if deadline is None else deadline
         give_up = time.monotonic() + patience
         strange: str | None = None

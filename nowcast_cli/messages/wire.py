@@ -7,6 +7,7 @@ which no ``except`` can catch, so depth is bounded before it sees the text.
 from __future__ import annotations
 
 import gc
+import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,9 @@ LARGEST = 1_000_000  # values, once aliases are followed
 # Bits of an integer. Hexadecimal text can hold one that Python refuses to write in decimal.
 LONGEST_INTEGER = 10_000
 
+_PLAIN_SCALARS = frozenset({str, bool, type(None)})
+_LARGEST_PLAIN = 10**18
+_LONGEST_KEY = 500  # characters; YAML looks for the colon of a key within 1024
 _MAY_NEST = re.compile(rf"[ \t?:\-]{{{DEEPEST}}}")
 _TAG = r"the tag '(?P<tag>[^']*)'"
 _PLACE = r"\bin \"<[^\"]*>\", line (\d+), column (\d+)"
@@ -76,6 +80,37 @@ def dump(value: Any) -> str:
     return text
 
 
+def dump_fast(value: dict[str, Any]) -> str:
+    """Give a mapping as text of which JSON's and YAML's reading are the same, where it has one.
+
+    Reading that takes a twentieth of the time of other YAML. What has no such text (dates, integer
+    keys, tuples, letters beyond ASCII, numbers like 1e+22) goes as YAML. Raises WireError.
+    """
+    if _is_plain(value, 0):
+        text = json.dumps(value, ensure_ascii=False)
+        if text.isascii() and "\x7f" not in text:
+            return text
+    return dump(value)
+
+
+def _is_plain(value: Any, depth: int) -> bool:
+    kind = type(value)
+    if kind is int:
+        return -_LARGEST_PLAIN < value < _LARGEST_PLAIN
+    if kind in _PLAIN_SCALARS:
+        return True
+    if kind is float:
+        return "e" not in (text := repr(value)) and "n" not in text
+    if depth > DEEPEST // 2:
+        return False
+    if kind is list:
+        return all(_is_plain(item, depth + 1) for item in value)
+    return kind is dict and all(
+        type(key) is str and len(key) < _LONGEST_KEY and _is_plain(item, depth + 1)
+        for key, item in value.items()
+    )
+
+
 def load(text: str | bytes) -> Any:
     """Read YAML text, whoever has written it.
 
@@ -89,6 +124,11 @@ def load(text: str | bytes) -> Any:
         with _no_collection():
             if _may_be_deep(decoded):
                 _refuse_deep(decoded)
+            elif decoded.startswith('{"'):
+                try:
+                    return json.loads(decoded, parse_constant=_not_json)
+                except ValueError:
+                    pass  # it is YAML in its flow style
             value = yaml.load(decoded, Loader=_Loader)  # a safe loader
     except WireError:
         raise
@@ -114,6 +154,10 @@ def _no_collection() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
+
+
+def _not_json(constant: str) -> Any:
+    raise ValueError(constant)
 
 
 def _may_be_deep(text: str) -> bool:

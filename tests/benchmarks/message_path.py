@@ -61,7 +61,7 @@ def body(number: int) -> bytes:
     """Give a message of about 300 bytes, as a worker's library sends it."""
     payload = {"note": NOTE, "number": number}
     message = Message(WORKERS[number % 10], "success", payload, id=new_id(), outcome="success")
-    return message.serialize().encode()
+    return message.encode()
 
 
 def drive(port: int, clients: int, seconds: float) -> tuple[int, float, list[float]]:

@@ -35,6 +35,24 @@ values = st.recursive(
 )
 
 
+@given(st.dictionaries(st.text(max_size=8), values, max_size=4))
+def test_the_fast_text_of_a_mapping_reads_the_same_as_json_and_as_yaml(mapping):
+    fast = wire.dump_fast(mapping)
+    assert wire.load(fast) == mapping
+    assert yaml.safe_load(fast) == mapping
+
+
+@pytest.mark.parametrize(
+    ("value", "quick"),
+    [("tide", True), (3, True), (0.5, True), (None, True), (1e22, False), (1e-5, False),
+     ("Île", False), ("\x7f", False), ({1: 2}, False), ((1, 2), False), (float("inf"), False)],
+)  # fmt: skip
+def test_only_what_both_readers_agree_on_goes_as_json(value, quick):
+    fast = wire.dump_fast({"payload": value})
+    assert fast.startswith("{") is quick
+    assert wire.load(fast) == yaml.safe_load(fast)
+
+
 @given(payload=values)
 def test_a_message_comes_back_as_it_was_sent(payload):
     message = Message("make_plots", "success nowcast", payload, job="0193-ab", outcome="success")
