@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
-from pathlib import Path
+import sys
 
 import pexpect
 import pytest
@@ -12,7 +12,6 @@ from nowcast_command import begin_nowcast, nowcast
 from systems import MakeSystem, System
 
 from helpers import wait_until
-from nowcast_cli.atomic_files import write_atomically
 
 
 @pytest.fixture
@@ -180,26 +179,10 @@ def test_a_watch_shows_the_checklist_again_when_it_changes(used: System) -> None
     assert command.wait(10) == 130
 
 
-def test_a_wait_ends_when_the_value_has_come(used: System) -> None:
-    assert nowcast(used.folder, "checklist", "wait", "first").out == "first:\n  tide: 3\n"
-    command = begin_nowcast(used.folder, "checklist", "wait", "first/tide=5", "--timeout", "30")
-    used.finish("first", {"tide": 5})
-    out, _ = command.communicate(timeout=30)
-    assert (command.returncode, out) == (0, "first/tide: 5\n")
-
-
 def test_a_wait_in_vain_is_exit_code_124(stopped: System) -> None:
     done = nowcast(stopped.folder, "checklist", "wait", "first/tide=9", "--timeout", "0.2")
     assert done.code == 124
     assert "note: the system does not run" in done.err
-
-
-def test_a_wait_begins_before_there_is_a_checklist(tmp_path: Path) -> None:
-    (tmp_path / "nowcast.yaml").write_text("checklist file: checklist.yaml\n")
-    command = begin_nowcast(tmp_path, "checklist", "wait", "key=no", "--timeout", "30")
-    write_atomically(tmp_path / "checklist.yaml", b"key: false\n")
-    out, _ = command.communicate(timeout=30)
-    assert (command.returncode, out) == (0, "key: false\n")
 
 
 def test_clearing_asks_only_at_a_terminal(used: System) -> None:
@@ -214,8 +197,6 @@ def test_clearing_asks_only_at_a_terminal(used: System) -> None:
 
 
 def test_at_a_terminal_no_is_taken_for_an_answer(used: System) -> None:
-    import sys
-
     asked = pexpect.spawn(
         sys.executable,
         ["-m", "nowcast_cli.cli", "-C", str(used.folder), "checklist", "clear"],

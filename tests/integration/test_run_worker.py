@@ -30,6 +30,12 @@ def test_it_shows_the_lines_of_its_worker_and_says_what_followed(make_system: Ma
     )
 
 
+def test_it_waits_for_a_slow_decision(make_system: MakeSystem) -> None:
+    slow = "time.sleep(1) or [NextWorker('workers.second')]"
+    system = make_system(after={"first": slow}).start()
+    assert "; second follows (job " in nowcast(system.folder, "run-worker", "first").err
+
+
 def test_when_it_returns_the_checklist_file_has_the_entry(system: System) -> None:
     for number in range(5):
         done = nowcast(system.folder, "run-worker", "first", "--", "--payload", f"{{n: {number}}}")
