@@ -96,7 +96,7 @@ def dump_fast(value: dict[str, Any]) -> str:
 def _is_plain(value: Any, depth: int) -> bool:
     kind = type(value)
     if kind is int:
-        return -_LARGEST_PLAIN < value < _LARGEST_PLAIN
+        return bool(-_LARGEST_PLAIN < value < _LARGEST_PLAIN)
     if kind in _PLAIN_SCALARS:
         return True
     if kind is float:
