@@ -228,13 +228,17 @@ def test_one_daemon_can_be_stopped_and_start_completes_the_system(system: Superv
     assert start(system.plant) == ["first"]
 
 
-def test_a_deaf_daemon_is_killed_after_its_grace(system: Supervised) -> None:
+def test_a_deaf_daemon_is_killed_after_its_grace(
+    system: Supervised, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nowcast_cli.supervisor.supervisord_conf.STOP_GRACE", 1)
     system.behave("first", "deaf")
     start(system.plant)
     begin = time.monotonic()
     stop(system.plant)
-    assert 9 < time.monotonic() - begin < 20
+    assert time.monotonic() - begin > 1
     assert not system.lives("first")
+    assert "stop first" not in system.history()
 
 
 def test_a_daemon_without_a_name_of_ours_is_not_found(system: Supervised) -> None:
