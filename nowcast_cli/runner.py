@@ -17,6 +17,7 @@ import errno
 import fcntl
 import json
 import os
+import socket
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -32,6 +33,8 @@ from nowcast_cli.process_identity import ProcessIdentity, identity_of
 # What the worker tells of its own start; a hint, which may get lost: ("claimed", job's id) or
 # ("trouble", a sentence).
 Tell = Callable[[str, str], None]
+
+LONGEST_ORDER = 1 << 18  # bytes; more than a Unix socket takes by default
 
 _CLAIMED = b"\0"  # the worker's first byte to its runner
 _FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
@@ -121,50 +124,80 @@ def environment_of(job: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def fork_worker(job: Mapping[str, Any], description: bytes, tell: Tell) -> int:
-    """Turn this process into the runner of a job; **returns in the worker alone**.
+def fork_worker(orders: socket.socket, tell: Tell) -> tuple[dict[str, Any], socket.socket]:
+    """Turn this process into a runner with a worker; **returns in the worker alone**.
 
-    The worker holds the claim then, in a session of its own. What it gets is a descriptor: a
-    sentence that it writes there becomes the ``reason`` in ``exit``; it is closed by an exec.
-    The runner never comes back: it ends when the job has. So does this process when another one
-    runs the job or has run it.
+    Both processes wait for the one order that arrives on ``orders``, the content of a
+    ``job.json`` with an absolute ``folder``; they end when that closes before. So a pair can be
+    made ahead of its job. The runner never comes back: it ends when the job has. So does the
+    pair when another one runs the job or has run it.
+
+    The worker holds the claim then, in a session of its own. What it gets is the job and a
+    socket: a sentence that it sends there becomes the ``reason`` in ``exit``; it is closed by
+    an exec.
 
     All signals should be blocked on entry, and stay so in the runner: it ends with its worker
     and not by a signal that was meant for somebody else. The worker has to unblock them.
-
-    ``description`` is what becomes ``job.json``, ``job`` its content; ``folder`` is absolute.
     """
-    folder: str = job["folder"]
-    try:
-        lock = _prepare(folder)
-        runner = _this_process()
-        from_worker, to_runner = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        worker = os.fork()
-    except OSError as error:
-        _give_up(job, error, tell)
+    to_worker, to_runner = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    worker = os.fork()
     if worker != 0:
-        os.close(to_runner)
-        _describe(folder, description)
-        _wait(folder, worker, runner, from_worker)
-    os.close(lock)
-    os.close(from_worker)
+        to_runner.close()
+        _run(orders, worker, to_worker, tell)
+    orders.close()
+    to_worker.close()
+    process, runner = _identity(os.getpid()), _identity(os.getppid())
+    os.setsid()
+    job = _await_order(to_runner)[1]
     try:
-        os.setsid()
-        if not _claim(folder, runner):
+        if not _claim(job["folder"], process, runner):
             os._exit(0)
     except OSError as error:
         _give_up(job, error, tell)
-    os.write(to_runner, _CLAIMED)
+    with suppress(OSError):  # the runner may be dead by now; the job goes on without
+        to_runner.send(_CLAIMED)
     tell("claimed", job["id"])
-    return to_runner
+    return job, to_runner
+
+
+def _run(orders: socket.socket, worker: int, wire: socket.socket, tell: Tell) -> NoReturn:
+    """Be the runner: pass the order on, wait for the worker, tell how it ended, end."""
+    order, job = _await_order(orders)
+    folder: str = job["folder"]
+    try:
+        _prepare(folder)
+        wire.send(order)
+    except OSError as error:
+        _give_up(job, error, tell)
+    _describe(folder, order)
+    _, status, usage = os.wait4(worker, 0)
+    try:
+        said = _received(wire)
+        if said.startswith(_CLAIMED) or _holds_claim(folder, worker):
+            reason = said.removeprefix(_CLAIMED).decode(errors="replace") or None
+            _write_exit(folder, _exit_of(status, usage, reason))
+    except OSError:
+        os._exit(1)  # the folder has gone; the manager learns of the end by this process' own
+    os._exit(0)
+
+
+def _await_order(orders: socket.socket) -> tuple[bytes, dict[str, Any]]:
+    """Wait for the job to come; ends this process when none will."""
+    try:
+        order = orders.recv(LONGEST_ORDER)
+    except OSError:
+        order = b""
+    if not order:
+        os._exit(0)
+    return order, json.loads(order)
 
 
 # What follows is written with plain strings and few objects: each page of memory that a forked
 # process touches is copied for it first, and this is most of what a job costs.
 
 
-def _prepare(folder: str) -> int:
-    """Make the folder and give its lock; ends this process when others see to the job already."""
+def _prepare(folder: str) -> None:
+    """Make and lock the folder; ends this process when others see to the job already."""
     if not _make_folder(folder):
         day = os.path.dirname(folder)
         os.makedirs(day, exist_ok=True)
@@ -180,7 +213,6 @@ def _prepare(folder: str) -> int:
         os._exit(0)
     _make_folder(folder + "/outbox")
     _make_folder(folder + "/scratch")
-    return lock
 
 
 def _make_folder(folder: str) -> bool:
@@ -193,11 +225,10 @@ def _make_folder(folder: str) -> bool:
     return True
 
 
-def _claim(folder: str, runner: ProcessIdentity) -> bool:
+def _claim(folder: str, process: ProcessIdentity, runner: ProcessIdentity) -> bool:
     """Take the job for this process, once and for all; False when another process has it."""
     if os.getppid() != runner.pid:
         return False  # nobody would see how it ends; asked again, it begins under a new runner
-    process = _this_process()
     content = json.dumps(Claim(process, runner, _now()).to_json()).encode()
     temporary = f"{folder}/.pid-{process.pid}-{process.started}"
     write_synced(temporary, content)
@@ -212,19 +243,6 @@ def _claim(folder: str, runner: ProcessIdentity) -> bool:
     return taken
 
 
-def _wait(folder: str, worker: int, runner: ProcessIdentity, pipe: int) -> NoReturn:
-    """Be the runner: wait for the worker, tell how it ended, end."""
-    try:
-        _, status, usage = os.wait4(worker, 0)
-        said = _read_all(pipe)
-        if said.startswith(_CLAIMED) or _holds_claim(folder, worker, runner):
-            reason = said.removeprefix(_CLAIMED).decode(errors="replace") or None
-            _write_exit(folder, _exit_of(status, usage, reason))
-    except OSError:
-        os._exit(1)  # the folder has gone; the manager learns of the end by this process' own
-    os._exit(0)
-
-
 def _describe(folder: str, description: bytes) -> None:
     """Write ``job.json``, for people, while the worker is on its way: nothing waits for it."""
     # Not for others to read: the environment of a job may hold a password.
@@ -235,20 +253,22 @@ def _describe(folder: str, description: bytes) -> None:
         os.close(file)
 
 
-def _read_all(pipe: int) -> bytes:
-    try:
-        return os.read(pipe, _LONGEST_REASON)
-    except BlockingIOError:  # a process that the worker has forked still holds the other end
-        return b""
+def _received(wire: socket.socket) -> bytes:
+    """All that the worker has sent; a process that it has forked may still hold the other end."""
+    said = b""
+    with suppress(BlockingIOError, ConnectionError):
+        while part := wire.recv(_LONGEST_REASON, socket.MSG_DONTWAIT):
+            said += part
+    return said
 
 
-def _holds_claim(folder: str, worker: int, runner: ProcessIdentity) -> bool:
+def _holds_claim(folder: str, worker: int) -> bool:
     """Whether the worker was killed just after its claim, before it could say so."""
     try:
         claim = Claim.from_json(json.loads(Path(folder, "pid").read_bytes()))
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return False
-    return claim.process.pid == worker and claim.runner == runner
+    return claim.process.pid == worker and claim.runner == _identity(os.getpid())
 
 
 def _exit_of(status: int, usage: struct_rusage, reason: str | None) -> Exit:
@@ -281,10 +301,10 @@ def _give_up(job: Mapping[str, Any], error: OSError, tell: Tell) -> NoReturn:
     os._exit(1)
 
 
-def _this_process() -> ProcessIdentity:
-    identity = identity_of(os.getpid())
+def _identity(pid: int) -> ProcessIdentity:
+    identity = identity_of(pid)
     if identity is None:
-        raise OSError(errno.ENOENT, "/proc does not show this process")
+        os._exit(0)  # the other one of the pair has gone before there was a job
     return identity
 
 

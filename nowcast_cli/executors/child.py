@@ -5,8 +5,10 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import socket
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import CodeType
 from typing import NoReturn
@@ -23,27 +25,27 @@ _READ_AT_THE_START_TOO = frozenset({"LANG", "LANGUAGE", "TZ", "GLIBC_TUNABLES"})
 _CANNOT_BE_RUN = 127  # what a shell answers for a command that it does not find
 
 
-def become_job(job: JobRequest, reason: int) -> NoReturn:
+def become_job(job: JobRequest, runner: socket.socket) -> NoReturn:
     """Run the module of a job in this process, whose claim is made; never returns.
 
-    ``reason`` is a descriptor that takes a sentence when the module's code cannot begin.
+    ``runner`` is a socket that takes a sentence when the module's code cannot begin.
     """
     last_loaded = next(reversed(sys.modules))
     environment = environment_of(job.to_json())
     try:
         _open_streams(Path(job.folder))
-        _close_all_but(reason)
+        _close_all_but(runner.fileno())
         os.chdir(job.working_directory)
     except OSError as error:
-        _stop(reason, f"the job could not begin in {job.working_directory}: {error}")
+        _stop(runner, f"the job could not begin in {job.working_directory}: {error}")
     _take_default_signals()
     fresh = needs_fresh_interpreter(environment, os.environ)
     for name, value in environment.items():
         os.environ[name] = value
     if fresh:
-        _execute(job, reason)
+        _execute(job, runner)
     gc.enable()  # what the launcher has frozen stays so: to thaw it is to copy all its pages
-    call_and_end(lambda: as_module.run(_code(job, reason)), last_loaded)
+    call_and_end(lambda: as_module.run(_code(job, runner)), last_loaded)
 
 
 def needs_fresh_interpreter(new: Mapping[str, str], current: Mapping[str, str]) -> bool:
@@ -55,25 +57,25 @@ def needs_fresh_interpreter(new: Mapping[str, str], current: Mapping[str, str]) 
     )
 
 
-def _code(job: JobRequest, reason: int) -> CodeType:
+def _code(job: JobRequest, runner: socket.socket) -> CodeType:
     try:
         code = as_module.prepare(job.module, job.arguments)
     except as_module.NotRunnableError as error:
         if error.__cause__ is not None:
             sys.excepthook(type(error.__cause__), error.__cause__, error.__cause__.__traceback__)
-        _tell(reason, str(error))
+        _tell(runner, str(error))
         print(error, file=sys.stderr)
         raise SystemExit(_CANNOT_BE_RUN) from None
-    os.close(reason)
+    runner.close()
     return code
 
 
-def _execute(job: JobRequest, reason: int) -> NoReturn:
+def _execute(job: JobRequest, runner: socket.socket) -> NoReturn:
     command = [sys.executable, "-m", job.module, *job.arguments]
     try:
         os.execv(sys.executable, command)
     except OSError as error:
-        _stop(reason, f"{sys.executable} could not be run: {error}")
+        _stop(runner, f"{sys.executable} could not be run: {error}")
 
 
 def _open_streams(folder: Path) -> None:
@@ -99,12 +101,13 @@ def _take_default_signals() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
-def _tell(reason: int, sentence: str) -> None:
-    os.write(reason, sentence.encode(errors="replace")[:4000])
-    os.close(reason)
+def _tell(runner: socket.socket, sentence: str) -> None:
+    with suppress(OSError):  # the runner may be dead, which is no reason to say nothing at all
+        runner.send(sentence.encode(errors="replace")[:4000])
+    runner.close()
 
 
-def _stop(reason: int, sentence: str) -> NoReturn:
+def _stop(runner: socket.socket, sentence: str) -> NoReturn:
     print(sentence, file=sys.stderr, flush=True)
-    _tell(reason, sentence)
+    _tell(runner, sentence)
     os._exit(_CANNOT_BE_RUN)

@@ -6,8 +6,9 @@ claim in the job's folder decides whether a job has begun. To every manager that
 sends hints, ``{"claimed": id}``, ``{"ended": id}`` and ``{"trouble": sentence}``;
 they may get lost.
 
-Single-threaded, with no ZeroMQ context and no database open, so that a fork holds nothing that
-does not survive one.
+One pair of a runner and a worker is forked ahead of its job, so that the next job costs no fork
+before its code begins. Single-threaded, with no ZeroMQ context and no database open, so that a
+fork holds nothing that does not survive one.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -35,16 +37,25 @@ from nowcast_cli.executors.child import become_job
 from nowcast_cli.executors.job_folder import JobRequest
 from nowcast_cli.executors.warm import warm_up
 from nowcast_cli.process_identity import identity_of, to_json
-from nowcast_cli.runner import fork_worker
+from nowcast_cli.runner import LONGEST_ORDER, fork_worker
 
-LONGEST_REQUEST = 1 << 18  # bytes; more than a Unix socket takes by default
 _PATIENCE = 1.0  # s in which a runner is trusted to come to its claim
 _LOOK_AROUND = 30.0  # s between looks whether the run folder is still ours
+_LULL = 0.005  # s without a request after which the next pair is forked
+_LULL_WITHOUT_PROCESSES = 1.0  # s, when the last fork failed
 _ALL_SIGNALS = signal.valid_signals()
 
 
+@dataclass(frozen=True)
+class _Pair:
+    """A runner, with its worker, that waits for its order at the other end of ``orders``."""
+
+    runner: int
+    orders: socket.socket
+
+
 class Launcher:
-    """The loop. :meth:`serve` returns None when it is over, and a job in a child it has forked."""
+    """The loop. :meth:`serve` ends with None when it is over, in a forked child with its orders."""
 
     def __init__(self, listener: socket.socket, signals: Signals, lock_file: Path, lock: int):
         self._listener = listener
@@ -54,6 +65,8 @@ class Launcher:
         self._managers: dict[int, socket.socket] = {}
         self._jobs: dict[int, str] = {}  # by the process id of their runner
         self._begun: dict[str, float] = {}  # when the last runner of a job was forked
+        self._spare: _Pair | None = None
+        self._lull = _LULL
         # Children tell by one end that a claim was made; the other is polled here.
         self._told, self.tell_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._poll = select.epoll()
@@ -62,11 +75,16 @@ class Launcher:
         for end in (listener, self._told, self.tell_end):
             end.setblocking(False)
 
-    def serve(self) -> bytes | None:
+    def serve(self) -> socket.socket | None:
         """Receive, fork, tell; until SIGTERM comes or the run folder has gone."""
         while True:
-            ready = [descriptor for descriptor, _ in self._poll.poll(_LOOK_AROUND)]
-            if not ready and not _is_ours(self._lock_file, self._lock):
+            idle = _LOOK_AROUND if self._spare else self._lull
+            ready = [descriptor for descriptor, _ in self._poll.poll(idle)]
+            if not ready and self._spare is None:
+                self._spare, orders = self._fork()
+                if orders is not None:
+                    return orders
+            elif not ready and not _is_ours(self._lock_file, self._lock):
                 return None
             for descriptor in ready:
                 if descriptor == self._listener.fileno():
@@ -78,14 +96,16 @@ class Launcher:
                 elif descriptor == self._told.fileno():
                     self._pass_on()
                 elif descriptor in self._managers:
-                    request = self._take_requests(self._managers[descriptor])
-                    if request is not None:
-                        return request
+                    orders = self._take_requests(self._managers[descriptor])
+                    if orders is not None:
+                        return orders
 
     def close(self) -> None:
         """Close everything but the descriptor on which a child tells of its claim."""
         for end in (*self._managers.values(), self._listener, self._told):
             end.close()
+        if self._spare is not None:
+            self._spare.orders.close()
         self._poll.close()
 
     def _accept(self) -> None:
@@ -100,18 +120,20 @@ class Launcher:
             self._poll.unregister(manager.fileno())
             manager.close()
 
-    def _take_requests(self, manager: socket.socket) -> bytes | None:
-        """Serve what one manager has asked for by now; give a request in a child."""
+    def _take_requests(self, manager: socket.socket) -> socket.socket | None:
+        """Serve what one manager has asked for by now; give the orders' socket in a child."""
         for request in self._received(manager):
             job = _decode(request)
-            if job is not None and self._is_needed(*job) and self._fork(job[0]):
-                return request
+            if job is not None and self._is_needed(*job):
+                orders = self._assign(job[0], request)
+                if orders is not None:
+                    return orders
         return None
 
     def _received(self, manager: socket.socket) -> Iterator[bytes]:
         while True:
             try:
-                data = manager.recv(LONGEST_REQUEST)
+                data = manager.recv(LONGEST_ORDER)
             except BlockingIOError:
                 return
             except OSError:
@@ -130,21 +152,47 @@ class Launcher:
         self._hint({("ended" if os.access(folder + "/exit", os.F_OK) else "claimed"): job})
         return False
 
-    def _fork(self, job: str) -> bool:
-        """Fork a runner; True in the child, where all signals are blocked."""
+    def _assign(self, job: str, request: bytes) -> socket.socket | None:
+        """Give a job to the spare pair or to a new one; gives the orders' socket in a child."""
+        pair, self._spare = self._spare, None
+        if pair is not None and self._order(pair, job, request):
+            return None
+        pair, orders = self._fork()
+        if pair is not None:
+            self._order(pair, job, request)
+        return orders
+
+    def _order(self, pair: _Pair, job: str, request: bytes) -> bool:
+        """False when the pair was killed while it waited."""
+        try:
+            pair.orders.send(request)
+        except OSError:
+            return False
+        finally:
+            pair.orders.close()
+        self._jobs[pair.runner] = job
+        self._begun[job] = time.monotonic()
+        return True
+
+    def _fork(self) -> tuple[_Pair | None, socket.socket | None]:
+        """Fork a runner: (pair, None) here, (None, its orders) in it, where signals are blocked."""
+        ours, orders = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         signal.pthread_sigmask(signal.SIG_SETMASK, _ALL_SIGNALS)
         try:
             pid = os.fork()
         except OSError as error:
-            signal.pthread_sigmask(signal.SIG_SETMASK, ())
-            self._hint({"trouble": f"no process can be started for job {job}: {error}"})
-            return False
+            pid = -1
+            self._hint({"trouble": f"no process can be started: {error}"})
         if pid == 0:
-            return True
+            ours.close()
+            return None, orders
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        self._jobs[pid] = job
-        self._begun[job] = time.monotonic()
-        return False
+        orders.close()
+        self._lull = _LULL if pid > 0 else _LULL_WITHOUT_PROCESSES
+        if pid < 0:
+            ours.close()
+            return None, None
+        return _Pair(pid, ours), None
 
     def _reap(self) -> None:
         while True:
@@ -154,6 +202,9 @@ class Launcher:
                 return
             if pid == 0:
                 return
+            if self._spare is not None and self._spare.runner == pid:
+                self._spare.orders.close()
+                self._spare = None
             job = self._jobs.pop(pid, None)
             if job is not None:
                 self._begun.pop(job, None)
@@ -162,7 +213,7 @@ class Launcher:
     def _pass_on(self) -> None:
         while True:
             try:
-                data = self._told.recv(LONGEST_REQUEST)
+                data = self._told.recv(LONGEST_ORDER)
             except BlockingIOError:
                 return
             self._send(data)
@@ -209,18 +260,18 @@ def _serve(paths: SystemPaths, lock_file: Path, lock: int) -> int:
         # Before the socket: whoever reaches the launcher can also tell who it is.
         write_atomically(pid_file, json.dumps(to_json(identity)).encode())
         launcher = Launcher(_listen(address), signals, lock_file, lock)
-        request = launcher.serve()
+        orders = launcher.serve()
         launcher.close()
-    if request is not None:
+    if orders is not None:
         os.close(lock)
-        _run(request, launcher.tell_end)
+        _run(orders, launcher.tell_end)
     if _is_ours(lock_file, lock):
         address.unlink(missing_ok=True)
         pid_file.unlink(missing_ok=True)
     return 0
 
 
-def _run(request: bytes, tell_end: socket.socket) -> NoReturn:
+def _run(orders: socket.socket, tell_end: socket.socket) -> NoReturn:
     """Be the runner of a job in one process and the job in another."""
 
     def tell(kind: str, text: str) -> None:
@@ -228,10 +279,9 @@ def _run(request: bytes, tell_end: socket.socket) -> NoReturn:
             tell_end.send(json.dumps({kind: text}).encode())
 
     try:
-        job = json.loads(request)
-        reason = fork_worker(job, request, tell)
+        job, runner = fork_worker(orders, tell)
         tell_end.close()
-        become_job(JobRequest.from_json(job), reason)
+        become_job(JobRequest.from_json(job), runner)
     except BaseException:
         traceback.print_exc()
     os._exit(1)

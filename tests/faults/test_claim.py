@@ -14,7 +14,7 @@ from helpers import wait_until
 from nowcast_cli.executors.job_folder import read_claim, read_exit
 
 RACE = """
-import fcntl, json, os, sys, time
+import fcntl, json, os, socket, sys, time
 from nowcast_cli import runner
 
 fcntl.flock = lambda *_: None  # as if each runner had got the lock
@@ -23,8 +23,10 @@ job = json.loads(sys.argv[1])
 start_at = time.time() + 0.3
 for _ in range(int(sys.argv[2])):
     if os.fork() == 0:
+        ours, orders = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         time.sleep(max(0, start_at - time.time()))
-        runner.fork_worker(job, sys.argv[1].encode(), lambda *_: None)
+        ours.send(sys.argv[1].encode())
+        runner.fork_worker(orders, lambda *_: None)
         lines = os.open(job["environment"]["LINES"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.write(lines, f"{os.getpid()}\\n".encode())
         os._exit(3)

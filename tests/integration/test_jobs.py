@@ -333,7 +333,7 @@ def test_an_idle_launcher_uses_no_processor_time(system):
     system.run(system.job("nothing"))
     launcher = system.launcher()
     assert launcher is not None
-    wait_until(lambda: not children_of(launcher))
+    wait_until(lambda: len(children_of(launcher)) == 1, what="the pair for the next job")
 
     def used() -> list[str]:
         return Path(f"/proc/{launcher}/stat").read_text().rpartition(")")[2].split()[11:15]
