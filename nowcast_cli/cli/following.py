@@ -132,7 +132,7 @@ def wait_for_checklist(
     system: System, out: Output, watch: Watch, messages: Sequence[MessageRecord | None]
 ) -> None:
     """Wait until the checklist file has what these messages brought; say so when it has not."""
-    numbers = [message.number for message in messages if message and message.effect]
+    numbers = [message.number for message in messages if message]
     if not numbers:
         return
     newest = max(numbers)

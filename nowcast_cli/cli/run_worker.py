@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from nowcast_cli.store.records import JobRecord
 
 _INTERRUPTED = 130
+_SLOW_BEGIN = 5.0  # seconds; a job usually begins within hundredths of one
 
 app = command_app()
 
@@ -112,7 +113,14 @@ def _run_as_job(
     follow: bool,
 ) -> int:
     from nowcast_cli.cli.asking import ask_manager, runs
-    from nowcast_cli.cli.watching import Watch, ended, exit_code_of, folder_of_job, read_store
+    from nowcast_cli.cli.watching import (
+        Watch,
+        begun,
+        ended,
+        exit_code_of,
+        folder_of_job,
+        read_store,
+    )
     from nowcast_cli.executors.job_folder import read_exit
 
     if not runs(system):
@@ -125,6 +133,8 @@ def _run_as_job(
     job_id = str(ask_manager(system, "launch", request)["job"])
     watch.begin(read_store(system, lambda reader: reader.job(job_id)))
     try:
+        if watch.within(_SLOW_BEGIN, lambda: begun(system, job_id)) is None:
+            out.note(f"job {job_id[-8:]} has not begun yet; `nowcast logs -n 20` may say why")
         job = watch.until(lambda: ended(system, job_id))
     except KeyboardInterrupt:
         return _cancel(system, out, watch, job_id)

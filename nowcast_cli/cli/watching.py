@@ -137,6 +137,12 @@ def folder_of_job(system: System, job: JobRecord) -> Path:
     return folder_of(system.paths.jobs, job.id, job.worker)
 
 
+def begun(system: System, job_id: str) -> JobRecord | None:
+    """Give the job when its process has begun, or nothing will begin any more, else None."""
+    job = read_store(system, lambda reader: reader.job(job_id))
+    return job if job.started is not None or not job.unfinished else None
+
+
 def ended(system: System, job_id: str) -> JobRecord | None:
     """Give the job when both its work and its process have ended, else None."""
     from nowcast_cli.executors.job_folder import read_claim, read_exit
