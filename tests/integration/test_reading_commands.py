@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 
@@ -113,6 +114,28 @@ def test_a_request_with_the_system_down_is_exit_code_3(stopped: System) -> None:
         done = nowcast(stopped.folder, *arguments)
         assert done.code == 3, arguments
         assert "hint: nowcast start" in done.err
+
+
+def test_tab_offers_the_ids_that_fit(used: System) -> None:
+    first = short(used, "first")
+    assert completions(used, "job", "show", "") == [job.id[-8:] for job in used.jobs()[::-1]]
+    assert completions(used, "job", "show", first[:6]) == [first]
+    assert completions(used, "job", "cancel", "") == []
+    numbers = [str(message.number) for message in used.messages()[::-1]]
+    assert completions(used, "message", "show", "") == numbers
+    assert completions(used, "message", "retry", "") == []
+
+
+def completions(system: System, *words: str) -> list[str]:
+    line = ["nowcast", *words]
+    env = {
+        **os.environ,
+        "_NOWCAST_COMPLETE": "complete_bash",
+        "COMP_WORDS": "\n".join(line),
+        "COMP_CWORD": str(len(line) - 1),
+        "NOWCAST_YAML": str(system.config_file),
+    }
+    return nowcast(system.folder, env=env).out.split()
 
 
 # --- message
