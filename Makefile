@@ -2,6 +2,7 @@
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+SECONDS ?= 60
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -29,7 +30,7 @@ check: $(VENV)/.tools  ## format, lint, types, layers
 docs: $(VENV)/.tools  ## build the documentation into docs/_build/html
 	$(BIN)/sphinx-build -W --keep-going -E -q -b html docs docs/_build/html
 
-bench: $(VENV)/.tools  ## measure round trips, hops and fan-out on this machine (some minutes)
+bench: $(VENV)/.tools  ## measure this machine: round trips, hops, fan-out (SECONDS=60 for each case)
 	$(BIN)/python tests/benchmarks/run.py $(SECONDS)
 
 completions: $(VENV)/.installed  ## write completions/ and the command reference anew
