@@ -40,7 +40,7 @@ from nowcast_cli.process_identity import identity_of, to_json
 from nowcast_cli.runner import LONGEST_ORDER, fork_worker
 
 _PATIENCE = 1.0  # s in which a runner is trusted to come to its claim
-_LOOK_AROUND = 30.0  # s between looks whether the run folder is still ours
+_LOOK_AROUND = 30.0  # s between looks whether a manager is there and the run folder still ours
 _LULL = 0.005  # s without a request after which the next pair is forked
 _LULL_WITHOUT_PROCESSES = 1.0  # s, when the last fork failed
 _ALL_SIGNALS = signal.valid_signals()
@@ -76,7 +76,7 @@ class Launcher:
             end.setblocking(False)
 
     def serve(self) -> socket.socket | None:
-        """Receive, fork, tell; until SIGTERM comes or the run folder has gone."""
+        """Receive, fork, tell; until SIGTERM comes, or no manager does, or the run folder goes."""
         while True:
             idle = _LOOK_AROUND if self._spare else self._lull
             ready = [descriptor for descriptor, _ in self._poll.poll(idle)]
@@ -84,7 +84,7 @@ class Launcher:
                 self._spare, orders = self._fork()
                 if orders is not None:
                     return orders
-            elif not ready and not _is_ours(self._lock_file, self._lock):
+            elif not ready and not (self._managers and _is_ours(self._lock_file, self._lock)):
                 return None
             for descriptor in ready:
                 if descriptor == self._listener.fileno():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import os
@@ -273,13 +274,11 @@ def stop_launcher(paths: SystemPaths, grace: float = 2.0) -> bool:
 
     It gets SIGTERM, and SIGKILL when it has not ended after ``grace`` seconds.
     """
-    try:
-        identity = process_identity.from_json(json.loads((paths.run / "launcher.pid").read_bytes()))
-    except (OSError, ValueError):
-        return False
-    descriptor = _open(identity)
-    if descriptor is None:
-        return False
+    give_up = time.monotonic() + grace
+    while (descriptor := _open_launcher(paths)) is None:
+        if not _is_locked(paths.run / "launcher.lock") or time.monotonic() > give_up:
+            return False
+        time.sleep(0.01)  # one is getting warm: it has the lock and no pid file yet
     try:
         for number in (signal.SIGTERM, signal.SIGKILL):
             with suppress(ProcessLookupError):
@@ -289,6 +288,28 @@ def stop_launcher(paths: SystemPaths, grace: float = 2.0) -> bool:
     finally:
         os.close(descriptor)
     return True
+
+
+def _open_launcher(paths: SystemPaths) -> int | None:
+    try:
+        content = (paths.run / "launcher.pid").read_bytes()
+        return _open(process_identity.from_json(json.loads(content)))
+    except (OSError, ValueError):
+        return None
+
+
+def _is_locked(file: Path) -> bool:
+    try:
+        descriptor = os.open(file, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def _open(identity: ProcessIdentity) -> int | None:

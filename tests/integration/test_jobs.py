@@ -288,16 +288,40 @@ def test_there_is_one_launcher_and_a_second_one_leaves_it_alone(system):
     assert system.run(system.job("nothing")).code == 0
 
 
-def test_a_launcher_ends_when_its_run_folder_has_gone(system, monkeypatch):
-    code = (
-        "import sys; from nowcast_cli.executors import launcher; launcher._LOOK_AROUND = 0.05;"
-        "sys.exit(launcher.main(sys.argv))"
-    )
-    process = subprocess.Popen([sys.executable, "-c", code, str(system.config_file)])
-    wait_until(system.launcher, what="the launcher")
+IMPATIENT = (
+    "import sys; from nowcast_cli.executors import launcher; launcher._LOOK_AROUND = 0.2;"
+    "sys.exit(launcher.main(sys.argv))"
+)
+
+
+def test_a_launcher_ends_when_its_run_folder_has_gone(system):
+    process = subprocess.Popen([sys.executable, "-c", IMPATIENT, str(system.config_file)])
+    wait_until(system.executor.connect, what="the launcher")
     for file in system.paths.run.iterdir():
         file.unlink()
     assert process.wait(10) == 0
+
+
+def test_a_launcher_without_a_manager_ends_after_a_while_and_not_before(system):
+    system.module("nothing", "")
+    process = subprocess.Popen([sys.executable, "-c", IMPATIENT, str(system.config_file)])
+    wait_until(system.launcher, what="the launcher")
+    system.run(system.job("nothing"))
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(1)
+    assert system.launcher() == process.pid
+    system.executor.close()
+    assert process.wait(10) == 0
+    assert not (system.paths.run / "launcher.sock").exists()
+    system.executor = system.another_executor()
+
+
+def test_a_launcher_that_is_still_getting_warm_can_be_stopped(system):
+    system.executor.connect()
+    lock = system.paths.run / "launcher.lock"
+    wait_until(lock.exists, what="the lock of a launcher that begins")
+    wait_until(lambda: stop_launcher(system.paths), what="a launcher to stop")
+    assert not stop_launcher(system.paths)
 
 
 def test_an_interpreter_that_is_not_there_is_reported_and_not_tried_without_end(system, caplog):
