@@ -22,7 +22,8 @@ class CommandLineInterface:
         What the module does, for its help.
     """
 
-    parser: argparse.ArgumentParser
+    # build_parser() makes it, which whoever makes an interface calls next
+    parser: argparse.ArgumentParser = None  # type: ignore[assignment]
 
     def __init__(
         self, module_name: str, package: str = "nowcast", description: str | None = None

@@ -1,0 +1,5 @@
+"""The configuration, where NEMO_Nowcast has it."""
+
+from nowcast_cli.config.config import Config
+
+__all__ = ["Config"]

@@ -1,0 +1,1 @@
+"""Workers that every system can use, by the names that NEMO_Nowcast gives them."""
