@@ -100,6 +100,24 @@ def test_links_between_the_files_of_the_repository_lead_somewhere(page: Path) ->
     assert [target for target in targets if not (page.parent / target).exists()] == []
 
 
+def test_make_test_runs_everything_that_is_checked() -> None:
+    # what the environment says of make is for the make that may run this test
+    plan = subprocess.run(
+        ["env", "-u", "MAKEFLAGS", "make", "--dry-run", "--always-make", "test"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    wanted = ["ruff format --check .", "ruff check .", "mypy", "lint-imports", "sphinx-build -W"]
+    wanted += [
+        f"tests/{folder.name}"
+        for folder in (REPOSITORY / "tests").iterdir()
+        if any(folder.glob("test_*.py"))
+    ]
+    assert [part for part in wanted if part not in plan] == []
+
+
 def test_no_file_names_a_place_outside_of_the_repository() -> None:
     # written in pieces, since this file is looked at as well
     machine = "|".join(("/wo" + "rk/", "/ro" + "ot/", r"\bsha" + "red/design", "/home/[a-z]"))
@@ -114,7 +132,7 @@ def test_no_file_names_a_place_outside_of_the_repository() -> None:
 
 
 def test_no_file_of_the_package_holds_more_than_four_hundred_lines() -> None:
-    files = [path for path in tracked_files() if path.suffix == ".py"]
+    files = sorted((REPOSITORY / "nowcast_cli").rglob("*.py"))
     long = {p.name: n for p in files if (n := len(p.read_text().splitlines())) > 400}
     assert long == {}
 
