@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
+from typer.exceptions import TyperException
 
 from nowcast_cli.cli import complete
 from nowcast_cli.cli.context import System, output_of, system_of
@@ -25,7 +28,25 @@ _SLOW_BEGIN = 5.0  # seconds; a job usually begins within hundredths of one
 app = command_app()
 
 
-@app.command()
+class _Command(TyperCommand):
+    """Says where the options of the worker go, to who gives them as options of this command."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        words = ["nowcast", "run-worker", *args]
+        try:
+            return super().parse_args(ctx, args)
+        except TyperException as error:
+            unknown = getattr(error, "option_name", None)
+            if unknown not in words[3:]:
+                raise
+            words.insert(words.index(unknown), "--")
+            raise UsageError(
+                f"run-worker has no option {unknown}; options of the worker go after --",
+                hint=shlex.join(words),
+            ) from error
+
+
+@app.command(cls=_Command)
 def run_worker(
     ctx: typer.Context,
     worker: Annotated[

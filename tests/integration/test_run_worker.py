@@ -174,6 +174,16 @@ def test_debug_among_the_arguments_of_a_job_is_refused(system: System) -> None:
     assert system.jobs() == []
 
 
+def test_an_option_of_the_worker_without_the_two_dashes_gets_them_in_the_hint(
+    make_system: MakeSystem,
+) -> None:
+    folder = make_system().folder
+    done = nowcast(folder, "run-worker", "--follow", "first", "--sleep", "2")
+    assert done.code == 2
+    assert "hint: nowcast run-worker --follow first -- --sleep 2\n" in done.err
+    assert "hint: nowcast run-worker --help" in nowcast(folder, "run-worker", "--folow").err
+
+
 def test_a_worker_that_is_not_there_is_named_with_a_guess(system: System) -> None:
     done = nowcast(system.folder, "run-worker", "frist")
     assert done.code == 4
