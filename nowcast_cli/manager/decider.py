@@ -75,7 +75,7 @@ def _load(name: str, deployment: Path) -> tuple[ModuleType | None, str]:
     try:
         return importlib.import_module(name), ""
     except BaseException:
-        return None, traceback.format_exc()
+        return None, _traceback()
 
 
 def _first_answer(module: ModuleType | None, error: str, deployment: Path) -> dict[str, Any]:
@@ -137,7 +137,12 @@ def _answer(
         return {"number": entry.number, "error": str(error)}
     except BaseException:
         # sys.exit in user code as well: it must not end more than the decision.
-        return {"number": entry.number, "error": traceback.format_exc()}
+        return {"number": entry.number, "error": _traceback()}
+
+
+def _traceback() -> str:
+    """Give the traceback as text for a log: without the halves of bytes in names of files."""
+    return traceback.format_exc().encode(errors="backslashreplace").decode()
 
 
 if __name__ == "__main__":

@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import select
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from nowcast_cli.manager.decider_process import DeciderProcess
 from nowcast_cli.manager.decision import decision_from_json
 from nowcast_cli.manager.state import Entry
 from nowcast_cli.manager.transitions import Decision
+from nowcast_cli.manager.watched_files import WatchedFiles
 
 SLOW = 1.0
-FILE_CHECK_INTERVAL = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +28,6 @@ class Decided:
 
     number: int
     result: Decision | str
-
-
-Signature = tuple[int, int, int]
-
-
-def _signature(file: str) -> Signature | None:
-    try:
-        status = Path(file).stat()
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 class Deciders:
@@ -62,8 +50,7 @@ class Deciders:
         self._aside: list[DeciderProcess] = []
         self._waiting: deque[Entry] = deque()
         self._failed: list[Decided] = []
-        self._files: dict[str, Signature | None] = {}
-        self._files_checked = float("-inf")
+        self._files = WatchedFiles(monotonic)
         self.after_functions: frozenset[str] | None = None
         self.broken: str | None = None
 
@@ -95,21 +82,25 @@ class Deciders:
 
     def modules_changed(self) -> bool:
         """Say whether files that the current module came from have changed; then it is reloaded."""
-        now = self._monotonic()
-        if now - self._files_checked < FILE_CHECK_INTERVAL or not self.loaded:
-            return False
-        self._files_checked = now
-        if all(_signature(file) == before for file, before in self._files.items()):
+        if not self.loaded or not self._files.changed():
             return False
         self.reload()
         return True
 
     def reload(self) -> None:
         """Load module and configuration anew; what is being decided ends with the old ones."""
+        current, loading = self._current, self.after_functions is None
         self.broken = None
         self.after_functions = None
-        if self._current is not None:
-            self._put_aside(self._current)
+        if current is None:
+            return
+        if loading:  # it has decided nothing, and what it loads may be broken
+            self._take_back(current.pending)
+            current.pending.clear()
+        self._put_aside(current)
+
+    def _take_back(self, entries: Sequence[Entry]) -> None:
+        self._waiting.extendleft(replace(entry, effect="none") for entry in reversed(entries))
 
     def _put_aside(self, decider: DeciderProcess) -> None:
         self._current = None
@@ -128,6 +119,7 @@ class Deciders:
         self._kill_overdue(now)
         self._step_past_slow(now)
         if self._current is None and self.broken is None:
+            self._files.begin_loading()
             self._current = self._start()
             self._current.head_since = now
             self._epoll.register(self._current.fileno(), select.EPOLLIN)
@@ -160,7 +152,7 @@ class Deciders:
         rest = list(current.pending)[1:]
         while len(current.pending) > 1:
             current.pending.pop()
-        self._waiting.extendleft(replace(entry, effect="none") for entry in reversed(rest))
+        self._take_back(rest)
         current.tell_to_stop()
         self._put_aside(current)
 
@@ -184,11 +176,11 @@ class Deciders:
         pending = deque(decider.pending)
         if loading:
             self.broken = f"the next_workers module could not be loaded: {how}"
-            self._files = {self._module_file: _signature(self._module_file)}
+            self._files.loaded([self._module_file])
         elif pending:
             head = pending.popleft()
             self._failed.append(Decided(head.number, f"after_{head.source}: {how}"))
-        self._waiting.extendleft(replace(entry, effect="none") for entry in reversed(pending))
+        self._take_back(pending)
         if decider is self._current:
             self._current = None
         else:
@@ -222,8 +214,7 @@ class Deciders:
         self, answer: dict[str, Any], decider: DeciderProcess, now: float
     ) -> None:
         decider.head_since = now
-        files = {self._module_file, *answer["files"]}
-        self._files = {file: _signature(file) for file in files}
+        self._files.loaded({self._module_file, *answer["files"]})
         self.broken = answer["broken"]
         if self.broken is None:
             self.after_functions = frozenset(answer["after"])

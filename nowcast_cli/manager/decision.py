@@ -60,8 +60,8 @@ def _launch(item: Any) -> Launch | str:
         return f"{item!r} is not a NextWorker"
     if not is_module_name(module):
         return f"{module!r} is not the dotted name of a module"
-    if not isinstance(host, str):
-        return f"its host {host!r} is not text"
+    if not isinstance(host, str) or not host.isprintable():
+        return f"its host {host!r} is not the name of one"
     return Launch(module, tuple(str(argument) for argument in arguments), host)
 
 

@@ -162,7 +162,8 @@ class Manager:
             self._intake.happening(turn, happening)
         for decided in self._deciders.results():
             record = self._undecided.get(decided.number)
-            if record is not None:  # else it was decided by a decider that was stepped past
+            # Else it was decided by a decider that was stepped past, or is to be decided anew.
+            if record is not None and decided.number not in turn.settled:
                 self._intake.decision(turn, record, decided.result)
         if (turn.entries or self._stuck()) and self._deciders.modules_changed():
             self._logger.info("next_workers has changed: loading it anew")
@@ -173,6 +174,8 @@ class Manager:
         return [record for record in self._undecided.values() if record.state == "stuck"]
 
     def _unstick(self, turn: Turn, stuck: list[MessageRecord]) -> Step:
+        """Have stuck messages decided again; each once, whatever asks for it in this turn."""
+        stuck = [record for record in stuck if record.number not in turn.settled]
         return Step(
             turn.state,
             tuple(MessageSettled(record.number, "received", None) for record in stuck),

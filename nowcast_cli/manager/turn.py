@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nowcast_cli.manager.inbox import Arrived
 from nowcast_cli.manager.state import Entry, Note, State, Step
-from nowcast_cli.store.records import Change, MessageRecord
+from nowcast_cli.store.records import Change, MessageRecord, MessageSettled
 
 
 @dataclass
@@ -21,6 +21,7 @@ class Turn:
     answers: list[tuple[Arrived, bytes]] = field(default_factory=list)
     taken_files: list[Path] = field(default_factory=list)
     journalled: dict[str, MessageRecord] = field(default_factory=dict)
+    settled: set[int] = field(default_factory=set)
 
     def add(self, step: Step) -> None:
         """Take a step, which began with the state as it is."""
@@ -28,6 +29,9 @@ class Turn:
         self.changes += step.changes
         self.notes += step.notes
         self.entries += step.entries
+        self.settled.update(
+            change.number for change in step.changes if isinstance(change, MessageSettled)
+        )
         if step.journalled is not None:
             self.journalled[step.journalled.id] = step.journalled
 

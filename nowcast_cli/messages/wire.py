@@ -126,7 +126,10 @@ def load(text: str | bytes) -> Any:
                 _refuse_deep(decoded)
             elif decoded.startswith('{"'):
                 try:
-                    return json.loads(decoded, parse_constant=_not_json)
+                    plain = json.loads(decoded, parse_constant=_not_json)
+                    if "\\u" in decoded:  # may hold half a surrogate pair, which is no text
+                        json.dumps(plain, ensure_ascii=False).encode("utf-8")
+                    return plain
                 except ValueError:
                     pass  # it is YAML in its flow style
             value = yaml.load(decoded, Loader=_Loader)  # a safe loader
