@@ -2,7 +2,7 @@
 
 A stand-in holds its name, answers on its health socket, and does as the file
 ``<name>.behaviour`` in the deployment says: ``well`` (or no file), ``fails``, ``never ready``,
-``deaf`` (it ignores SIGTERM).
+``deaf`` (it ignores SIGTERM). Asked for its health it prints a line.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ with Signals(signal.SIGTERM) as signals, hold(paths, name):
     while True:
         readable, _, _ = select.select([signals, health], [], [])
         if health in readable:
+            print("asked", flush=True)
             health.answer({{"daemon": name, "pid": os.getpid(), "state": state,
                            "since": "2026-11-22T03:04:05Z", "yaml": os.environ["NOWCAST_YAML"]}})
         if signals in readable and signals.read() and behaviour != "deaf":

@@ -16,7 +16,7 @@ from nowcast_cli.config.paths import ensure
 from nowcast_cli.daemon.health import ask_health
 from nowcast_cli.errors import NotFound, NotRunning, NowcastError
 from nowcast_cli.supervisor.daemons import Daemon
-from nowcast_cli.supervisor.log_tail import last_lines, size_of
+from nowcast_cli.supervisor.log_tail import last_lines, prepare
 from nowcast_cli.supervisor.observe import somebody_listens, supervisor_socket
 from nowcast_cli.supervisor.orphans import end_orphans
 from nowcast_cli.supervisor.process import ensure_supervisord, shut_down
@@ -141,14 +141,15 @@ def _take_back(plant: Plant, started: Sequence[Daemon]) -> None:
 def _start_one(plant: Plant, supervisord: Supervisord, daemon: Daemon) -> None:
     plant.tell(f"waiting for the {daemon.words}")
     log = daemon_log(plant.paths.logs, daemon)
-    printed_before = size_of(log)
+    printed_before = prepare(log)
     if supervisord.process(daemon.name).state == "BACKOFF":
         supervisord.stop(daemon.name)  # do not wait for the end of supervisord's delay
-    supervisord.start(daemon.name)
+    fresh = supervisord.start(daemon.name)
+    begun = supervisord.process(daemon.name).pid if fresh else 0
     give_up = time.monotonic() + plant.ready_time
     while not _is_ready(plant, daemon):
         process = supervisord.process(daemon.name)
-        if process.state in _DIED:
+        if process.state in _DIED or (begun and process.pid not in (0, begun)):
             raise _failed(plant, daemon, "it ended before it was ready", printed_before)
         if time.monotonic() > give_up:
             cause = f"it lives (process {process.pid}) but was not ready in {plant.ready_time:g} s"

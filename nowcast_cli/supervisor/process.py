@@ -70,7 +70,7 @@ def _launch(paths: SystemPaths, daemons: Sequence[Daemon]) -> None:
     )
     write_atomically(conf, text.encode())
     done = subprocess.run(
-        [sys.executable, "-m", "supervisor.supervisord", "-c", str(conf)],
+        [sys.executable, "-m", "nowcast_cli.supervisor.supervisord", "-c", str(conf)],
         cwd=paths.deployment,
         env={**os.environ, "NOWCAST_YAML": str(paths.config_file)},
         stdin=subprocess.DEVNULL,

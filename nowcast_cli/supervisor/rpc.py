@@ -60,9 +60,9 @@ class Supervisord:
         """Return what there is to say of one daemon; raises NotRunning when it knows none such."""
         return _process_of(self._call(lambda s: s.getProcessInfo(name)))
 
-    def start(self, name: str) -> None:
-        """Start a daemon; do nothing when it runs. Does not wait."""
-        self._call(lambda s: s.startProcess(name, False), tolerate=_ALREADY_STARTED)
+    def start(self, name: str) -> bool:
+        """Start a daemon and do not wait; returns False when it ran already."""
+        return self._call(lambda s: s.startProcess(name, False), tolerate=_ALREADY_STARTED) is True
 
     def stop(self, name: str) -> None:
         """Stop a daemon and wait for its end; do nothing when it does not run."""

@@ -17,7 +17,9 @@ _UNSPEAKABLE = (" ;", " #", "\t;", "\t#", "\n", "%")
 # startretries and startsecs: a daemon that dies early is started again for ever, each time after
 # a second more; one that has lived for startsecs, at once. No autostart: who starts the daemons
 # waits for each to be ready before the next one. Signals go to the daemon alone, as jobs are not
-# of its business.
+# of its business. The shell gives way to the daemon, whose output goes to its file without a
+# pipe to supervisord: when that is killed, nothing that the daemon prints may fail.
+_INTO_FILE = ("/bin/sh", "-c", 'exec "$@" >>"$0" 2>&1')
 _HEAD = """\
 ; Written by `nowcast start`; changes here are lost at the next one.
 [unix_http_server]
@@ -39,13 +41,11 @@ minprocs = 16
 _PROGRAM = """
 [program:{name}]
 command = {command}
-stdout_logfile = {log}
-stdout_logfile_maxbytes = 10MB
-stdout_logfile_backups = 3
-redirect_stderr = true
+stdout_logfile = NONE
+stderr_logfile = NONE
 autostart = false
 autorestart = true
-startsecs = 5
+startsecs = 2
 startretries = 100000
 stopsignal = TERM
 stopwaitsecs = {grace}
@@ -66,16 +66,19 @@ def supervisord_conf(
         log=_spoken(supervisord_log(logs)),
         umask=umask,
     )
-    programs = [
+    return head + "".join(
         _PROGRAM.format(
             name=daemon.name,
-            command=_spoken(shlex.join([python, "-m", daemon.module, str(config_file)])),
-            log=_spoken(daemon_log(logs, daemon)),
+            command=_spoken(shlex.join(_command(daemon, python, config_file, logs))),
             grace=STOP_GRACE,
         )
         for daemon in daemons
-    ]
-    return head + "".join(programs)
+    )
+
+
+def _command(daemon: Daemon, python: str, config_file: Path, logs: Path) -> list[str]:
+    log = daemon_log(logs, daemon)
+    return [*_INTO_FILE, str(log), python, "-m", daemon.module, str(config_file)]
 
 
 def supervisord_log(logs: Path) -> Path:

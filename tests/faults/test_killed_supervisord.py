@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from helpers import wait_until
 from supervised import DAEMONS, Supervised
 
+from helpers import wait_until
+from nowcast_cli.daemon.health import ask_health
 from nowcast_cli.process_identity import is_alive
 from nowcast_cli.supervisor.control import start, stop
 from nowcast_cli.supervisor.observe import observe, somebody_listens, supervisor_socket
@@ -34,6 +35,14 @@ def test_the_daemons_go_on_and_it_is_seen_that_nothing_supervises_them(
     assert state.supervisor == "gone"
     assert [daemon.state for daemon in state.daemons] == ["ready", "ready"]
     assert not state.is_well
+
+
+def test_what_the_daemons_print_has_somewhere_to_go(orphaned: Supervised) -> None:
+    log = orphaned.paths.logs / "first.out"
+    printed = log.stat().st_size
+    for _ in range(2):
+        assert ask_health(orphaned.paths.run / "first.sock") is not None
+    assert log.stat().st_size > printed
 
 
 def test_start_ends_the_orphans_and_starts_anew(orphaned: Supervised) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from supervisor.options import ServerOptions
 
 from nowcast_cli.errors import NowcastError
 from nowcast_cli.supervisor.daemons import BROKER, MANAGER, daemons_of
+from nowcast_cli.supervisor.log_tail import prepare
 from nowcast_cli.supervisor.observe import restarts_in
 from nowcast_cli.supervisor.supervisord_conf import supervisord_conf
 
@@ -37,9 +39,13 @@ def test_supervisord_reads_the_daemons_and_their_way_of_restarting(tmp_path: Pat
     programs = {p.name: p for group in options.process_group_configs for p in group.process_configs}
     assert set(programs) == {"message_broker", "manager"}
     manager = programs["manager"]
-    assert manager.command == f"/usr/bin/python3 -m nowcast_cli.manager {tmp_path}/nowcast.yaml"
-    assert (manager.startretries, manager.startsecs, manager.autostart) == (100000, 5, False)
-    assert manager.stdout_logfile == f"{tmp_path}/manager.out"
+    assert shlex.split(manager.command)[-4:] == [
+        "/usr/bin/python3",
+        "-m",
+        "nowcast_cli.manager",
+        f"{tmp_path}/nowcast.yaml",
+    ]
+    assert (manager.startretries, manager.startsecs, manager.autostart) == (100000, 2, False)
     assert options.umask == 0o027
 
 
@@ -49,7 +55,7 @@ def test_a_path_with_blanks_and_quotes_arrives_whole(tmp_path: Path) -> None:
     options = as_supervisord_reads(folder, conf_in(folder))
     manager = options.process_group_configs[0].process_configs[0]
     assert shlex.split(manager.command)[-1] == str(folder / "nowcast.yaml")
-    assert manager.stdout_logfile == str(folder / f"{manager.name}.out")
+    assert str(folder / f"{manager.name}.out") in shlex.split(manager.command)
 
 
 @pytest.mark.parametrize("folder", ["/a ;b", "/a #b", "/100%"])
@@ -73,3 +79,19 @@ def test_restarts_are_the_deaths_since_supervisord_started() -> None:
         "2026-11-22 03:14:00,000 WARN exited: manager (exit status 1; not expected)",
     ]
     assert restarts_in(log) == {"manager": 2, "message_broker": 1}
+
+
+def test_a_large_log_is_put_aside_and_a_small_one_goes_on(tmp_path: Path) -> None:
+    log = tmp_path / "manager.out"
+    log.write_bytes(b"small\n")
+    assert prepare(log) == 6
+    os.truncate(log, 11_000_000)
+    assert prepare(log) == 0
+    assert (tmp_path / "manager.out.1").stat().st_size == 11_000_000
+
+
+def test_a_log_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    log = tmp_path / "manager.out"
+    log.mkdir()
+    with pytest.raises(NowcastError, match=f"the log {log} cannot be written"):
+        prepare(log)
