@@ -31,7 +31,8 @@ def become_job(job: JobRequest, runner: socket.socket) -> NoReturn:
     ``runner`` is a socket that takes a sentence when the module's code cannot begin.
     """
     last_loaded = next(reversed(sys.modules))
-    environment = environment_of(job.to_json())
+    # Worker modules that this one starts by itself inherit the id, but are not the job.
+    environment = {**environment_of(job.to_json()), "NOWCAST_JOB_PID": str(os.getpid())}
     try:
         _open_streams(Path(job.folder))
         _close_all_but(runner.fileno())

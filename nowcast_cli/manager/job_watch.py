@@ -245,9 +245,12 @@ class JobWatch:
         folder = self._folder(job)
         claim = self._claims.get(job_id)
         if claim is None:
+            claimed = (folder / "pid").exists()
             claim = read_claim(folder)
             if claim is None:
-                if job_id in self._unclaimed:
+                if claimed:
+                    yield Lost(job_id, f"its claim {folder / 'pid'} is damaged")
+                elif job_id in self._unclaimed:
                     self._executor.submit(self._request(job))
                 else:
                     yield Lost(job_id, "its folder tells nothing of its process")

@@ -52,7 +52,7 @@ class Reporter:
                 words,
             )
             return _NOBODY
-        job = os.environ.get("NOWCAST_JOB_ID")
+        job = _job_of_this_process()
         message = Message(self.name, msg_type, payload, id=new_id(), job=job, outcome=outcome)
         self.logger.debug("sent message: (%s) %s", msg_type, words)
         reply = (
@@ -82,6 +82,13 @@ class Reporter:
                 hint=f"its types are: {', '.join(worker.messages)}",
             )
         return worker.messages[msg_type]
+
+
+def _job_of_this_process() -> str | None:
+    """Give the id of the job that this process is; None for one that a job has started."""
+    if os.environ.get("NOWCAST_JOB_PID", str(os.getpid())) != str(os.getpid()):
+        return None
+    return os.environ.get("NOWCAST_JOB_ID")
 
 
 def connected_teller(config: Config, logger: logging.Logger) -> Teller:

@@ -31,6 +31,13 @@ def test_a_job_says_which_one_it_is(toy):
     assert peer.messages[0].job == "0193-abc"
 
 
+def test_a_worker_that_a_job_starts_by_itself_does_not_speak_for_the_job(toy):
+    with Peer(toy.port) as peer:
+        toy.run("return None", environment={"NOWCAST_JOB_ID": "0193-abc", "NOWCAST_JOB_PID": "1"})
+
+    assert peer.messages[0].job is None
+
+
 def test_a_worker_error_becomes_the_failure_message(toy):
     with Peer(toy.port) as peer:
         ended = toy.run("raise WorkerError('the toy has no battery')")
