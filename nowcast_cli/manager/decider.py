@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import importlib
 import importlib.util
+import logging
 import os
 import select
 import signal
@@ -52,6 +53,8 @@ def main(arguments: list[str]) -> int:
     configure_logging(config, "manager")
     module_name = registry_of(config).next_workers_module
     module, error = _load(module_name, config.file.parent)
+    if module is not None:
+        logging.getLogger("manager").info("next workers module loaded from %s", module_name)
     connection.sendall(pack_answer(_first_answer(module, error, config.file.parent)))
     if module is None:
         return 1
