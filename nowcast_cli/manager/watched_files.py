@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-CHECK_INTERVAL = 0.05
+CHECK_INTERVAL = 0.005
 # What the kernel's time stamps may be behind its clock, and to spare.
 _COARSENESS_NS = 10_000_000
 
