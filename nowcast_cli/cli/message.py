@@ -165,7 +165,7 @@ def _print(out: Output, message: MessageRecord, followers: list[str]) -> None:
     ]
     out.columns(rows)
     for title, text in (
-        ("message", message.body),
+        ("payload", _payload_text(message)),
         ("reply", message.reply_text),
         ("error", message.error),
     ):
@@ -173,3 +173,17 @@ def _print(out: Output, message: MessageRecord, followers: list[str]) -> None:
             out.line(f"{title}:")
             for line in text.rstrip("\n").splitlines():
                 out.line("  ", line)
+
+
+def _payload_text(message: MessageRecord) -> str | None:
+    """Give the payload as YAML; the message as it came where that cannot be read."""
+    from nowcast_cli.cli.checklist_values import as_yaml
+    from nowcast_cli.messages.message import Message, MessageError
+
+    if message.body is None:
+        return None
+    try:
+        payload = Message.deserialize(message.body).payload
+    except MessageError:
+        return message.body
+    return None if payload is None else as_yaml(payload).removesuffix("...\n")

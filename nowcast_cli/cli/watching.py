@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_BETWEEN_LOOKS = 0.03  # seconds
+# A short job is seen to end at once; a long one is not worth a processor's time.
+_BETWEEN_LOOKS = (0.03, 0.1)  # seconds, in the first second and later
 _BETWEEN_QUESTIONS = 1.0
 # A killed manager is back in a second or two; after this one it is taken as gone.
 _PATIENCE = 20.0
@@ -56,10 +57,11 @@ class Watch:
         for 20 s.
         """
         manager = _Manager(self._system)
+        begin = time.monotonic()
         while (value := condition()) is None:
             self.show()
             manager.check()
-            time.sleep(_BETWEEN_LOOKS)
+            time.sleep(_BETWEEN_LOOKS[time.monotonic() - begin > 1])
         self.show()
         return value
 
