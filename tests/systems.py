@@ -227,6 +227,7 @@ class System:
             self.write(f"workers/{name}.py", WORKER)
         names = (*workers, "clear_checklist")
         self.write("next_workers.py", next_workers or next_workers_text(after or {}, names))
+        self.paths: SystemPaths = system_paths(self.config)
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._over = threading.Event()
         self._supervisor: threading.Thread | None = None
@@ -242,10 +243,6 @@ class System:
         config = Config()
         config.load(self.config_file)
         return config
-
-    @property
-    def paths(self) -> SystemPaths:
-        return system_paths(self.config)
 
     @property
     def registry(self) -> dict[str, Any]:
@@ -319,10 +316,16 @@ class System:
         return ask_health(self.paths.run / f"{name}.sock", 5)
 
     def pid(self, name: str) -> int:
-        """Give the process id of a daemon, or of the ``launcher``."""
+        """Give the process id of a daemon, or of the ``launcher``, once there is one."""
         if name == "launcher":
-            return int(json.loads((self.paths.run / "launcher.pid").read_bytes())["pid"])
+            return wait_until(self._launcher, what="the launcher")
         return self._processes[name].pid
+
+    def _launcher(self) -> int | None:
+        with contextlib.suppress(OSError, ValueError):
+            identity = json.loads((self.paths.run / "launcher.pid").read_bytes())
+            return int(identity["pid"]) if lives(identity) else None
+        return None
 
     def kill(self, name: str, number: int = signal.SIGKILL) -> None:
         """Send a signal to a daemon or the launcher; see it end, unless it is supervised."""
@@ -577,7 +580,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     """Show what the daemons of a failed test wrote."""
     report = yield
     if report.when == "call" and report.failed:
-        for system in item.stash.get(_SYSTEMS, []):
+        given = getattr(item, "funcargs", {}).values()  # systems that several tests share
+        shared = [value for value in given if isinstance(value, System)]
+        for system in dict.fromkeys([*item.stash.get(_SYSTEMS, []), *shared]):
             with contextlib.suppress(Exception):
                 report.sections.append((str(system.folder), system.everything_written()))
     return report

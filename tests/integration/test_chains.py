@@ -221,7 +221,9 @@ def test_the_first_manager_of_a_deployment_takes_over_the_checklist_file(make_sy
     assert system.tell("first", "need", "weather").payload == {12: "ready"}
 
 
-@pytest.mark.parametrize("damaged", [b"a: [1, 2", b"- a list\n", b"a: \xff", b"a: !!python/tuple [1]"])
+@pytest.mark.parametrize(
+    "damaged", [b"a: [1, 2", b"- a list\n", b"a: \xff", b"a: !!python/tuple [1]"]
+)
 def test_a_damaged_checklist_file_is_set_aside_with_a_word(make_system, damaged):
     system = make_system()
     file = system.paths.checklist_file
