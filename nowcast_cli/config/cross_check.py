@@ -18,6 +18,7 @@ def cross_findings(data: dict[Any, Any]) -> Iterator[Finding]:
     yield from _manager_words(data)
     yield from _workers(data)
     yield from _scheduled(data)
+    yield from _workers_to_notify_of(data)
     yield from _variables(data)
 
 
@@ -96,6 +97,27 @@ def _scheduled(data: dict[Any, Any]) -> Iterator[Finding]:
                     + did_you_mean(worker, registered),
                     severity="warning",
                     hint=f"add {worker} to message registry.workers",
+                )
+
+
+def _workers_to_notify_of(data: dict[Any, Any]) -> Iterator[Finding]:
+    registered = [str(name) for name in _section(data, "message registry", "workers")]
+    lists: list[tuple[KeyPath, Any]] = [
+        (("slack notifications", name), workers)
+        for name, workers in _section(data, "slack notifications").items()
+    ]
+    for name, target in _section(data, "notify").items():
+        if isinstance(target, dict):
+            lists.append((("notify", name, "workers"), target.get("workers")))
+    for path, workers in lists:
+        for index, worker in enumerate(workers if isinstance(workers, list) else ()):
+            if isinstance(worker, str) and worker not in registered:
+                yield Finding(
+                    (*path, Index(index)),
+                    f"the worker {worker} is not in the message registry, so nothing is ever "
+                    "told of it" + did_you_mean(worker, registered),
+                    severity="warning",
+                    hint="name a worker of message registry.workers",
                 )
 
 

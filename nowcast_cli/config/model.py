@@ -64,6 +64,18 @@ def _workers_to_notify(value: Any) -> Any:
     return value
 
 
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+def _address(value: str) -> str:
+    if "://" not in value and "$(NOWCAST.ENV." not in value:
+        raise PydanticCustomError(
+            "address", "must be an address such as mailto://… or $(NOWCAST.ENV.NAME)"
+        )
+    return value
+
+
 def _no_handlers(value: Any) -> Any:
     return {} if value == [] else value
 
@@ -103,6 +115,13 @@ WorkersToNotify = Annotated[
     AfterValidator(_workers_to_notify),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
 ]
+Addresses = Annotated[
+    list[Annotated[str, AfterValidator(_address)]],
+    BeforeValidator(_listed),
+    Field(min_length=1),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+]
+EventKind = Literal["failure", "crash", "lost", "overdue", "stuck", "daemon down"]
 Module = Annotated[str, AfterValidator(_dotted_name)]
 Seconds = Annotated[float, Field(gt=0)]
 
@@ -205,6 +224,23 @@ class NextWorkersSettings(ClosedSection):
     )
 
 
+class NotifyTarget(ClosedSection):
+    """Who is told of what."""
+
+    to: Addresses = Field(description="One address of apprise, or a list of them.")
+    events: list[EventKind] | None = Field(
+        default=None, description="What is told: all of these where the key is left out."
+    )
+    workers: list[str] | None = Field(
+        default=None, description="The workers that matter here: all where the key is left out."
+    )
+    period: Seconds = Field(
+        default=900,
+        description="Seconds in which one kind of event of one worker is told once; how many "
+        "more there were is told at the end.",
+    )
+
+
 class Handler(Section):
     """A place where log messages go, in the form of Python's logging.config.dictConfig."""
 
@@ -267,4 +303,7 @@ class NowcastYaml(Section):
         default=None,
         description="Names of environment variables that hold a Slack address, each with the "
         "workers whose messages go there.",
+    )
+    notify: dict[str, NotifyTarget] | None = Field(
+        default=None, description="Who is told when something goes wrong, each under a name."
     )

@@ -25,6 +25,7 @@ SECTIONS: dict[tuple[Any, ...], type[BaseModel]] = {
     ("message registry", "workers", EACH): model.WorkerRegistration,
     ("messages",): model.MessageDelivery,
     ("next workers",): model.NextWorkersSettings,
+    ("notify", EACH): model.NotifyTarget,
     ("run",): model.Run,
     ("run", "enabled hosts", EACH): model.RemoteHost,
     ("scheduled workers", EACH, EACH): model.ScheduledWorker,
@@ -99,15 +100,26 @@ def _finding(details: ErrorDetails, data: dict[Any, Any]) -> Finding | None:
     if kind == "missing":
         return Finding(path, "is missing", hint=REMEDIES.get(path))
     if kind == "extra_forbidden":
-        known = known_keys(SECTIONS[path[:-1]])
+        known = known_keys(_section_at(path[:-1]))
         words = "is not a key of this section" + did_you_mean(str(path[-1]), known)
         return Finding(path, words, hint=f"its keys are: {', '.join(known)}")
     return Finding(path, _sentence(details), hint=_remedy(kind, value, path))
 
 
+def _section_at(path: KeyPath) -> type[BaseModel]:
+    return next(
+        section
+        for pattern, section in SECTIONS.items()
+        if len(pattern) == len(path)
+        and all(step in (EACH, key) for step, key in zip(pattern, path, strict=True))
+    )
+
+
 def _bad_key(path: KeyPath) -> Finding | None:
     """Blame keys that are no text where a name is meant; users may have any keys of their own."""
-    if path[:1] not in (("message registry",), ("scheduled workers",), ("slack notifications",)):
+    if path[0] not in (
+        "message registry", "scheduled workers", "slack notifications", "notify",
+    ):  # fmt: skip
         return None
     words = f"the key is read as {shown(path[-1])}, not as text"
     return Finding(path, words, hint="put the key in quotes")
@@ -136,7 +148,9 @@ def _sentence(details: ErrorDetails) -> str:
         return f"must be above {context['gt']:g}, not {shown(value)}"
     if details["type"] == "string_too_short":
         return "must not be empty"
-    if details["type"] in ("port", "module", "workers"):
+    if details["type"] == "too_short":
+        return "must not be empty"
+    if details["type"] in ("port", "module", "workers", "address"):
         return f"{details['msg']}, not {shown(value)}"
     return details["msg"]
 
@@ -156,6 +170,8 @@ def _path(location: tuple[int | str, ...], data: Any) -> KeyPath:
         if isinstance(data, list) and isinstance(step, int):
             path.append(Index(step))
             data = data[step] if step < len(data) else None
+        elif isinstance(data, str):
+            break  # one text that stands for a list of one
         else:
             keys = data if isinstance(data, dict) else {}
             path.append(next((key for key in keys if key == step), step))  # False for a 0
