@@ -1,4 +1,4 @@
-"""What a system costs that has nothing to do: memory and CPU of each daemon; and the commands' time.
+"""What an idle system costs: memory and CPU of each daemon; and the time of the commands.
 
 ``.venv/bin/python tests/benchmarks/at_rest.py [SECONDS]``: how long the system is left alone.
 """

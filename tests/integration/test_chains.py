@@ -3,8 +3,8 @@
 import signal
 
 import pytest
-from helpers import wait_until
 
+from helpers import wait_until
 from nowcast_cli.messages.message import Message
 
 
