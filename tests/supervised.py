@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -103,5 +104,6 @@ class Supervised:
         os.kill(self.supervisord(), signal.SIGKILL)
 
     def clean_up(self) -> None:
-        """Leave no process behind."""
+        """Leave no process behind, and no run folder, which may lie outside the test's own."""
         stop(self.plant)
+        shutil.rmtree(self.paths.run)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -149,7 +148,6 @@ def test_a_deployment_with_a_very_long_path_starts_too(tmp_path: Path) -> None:
         assert observe(supervised.paths, DAEMONS).is_well
     finally:
         supervised.clean_up()
-        shutil.rmtree(supervised.paths.run)
 
 
 def test_a_supervisord_that_does_not_answer_is_told_from_one_that_is_gone(

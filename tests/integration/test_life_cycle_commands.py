@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -92,6 +93,7 @@ def nowcast(tmp_path: Path) -> Iterator[Nowcast]:
     system = Nowcast(tmp_path / "toy")
     yield system
     system("stop")
+    shutil.rmtree(system.paths.run, ignore_errors=True)  # it may lie outside the test's folder
 
 
 def test_before_the_first_start_status_works_and_is_exit_3(nowcast: Nowcast) -> None:
