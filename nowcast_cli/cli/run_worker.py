@@ -152,8 +152,8 @@ def _run_as_job(
     watch = Watch(system, out)
     request = {"module": module, "arguments": list(arguments), "host": "localhost"}
     job_id = str(ask_manager(system, "launch", request)["job"])
-    watch.begin(read_store(system, lambda reader: reader.job(job_id)))
     try:
+        watch.begin(read_store(system, lambda reader: reader.job(job_id)))
         if watch.within(_SLOW_BEGIN, lambda: begun(system, job_id)) is None:
             out.note(f"job {job_id[-8:]} has not begun yet; `nowcast logs -n 20` may say why")
         job = watch.until(lambda: ended(system, job_id))
