@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import zmq
+
 from broker_process import (
     HELLO,
     BrokerProcess,
@@ -21,7 +22,6 @@ from broker_process import (
     socket_to,
     take,
 )
-
 from helpers import wait_until
 
 

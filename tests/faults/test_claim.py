@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from executor_helpers import lines_of
 
+from executor_helpers import lines_of
 from helpers import wait_until
 from nowcast_cli.executors.job_folder import read_claim, read_exit
 

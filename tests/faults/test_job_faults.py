@@ -16,8 +16,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from executor_helpers import JobSystem, children_of, lines_of
 
+from executor_helpers import JobSystem, children_of, lines_of
 from helpers import wait_until
 from nowcast_cli.executors.job_folder import JobRequest, read_claim, read_exit
 from nowcast_cli.executors.local import LocalExecutor

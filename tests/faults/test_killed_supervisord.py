@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from supervised import DAEMONS, Supervised
 
 from helpers import wait_until
 from nowcast_cli.daemon.health import ask_health
 from nowcast_cli.process_identity import is_alive
 from nowcast_cli.supervisor.control import start, stop
 from nowcast_cli.supervisor.observe import observe, somebody_listens, supervisor_socket
+from supervised import DAEMONS, Supervised
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@ import signal
 import time
 
 import pytest
-from peer import Peer, Toy, acknowledge, silent
 
 from helpers import wait_until
 from nowcast_cli.messages import outbox
+from peer import Peer, Toy, acknowledge, silent
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 import zmq
-from broker_process import HELLO, BrokerProcess, running_broker, socket_to, take
 
+from broker_process import HELLO, BrokerProcess, running_broker, socket_to, take
 from helpers import wait_until
 from nowcast_cli.broker.request_queue import LARGEST_BACKLOG
 

@@ -6,9 +6,9 @@ import subprocess
 import sys
 
 import pytest
-from peer import Peer, free_port
 
 from nowcast_cli.messages.message import Message
+from peer import Peer, free_port
 
 CONFIG = """\
 checklist file: var/nowcast_checklist.yaml

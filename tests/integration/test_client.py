@@ -8,12 +8,12 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from peer import Peer, acknowledge, free_port, silent
 
 from helpers import wait_until
 from nowcast_cli.errors import ConfigError
 from nowcast_cli.messages.client import Client, NoAnswer
 from nowcast_cli.messages.message import Message, MessageError
+from peer import Peer, acknowledge, free_port, silent
 
 
 @pytest.fixture

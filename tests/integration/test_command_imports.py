@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from supervised import make_deployment
 
 HEAVY = {"pydantic", "zmq", "apscheduler", "rich", "filelock", "supervisor", "requests", "asyncio"}

@@ -10,7 +10,6 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from supervised import DAEMONS, Supervised
 
 from helpers import wait_until
 from nowcast_cli.daemon.health import ask_health
@@ -28,6 +27,7 @@ from nowcast_cli.supervisor.control import (
 from nowcast_cli.supervisor.daemons import Daemon
 from nowcast_cli.supervisor.observe import observe, supervisor_socket
 from nowcast_cli.supervisor.rpc import Supervisord
+from supervised import DAEMONS, Supervised
 
 
 @pytest.fixture

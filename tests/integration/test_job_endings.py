@@ -6,9 +6,9 @@ import time
 from datetime import datetime
 
 import pytest
-from systems import System, lives
 
 from helpers import wait_until
+from systems import System, lives
 
 BROKEN = {
     "cannot_be_imported": "import there_is_no_such_module\n",

@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
-from executor_helpers import JobSystem, children_of, lines_of
 
+from executor_helpers import JobSystem, children_of, lines_of
 from helpers import wait_until
 from nowcast_cli.errors import NowcastError
 from nowcast_cli.executors.job_folder import read_claim, read_exit

@@ -1,10 +1,10 @@
 """NextWorker is a value, and asks the manager to launch."""
 
 import pytest
-from peer import Peer, free_port
 
 from nowcast_cli import Config, NextWorker, WorkerError
 from nowcast_cli.messages.message import Message
+from peer import Peer, free_port
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@
 import re
 
 import pytest
-from peer import Peer, Toy, acknowledge
 
 from nowcast_cli.messages.message import Message
+from peer import Peer, Toy, acknowledge
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ import sys
 
 import pexpect
 import pytest
-from nowcast_command import begin_nowcast, nowcast
-from systems import MakeSystem, System
 
 from helpers import wait_until
+from nowcast_command import begin_nowcast, nowcast
+from systems import MakeSystem, System
 
 
 @pytest.fixture

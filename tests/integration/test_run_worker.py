@@ -7,11 +7,11 @@ import re
 import signal
 
 import pytest
-from nowcast_command import begin_nowcast, nowcast
-from systems import MakeSystem, System
 
 from helpers import wait_until
 from nowcast_cli.store.checklist_file import read_checklist
+from nowcast_command import begin_nowcast, nowcast
+from systems import MakeSystem, System
 
 
 def test_it_shows_the_lines_of_its_worker_and_says_what_followed(make_system: MakeSystem) -> None:
