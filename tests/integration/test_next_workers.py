@@ -6,9 +6,9 @@ import threading
 import time
 
 import pytest
-from systems import System, next_workers_text
 
 from helpers import wait_until
+from systems import System, next_workers_text
 
 WORKERS = ("first", "second", "third", "clear_checklist")
 MENDED = {"first": "[NextWorker('workers.second')]"}
@@ -68,7 +68,7 @@ def _fail_then_mend(system, text, said):
     system.write("next_workers.py", text)
     before = len(system.jobs("second"))
     assert system.finish("first", {"n": before}).type in ("ack", "no after_worker function")
-    number = system.messages()[-1].number
+    number = system.messages("first")[-1].number
     assert said in system.wait_for_message(number, "stuck").error
     assert system.health()["stuck"] == 1
     assert system.checklist()["first"]["n"] == before
@@ -130,7 +130,7 @@ def test_a_retry_right_after_the_module_was_mended_launches_once(make_system):
     for number in range(1, 4):
         system.write("next_workers.py", with_first("return None"))
         system.finish("first")
-        system.wait_for_message(system.messages()[-1].number, "stuck")
+        system.wait_for_message(system.messages("first")[-1].number, "stuck")
         system.write_after(MENDED)
         system.request("retry", {"message": "all"})
         wait_until(lambda: system.health()["stuck"] == 0, what="nothing to be stuck")
@@ -317,7 +317,7 @@ def test_a_module_broken_and_mended_between_hups_leaves_nothing_stuck(make_syste
         system.finish("first")
         system.write_after({})
         os.kill(system.pid("manager"), signal.SIGHUP)
-        number = system.messages()[-1].number
+        number = system.messages("first")[-1].number
         system.wait_for_message(number, "decided")
     assert " is stuck" not in system.log()
 
