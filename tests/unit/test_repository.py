@@ -137,7 +137,9 @@ def test_no_file_of_the_package_holds_more_than_four_hundred_lines() -> None:
     assert long == {}
 
 
-def test_the_skip_of_a_test_is_a_failure_in_ci(pytester: pytest.Pytester) -> None:
+def test_the_skip_of_a_test_is_a_failure_in_ci(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytester.makeconftest((REPOSITORY / "tests/no_skip.py").read_text())
     pytester.makepyfile(
         """
@@ -151,8 +153,9 @@ def test_the_skip_of_a_test_is_a_failure_in_ci(pytester: pytest.Pytester) -> Non
             assert False
         """
     )
+    monkeypatch.delenv("NOWCAST_TESTS_NO_SKIP", raising=False)
     pytester.runpytest_subprocess().assert_outcomes(skipped=1, xfailed=1)
-    pytester._monkeypatch.setenv("NOWCAST_TESTS_NO_SKIP", "1")
+    monkeypatch.setenv("NOWCAST_TESTS_NO_SKIP", "1")
     result = pytester.runpytest_subprocess()
     result.assert_outcomes(failed=1, xfailed=1)
     result.stdout.fnmatch_lines(["*no such shell*"])
