@@ -25,6 +25,7 @@ def recover(store: Store, checklist_file: Path, logger: logging.Logger) -> State
     if last_message == 0 and not checklist:
         checklist = _checklist_of_file(checklist_file, logger)
         store.commit([ChecklistPut(key, value, None) for key, value in checklist.items()])
+        store.save_checklist(0)  # no message of the journal tells of it
     return State(
         checklist=checklist,
         jobs={job.id: job for job in store.open_jobs()},

@@ -263,8 +263,10 @@ def decide(
     step = Step(state, (settled,), notes)
     if decision.barrier:
         step = step.then(raise_barrier(step.state, decision.barrier, record.number, now))
-    # A message without an outcome is one in between: its worker has not ended.
-    barrier = None if record.outcome is None else barrier_for(step.state, record.source)
+    # A message without an outcome is one in between: its worker has not ended. And a barrier that
+    # is raised here waits for what is launched here, also for another run of this worker.
+    passes = record.outcome is not None and record.source not in decision.barrier
+    barrier = barrier_for(step.state, record.source) if passes else None
     jobs = tuple(
         new_job(
             new_id(),

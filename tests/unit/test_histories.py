@@ -1,0 +1,284 @@
+"""Generated histories of a system: what must hold after every step, in memory and in the store.
+
+Each history is played through the manager's intake and transitions into a real store; no process,
+no socket, no clock. After each step another store is opened on the same database, as the next
+manager would.
+"""
+
+import logging
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from nowcast_cli.config.registry import registry_of
+from nowcast_cli.identifiers import new_id
+from nowcast_cli.manager.intake import Intake
+from nowcast_cli.manager.job_watch import Claimed, Ended, Lost
+from nowcast_cli.manager.recovery import recover
+from nowcast_cli.manager.state import State
+from nowcast_cli.manager.transitions import Decision, Launch
+from nowcast_cli.manager.turn import Turn
+from nowcast_cli.messages.message import Message
+from nowcast_cli.store.database import Store
+from nowcast_cli.store.records import JobPut
+
+WORKERS = ("a", "b", "c")
+TYPES = {"success": "", "failure": "", "crash": "", "progress": "", "need": "", "clear": ""}
+REGISTRY = registry_of(
+    {
+        "message registry": {
+            "workers": {
+                "a": {"checklist key": "A", **TYPES},
+                "b": {"checklist key": "A", **TYPES},
+                "c": {**TYPES, "clear checklist": ""},
+            }
+        }
+    }
+)
+LOGGER = logging.getLogger("test histories")
+
+payloads = (
+    st.none()
+    | st.integers(0, 3)
+    | st.dictionaries(
+        st.sampled_from(["x", "y", 1]),
+        st.integers(0, 9) | st.lists(st.integers(), max_size=2),
+        max_size=2,
+    )
+    | st.just({f"k{n}": "v" * 300 for n in range(20)})
+)
+choices = st.integers(0, 5)
+workers = st.sampled_from(WORKERS)
+steps = st.one_of(
+    st.tuples(st.just("message"), workers, st.sampled_from(["success", "progress"]), payloads),
+    st.tuples(
+        st.just("job message"),
+        choices,
+        st.sampled_from(["success", "failure", "progress"]),
+        payloads,
+    ),
+    st.tuples(st.just("repeat"), choices),
+    st.tuples(st.just("clear checklist"),),
+    st.tuples(st.just("decide"), st.lists(workers, max_size=3), st.frozensets(workers, max_size=3)),
+    st.tuples(st.just("stick"),),
+    st.tuples(st.just("launch"), workers),
+    st.tuples(st.just("claim"), choices),
+    st.tuples(st.just("end"), choices),
+    st.tuples(st.just("lose"), choices),
+    st.tuples(st.just("cancel"), choices),
+    st.tuples(st.just("rerun"), choices),
+    st.tuples(st.just("save"),),
+)  # fmt: skip
+
+
+class World:
+    """A manager without its edges."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.store = Store(folder / "nowcast.db")
+        self.state = State()
+        self.intake = Intake(self.store, REGISTRY, {}, LOGGER)
+        self.sent: list[Message] = []
+        self.jobs: list[str] = []
+        self.ends: Counter[str] = Counter()
+        self.released: Counter[str] = Counter()
+
+    def play(self, step: tuple) -> None:
+        turn = Turn(self.state)
+        getattr(self, step[0].replace(" ", "_"))(turn, *step[1:])
+        before = {job.id: job for job in self._all_jobs()}
+        for change in turn.changes:
+            if isinstance(change, JobPut):
+                self._note(change.job, before.get(change.job.id))
+                before[change.job.id] = change.job
+        self.store.commit(turn.changes)
+        self.state = turn.state
+
+    def _all_jobs(self):
+        return [self.store.job(job_id) for job_id in self.jobs]
+
+    def _note(self, job, before) -> None:
+        if before is None:
+            self.jobs.append(job.id)
+        elif before.unfinished and not job.unfinished:
+            self.ends[job.id] += 1
+        elif not before.unfinished:
+            assert job.state == before.state, "an end is for good"
+        if before is not None and before.state == "held" and job.state == "submitting":
+            self.released[job.id] += 1
+
+    def _send(self, turn, message: Message) -> None:
+        self.sent.append(message)
+        self.intake.message(turn, message, message.id, message.serialize())
+
+    def _job(self, choice: int):
+        return self.store.job(self.jobs[choice % len(self.jobs)]) if self.jobs else None
+
+    def _undecided(self):
+        return self.store.undecided_messages()
+
+    # --- the steps
+
+    def message(self, turn, worker, kind, payload) -> None:
+        outcome = None if kind == "progress" else "success"
+        self._send(turn, Message(worker, kind, payload, id=new_id(), outcome=outcome))
+
+    def job_message(self, turn, choice, kind, payload) -> None:
+        job = self._job(choice)
+        if job is not None:
+            outcome = None if kind == "progress" else kind
+            message = Message(job.worker, kind, payload, id=new_id(), job=job.id, outcome=outcome)
+            self._send(turn, message)
+
+    def repeat(self, turn, choice) -> None:
+        if not self.sent:
+            return
+        message = self.sent[choice % len(self.sent)]
+        self.intake.message(turn, message, message.id, message.serialize())
+        assert turn.changes == [], "a message sent twice has one effect"
+        assert turn.state == self.state
+
+    def clear_checklist(self, turn) -> None:
+        self._send(turn, Message("c", "clear checklist", id=new_id()))
+        assert turn.state.checklist == {}
+
+    def decide(self, turn, launches, barrier) -> None:
+        if undecided := self._undecided():
+            decision = Decision(tuple(Launch(f"workers.{name}") for name in launches), barrier)
+            self.intake.decision(turn, undecided[0], decision)
+
+    def stick(self, turn) -> None:
+        if undecided := self._undecided():
+            self.intake.decision(turn, undecided[0], "Traceback\nKeyError: 'tide'")
+
+    def launch(self, turn, worker) -> None:
+        self._send(turn, Message("nowcast", "launch", {"module": f"workers.{worker}"}, id=new_id()))
+
+    def claim(self, turn, choice) -> None:
+        if (job := self._job(choice)) and job.state == "submitting":
+            self.intake.happening(turn, Claimed(job.id, 7, "2026-11-22T03:04:05.000Z"))
+
+    def end(self, turn, choice) -> None:
+        if (job := self._job(choice)) and job.state != "held":
+            self.intake.happening(turn, Ended(job.id, {"code": 1}, "it exited with code 1"))
+
+    def lose(self, turn, choice) -> None:
+        if (job := self._job(choice)) and job.state != "held":
+            self.intake.happening(turn, Lost(job.id, "gone"))
+
+    def cancel(self, turn, choice) -> None:
+        if job := self._job(choice):
+            self._send(turn, Message("nowcast", "cancel", {"job": job.id}, id=new_id()))
+
+    def rerun(self, turn, choice) -> None:
+        if job := self._job(choice):
+            self._send(turn, Message("nowcast", "rerun", {"job": job.id}, id=new_id()))
+
+    def save(self, turn) -> None:
+        self.store.save_checklist(self.state.last_message)
+
+    # --- what must hold
+
+    def check(self) -> None:
+        next_manager = Store(self.folder / "nowcast.db")
+        try:
+            recovered = recover(next_manager, self.folder / "no-checklist.yaml", LOGGER)
+            assert recovered == self.state
+            document = yaml.load(next_manager.text.document(), Loader=yaml.CSafeLoader)
+            assert document == self.state.checklist
+        finally:
+            next_manager.close()
+        assert set(self.ends.values()) <= {1}, "every job ends at most once"
+        assert set(self.released.values()) <= {1}, "what was held is released once"
+        active = {barrier.number for barrier in self.state.barriers}
+        held = [job for job in self.state.jobs.values() if job.state == "held"]
+        assert {job.barrier for job in held} <= active, "nothing is held by a barrier that is over"
+        waited_for = [name for barrier in self.state.barriers for name in barrier.waiting_for]
+        assert len(waited_for) == len(set(waited_for)), "no worker is in two barriers"
+        assert all(barrier.waiting_for for barrier in self.state.barriers)
+
+
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(history=st.lists(steps, max_size=25))
+def test_after_every_step_the_store_tells_the_state_and_the_rules_hold(history):
+    with tempfile.TemporaryDirectory() as folder:
+        world = World(Path(folder))
+        for step in history:
+            world.play(step)
+            world.check()
+        world.store.close()
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_a_barrier_releases_once_and_only_with_its_last_worker_whatever_the_order(data):
+    order = data.draw(st.permutations(WORKERS))
+    repeated = data.draw(st.lists(workers, max_size=3))
+    with tempfile.TemporaryDirectory() as folder:
+        world = World(Path(folder))
+        world.play(("message", "a", "success", None))
+        world.play(("decide", [], frozenset(WORKERS)))
+        for number, worker in enumerate(order, start=1):
+            extra = repeated.pop() if repeated else None
+            for name in [worker] if extra not in order[: number - 1] else [extra, worker]:
+                world.play(("message", name, "success", None))
+                world.play(("decide", ["a"], frozenset()))
+            # A worker that has ended and comes again is not waited for: it changes nothing.
+            held = [job for job in world._all_jobs() if job.state == "held"]
+            assert len(held) == (number if number < len(order) else 0)
+        assert world.state.barriers == ()
+        assert list(world.released.values()) == [1] * len(order)
+        world.store.close()
+
+
+def test_what_a_decision_launches_is_not_held_by_the_barrier_that_it_raises():
+    with tempfile.TemporaryDirectory() as folder:
+        world = World(Path(folder))
+        world.play(("message", "a", "success", None))
+        world.play(("decide", ["a", "b"], frozenset({"a", "b"})))
+        assert [job.state for job in world._all_jobs()] == ["submitting", "submitting"]
+        assert world.state.barriers[0].waiting_for == ("a", "b")
+        world.store.close()
+
+
+def test_a_checklist_that_came_by_file_outlives_a_kill_before_it_is_saved(tmp_path):
+    (tmp_path / "file.yaml").write_text("weather: ready\n")
+    store = Store(tmp_path / "nowcast.db")
+    world_state = recover(store, tmp_path / "file.yaml", LOGGER)
+    turn = Turn(world_state)
+    message = Message("a", "success", 1, id=new_id(), outcome="success")
+    Intake(store, REGISTRY, {}, LOGGER).message(turn, message, message.id, message.serialize())
+    store.commit(turn.changes)
+    store.close()  # nothing else was written
+
+    next_manager = Store(tmp_path / "nowcast.db")
+    recovered = recover(next_manager, tmp_path / "none.yaml", LOGGER)
+    assert recovered.checklist == {"weather": "ready", "A": 1}
+    next_manager.close()
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    kinds=st.lists(st.sampled_from(["success", "failure", "end", "lose"]), min_size=1, max_size=4)
+)
+def test_the_first_end_of_a_job_wins(kinds):
+    ends = {"success": "succeeded", "failure": "failed", "end": "crashed", "lose": "lost"}
+    with tempfile.TemporaryDirectory() as folder:
+        world = World(Path(folder))
+        world.play(("launch", "a"))
+        world.play(("claim", 0))
+        for kind in kinds:
+            world.play((kind, 0) if kind in ("end", "lose") else ("job message", 0, kind, None))
+        assert world._job(0).state == ends[kinds[0]]
+        finals = [message for message in world._undecided() if message.outcome is not None]
+        assert len(finals) == 1
+        world.store.close()
