@@ -39,6 +39,7 @@ import zmq
 from helpers import wait_until
 from nowcast_cli.config import Config, SystemPaths, system_paths
 from nowcast_cli.daemon.health import ask_health
+from nowcast_cli.executors.job_folder import folder_of
 from nowcast_cli.messages.client import Client
 from nowcast_cli.messages.message import Message, Outcome
 from nowcast_cli.process_identity import from_json, is_alive
@@ -421,7 +422,7 @@ class System:
             return reader.messages(source=source, limit=None)[::-1]
 
     def job_folder(self, job_id: str) -> Path:
-        return next(self.paths.jobs.glob(f"*/{job_id}-*"))
+        return folder_of(self.paths.jobs, job_id, self.job(job_id).worker)
 
     def wait_for_job(self, job_id: str, *states: str, timeout: float = 10.0) -> JobRecord:
         def reached() -> JobRecord | None:
