@@ -7,9 +7,10 @@ same worker wait for the slow call. Past the deadline a decider is killed, and i
 
 from __future__ import annotations
 
+import logging
 import select
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +21,9 @@ from nowcast_cli.manager.transitions import Decision
 from nowcast_cli.manager.watched_files import WatchedFiles
 
 SLOW = 1.0
+
+
+_logger = logging.getLogger("manager")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,31 +51,40 @@ class Deciders:
         self._module_file = module_file
         self._epoll = select.epoll()
         self._current: DeciderProcess | None = None
+        self._candidate: DeciderProcess | None = None
         self._aside: list[DeciderProcess] = []
         self._waiting: deque[Entry] = deque()
         self._failed: list[Decided] = []
         self._files = WatchedFiles(monotonic)
-        self.after_functions: frozenset[str] | None = None
+        self._after_functions: frozenset[str] | None = None
         self.broken: str | None = None
+        self.refused: str | None = None
 
     def fileno(self) -> int:
         """Give the descriptor to poll."""
         return self._epoll.fileno()
 
     @property
+    def after_functions(self) -> frozenset[str] | None:
+        """Names of the functions that decide; None while a module is being loaded."""
+        return None if self._candidate else self._after_functions
+
+    @property
     def loaded(self) -> bool:
         """Whether it is known if the module can be loaded."""
-        return self.broken is not None or self.after_functions is not None
+        return self.broken is not None or self._after_functions is not None
 
     def enqueue(self, entries: Iterable[Entry]) -> None:
         """Take in messages that are committed, in their order."""
         now = self._monotonic()
         blocked = self._blocked_sources()
         for entry in entries:
+            if self._candidate is not None:
+                self._candidate.send(replace(entry, decide=False), now)
             if self._current is None:
                 if entry.decide:
                     self._waiting.append(replace(entry, effect="none"))
-            elif entry.decide and (entry.source in blocked or self._waiting):
+            elif entry.decide and (self._candidate or entry.source in blocked or self._waiting):
                 self._current.send(replace(entry, decide=False), now)
                 self._waiting.append(replace(entry, effect="none"))
             else:
@@ -82,16 +95,30 @@ class Deciders:
 
     def modules_changed(self) -> bool:
         """Say whether files that the current module came from have changed; then it is reloaded."""
-        if not self.loaded or not self._files.changed():
+        if self._candidate or not self.loaded or not self._files.changed():
             return False
-        self.reload()
+        self.load_anew()
         return True
 
     def reload(self) -> None:
+        """Load module and configuration anew; a module that cannot be loaded is refused.
+
+        The old one goes on until the new one is loaded, or for good: then ``refused`` says why.
+        """
+        self.refused = None
+        if self._candidate is not None:
+            self._end(self._candidate)
+            self._candidate = None
+        if self._current is None or self._after_functions is None:
+            self.load_anew()
+        else:
+            self._candidate = self._started()
+
+    def load_anew(self) -> None:
         """Load module and configuration anew; what is being decided ends with the old ones."""
-        current, loading = self._current, self.after_functions is None
+        current, loading = self._current, self._after_functions is None
         self.broken = None
-        self.after_functions = None
+        self._after_functions = None
         if current is None:
             return
         if loading:  # it has decided nothing, and what it loads may be broken
@@ -119,17 +146,22 @@ class Deciders:
         self._kill_overdue(now)
         self._step_past_slow(now)
         if self._current is None and self.broken is None:
-            self._files.begin_loading()
-            self._current = self._start()
-            self._current.head_since = now
-            self._epoll.register(self._current.fileno(), select.EPOLLIN)
+            self._current = self._started()
         if self.broken is not None:
             self._failed += [Decided(entry.number, self.broken) for entry in self._waiting]
             self._waiting.clear()
-        elif self._waiting:
+        elif self._waiting and self._candidate is None:
             self._feed(now)
-        if self._current is not None:
-            self._current.flush()
+        for decider in (self._current, self._candidate):
+            if decider is not None:
+                decider.flush()
+
+    def _started(self) -> DeciderProcess:
+        self._files.begin_loading()
+        decider = self._start()
+        decider.head_since = self._monotonic()
+        self._epoll.register(decider.fileno(), select.EPOLLIN)
+        return decider
 
     def _feed(self, now: float) -> None:
         assert self._current is not None
@@ -144,7 +176,7 @@ class Deciders:
 
     def _step_past_slow(self, now: float) -> None:
         current = self._current
-        if current is None or not current.pending or self.after_functions is None:
+        if current is None or not current.pending or self._after_functions is None:
             return
         others = len(current.pending) > 1 or self._waiting
         if not others or now - current.head_since < SLOW:
@@ -158,7 +190,7 @@ class Deciders:
 
     def _kill_overdue(self, now: float) -> None:
         for decider in self._running():
-            loading = decider is self._current and self.after_functions is None
+            loading = self._is_loading(decider)
             if (decider.pending or loading) and now - decider.head_since > self._deadline():
                 how = (
                     f"it took longer than {self._deadline():g} s and was ended (`next workers: "
@@ -167,14 +199,21 @@ class Deciders:
                 self._drop(decider, how, loading)
 
     def _running(self) -> list[DeciderProcess]:
-        return [*self._aside, *([self._current] if self._current else [])]
+        return [*self._aside, *filter(None, (self._current, self._candidate))]
+
+    def _is_loading(self, decider: DeciderProcess) -> bool:
+        return decider is self._candidate or (
+            decider is self._current and self._after_functions is None
+        )
 
     def _drop(self, decider: DeciderProcess, how: str, loading: bool) -> None:
         """End a decider; the message that it was at is stuck, the others go to the next one."""
         ending = self._end(decider)
         how = how or f"the interpreter ended in the middle: {ending}"
         pending = deque(decider.pending)
-        if loading:
+        if decider is self._candidate:
+            self._refuse(how, [self._module_file])
+        elif loading:
             self.broken = f"the next_workers module could not be loaded: {how}"
             self._files.loaded([self._module_file])
         elif pending:
@@ -183,8 +222,16 @@ class Deciders:
         self._take_back(pending)
         if decider is self._current:
             self._current = None
+        elif decider is self._candidate:
+            self._candidate = None
         else:
             self._aside.remove(decider)
+
+    def _refuse(self, why: str, files: Collection[str]) -> None:
+        """Go on with the old module, until files of the one that is refused change again."""
+        self.refused = why
+        self._files.loaded(files)
+        _logger.error("next_workers is not reloaded, the old module goes on: %s", why.strip())
 
     def results(self) -> list[Decided]:
         """Give the decisions that have been made, or have failed, since the last call."""
@@ -195,13 +242,18 @@ class Deciders:
 
     def _read_all(self, now: float) -> Iterator[Decided]:
         for decider in self._running():
-            loading = decider is self._current and self.after_functions is None
+            loading = self._is_loading(decider)
             for answer in decider.answers(now):
                 if "number" in answer:
                     yield _decided(answer)
+                elif decider is self._candidate:
+                    self._judge(answer, decider, now)
+                    loading = False
                 elif decider is self._current:
                     self._take_first_answer(answer, decider, now)
                     loading = False
+            if decider not in self._running():
+                continue  # a candidate that was refused
             if self.broken is not None and decider is self._current:
                 yield from self._fail_all(decider)
             elif decider.gone:
@@ -217,7 +269,19 @@ class Deciders:
         self._files.loaded({self._module_file, *answer["files"]})
         self.broken = answer["broken"]
         if self.broken is None:
-            self.after_functions = frozenset(answer["after"])
+            self._after_functions = frozenset(answer["after"])
+
+    def _judge(self, answer: dict[str, Any], candidate: DeciderProcess, now: float) -> None:
+        """Put the module that was loaded anew in place of the old one, or refuse it."""
+        self._candidate = None
+        if answer["broken"] is not None:
+            self._end(candidate)
+            self._refuse(answer["broken"], {self._module_file, *answer["files"]})
+            return
+        if self._current is not None:
+            self._put_aside(self._current)
+        self._current = candidate
+        self._take_first_answer(answer, candidate, now)
 
     def _fail_all(self, decider: DeciderProcess) -> Iterator[Decided]:
         assert self.broken is not None
@@ -236,7 +300,7 @@ class Deciders:
         now = self._monotonic()
         limits = []
         for decider in self._running():
-            if decider.pending or (decider is self._current and self.after_functions is None):
+            if decider.pending or self._is_loading(decider):
                 limits.append(decider.head_since + self._deadline() - now)
             if decider is self._current and (len(decider.pending) > 1 or self._waiting):
                 limits.append(decider.head_since + SLOW - now)

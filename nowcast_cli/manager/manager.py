@@ -23,6 +23,7 @@ from nowcast_cli.manager.inbox import Inbox
 from nowcast_cli.manager.intake import Intake
 from nowcast_cli.manager.job_watch import JobWatch
 from nowcast_cli.manager.log_batches import batch_log_files
+from nowcast_cli.manager.notifier_process import NotifierProcess
 from nowcast_cli.manager.recovery import entry_of, recover
 from nowcast_cli.manager.reload import checked_config, find_module_file, needs_restart
 from nowcast_cli.manager.state import Reply, Step
@@ -72,6 +73,7 @@ class Manager:
         )
         self._endpoints = endpoints(self._config)
         self._inbox = Inbox(zmq_context, self._endpoints.host, self._endpoints.manager)
+        self._notifier = NotifierProcess(context.config_file, time.monotonic, self._logger)
         self._trouble: str | None = None
         self._logs = batch_log_files()
         self._poller = zmq.Poller()
@@ -103,6 +105,7 @@ class Manager:
     def run(self) -> None:
         """Turn after turn, until a signal."""
         self._deciders.pump()
+        self._notifier.tend(self._config, self._state.last_message)
         while not self._told_to_end(self._wait()):
             turn = self._take_in()
             if not self._commit(turn):
@@ -110,6 +113,7 @@ class Manager:
             self._act(turn)
             if self._checklist_file.due_in() == 0.0:
                 self._write_checklist()
+            self._notifier.tend(self._config, self._state.last_message)
             for handler in self._logs:
                 handler.flush()
 
@@ -149,7 +153,7 @@ class Manager:
             stuck=len(self._stuck()),
             jobs=sum(job.unfinished for job in self._state.jobs.values()),
             trouble=trouble,
-            **{"next workers": self._deciders.broken or "ok"},
+            **{"next workers": self._deciders.broken or "ok", "refused": self._deciders.refused},
         )
 
     def _take_in(self) -> Turn:
@@ -193,7 +197,7 @@ class Manager:
                 f"Message {wanted} is not stuck.", "nowcast message list --state stuck"
             )
         if self._deciders.broken is not None:
-            self._deciders.reload()
+            self._deciders.load_anew()
         reply = Reply("ack", {"messages": [record.number for record in stuck]})
         return replace(self._unstick(turn, stuck), reply=reply)
 
@@ -304,11 +308,13 @@ class Manager:
         self._config = config
         self._intake.use(registry_of(config))
         self._deciders.reload()
+        self._notifier.reload()
         self._logger.info("configuration and next_workers reloaded from %s", config.file)
         return []
 
     def close(self) -> None:
         """Write what is committed to the checklist file, then let go of everything."""
+        self._notifier.close()
         if self._checklist_file.due_in() is not None:
             self._write_checklist()
         self._inbox.close()

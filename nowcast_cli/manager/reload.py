@@ -15,7 +15,7 @@ def checked_config(path: Path) -> tuple[Config | None, list[str]]:
     from nowcast_cli.config.check import check  # pydantic: loaded when it is needed
 
     try:
-        problems = [found.text for found in check(path) if found.severity == "error"]
+        problems = [found.text for found in check(path) if found.stops_the_system]
         if problems:
             return None, problems
         config = Config()

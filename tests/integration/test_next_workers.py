@@ -281,6 +281,23 @@ def test_a_broken_configuration_is_refused_and_the_old_one_goes_on(system):
     system.wait_for_message(1, "decided")
 
 
+def test_a_hup_refuses_a_broken_module_and_the_old_one_goes_on(make_system):
+    system = make_system(next_workers=with_first("return [NextWorker('workers.second')]")).start()
+    system.write("next_workers.py", "def (:\n")
+    os.kill(system.pid("manager"), signal.SIGHUP)
+    wait_until(lambda: "the old module goes on" in system.log(), what="the refusal")
+    system.finish("first")
+
+    wait_until(lambda: system.ran() == ["second"], what="the second worker")
+    assert "SyntaxError" in system.health()["refused"]
+    wait_until(lambda: len(system.messages("second")) == 1, what="the message of second")
+    system.wait_for_message(system.messages("second")[0].number, "decided")
+    _let_it_look_again()
+    system.write("next_workers.py", with_first("return [NextWorker('workers.third')]"))
+    system.finish("first")
+    wait_until(lambda: system.ran() == ["second", "third"], what="the mended module")
+
+
 def test_fifty_hups_under_load_lose_no_message(make_system):
     system = make_system(after={"first": "[]"}).start()
     acknowledged = [0, 0]
