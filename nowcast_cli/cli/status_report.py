@@ -132,6 +132,9 @@ def _trouble_in(daemons: tuple[DaemonState, ...], stored: Stored) -> tuple[str, 
         said = daemon.health.get("next workers", "ok")
         if said != "ok":
             sentences.append(f"next_workers cannot be used: {first_line(said)}")
+        if daemon.health.get("refused"):
+            why = first_line(daemon.health["refused"])
+            sentences.append(f"a changed next_workers was refused, the old one goes on: {why}")
         if daemon.health.get("trouble"):
             sentences.append(first_line(daemon.health["trouble"]))
     if stored.trouble:
