@@ -9,6 +9,7 @@ from typing import Any
 
 from nowcast_cli.config.config import Config, fill_in, unreadable
 from nowcast_cli.config.cross_check import cross_findings
+from nowcast_cli.config.expectations import expectations_of
 from nowcast_cli.config.findings import Finding
 from nowcast_cli.config.logging_check import logging_findings
 from nowcast_cli.config.model_check import model_findings
@@ -20,6 +21,7 @@ from nowcast_cli.config.positions import (
     read_document,
 )
 from nowcast_cli.config.problem import Problem
+from nowcast_cli.config.schedule import schedule_of
 from nowcast_cli.config.yaml_traps import yaml_traps
 from nowcast_cli.errors import ConfigError
 
@@ -62,8 +64,8 @@ def load_checked(path: Path) -> Config:
 
 
 def refuse_errors(problems: Iterable[Problem]) -> None:
-    """Raise ConfigError for the errors among ``problems``, if there are any."""
-    errors = [problem for problem in problems if problem.severity == "error"]
+    """Raise ConfigError for the errors among ``problems`` that a system cannot run with."""
+    errors = [problem for problem in problems if problem.stops_the_system]
     if errors:
         raise ConfigError(
             "\n".join(problem.text for problem in errors),
@@ -98,6 +100,8 @@ def _problems(file: Path, document: Document) -> Iterator[Problem]:
 def _findings(data: dict[Any, Any], file: Path) -> Iterator[Finding]:
     yield from model_findings(data)
     yield from logging_findings(data.get("logging"))
+    yield from schedule_of(data).findings
+    yield from expectations_of(data)[1]
     unset: list[tuple[KeyPath, str]] = []
     fill_in(data, file.absolute(), unset=lambda path, name: unset.append((path, name)))
     for path, name in unset:

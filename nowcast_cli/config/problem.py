@@ -26,6 +26,11 @@ class Problem:
     hint: str | None = None
 
     @property
+    def stops_the_system(self) -> bool:
+        """Whether no system can run with it; a scheduled item that is wrong stops only itself."""
+        return self.severity == "error" and not self.path.startswith("scheduled workers[")
+
+    @property
     def text(self) -> str:
         """The problem as ``file:line:column: path: message``, without the hint."""
         place = ":".join(str(part) for part in (self.file, self.line, self.column) if part)

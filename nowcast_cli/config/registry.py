@@ -18,7 +18,7 @@ MANAGER_WORDS: Mapping[str, str] = {
     "no after_worker function": "next_workers has no after_ function for the worker",
 }
 # Keys of a worker's entry that are settings; all others are message types.
-SETTINGS = frozenset({"checklist key", "module"})
+SETTINGS = frozenset({"checklist key", "module", "expect by", "within"})
 # Types that the manager answers by itself, without an after_ function.
 ANSWERED_BY_MANAGER = frozenset({"need", "clear checklist"})
 
