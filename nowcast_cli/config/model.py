@@ -6,7 +6,6 @@ unknown keys; sections that are ours alone forbid them.
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -15,6 +14,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    SkipValidation,
     WithJsonSchema,
 )
 from pydantic_core import PydanticCustomError
@@ -86,19 +86,6 @@ def _dotted_name(value: str) -> str:
     return value
 
 
-def _time_of_day(value: Any) -> Any:
-    if isinstance(value, int) and not isinstance(value, bool):
-        hours, minutes = divmod(value, 60)
-        raise PydanticCustomError(
-            "time_of_day",
-            "is read as the number {value}: quote it, '{text}'",
-            {"value": value, "text": f"{hours:02}:{minutes:02}"},
-        )
-    if not isinstance(value, str) or not re.fullmatch(r"\d?\d?(:[0-5]?\d){1,2}", value):
-        raise PydanticCustomError("time_of_day", "must be a time of day such as '05:15'")
-    return value
-
-
 Port = Annotated[
     int, BeforeValidator(_port), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 65535})
 ]
@@ -162,6 +149,13 @@ class WorkerRegistration(Section):
     module: Module | None = Field(
         default=None, description="The module of the worker, when its name does not lead to it."
     )
+    # read and checked by config.expectations
+    expect_by: SkipValidation[str | None] = Field(
+        default=None, description="The time of day by which it has succeeded, quoted: '09:30'."
+    )
+    within: SkipValidation[str | None] = Field(
+        default=None, description="How long after another it has succeeded: 2h of other_worker."
+    )
 
 
 class MessageRegistry(Section):
@@ -194,14 +188,26 @@ class Run(Section):
     )
 
 
-class ScheduledWorker(Section):
-    """When a worker is started by the clock."""
+class ScheduledWorker(ClosedSection):
+    """When a worker is launched. Shows the form; ``config.schedule`` reads and checks it."""
 
-    every: str = Field(description="day, hour, monday, …")
-    at: Annotated[str | None, BeforeValidator(_time_of_day)] = Field(
-        default=None, description="The time of day, quoted: '05:15'."
+    name: str | None = Field(default=None, description="What the item is called; stays the same.")
+    every: str | int | None = Field(
+        default=None, description="day, hour, monday, …, or a length of time such as 3h."
     )
+    at: str | None = Field(default=None, description="The time of day, quoted: '05:15'.")
+    cron: str | None = Field(default=None, description="A cron expression of five fields.")
+    time_zone: str | None = Field(default=None, description="A name such as America/Vancouver.")
     cmd_line_opts: str | None = Field(default=None, description="Arguments of the worker.")
+    catch_up: Literal["none", "last", "all"] | None = Field(
+        default=None, description="What to do about launches that were missed."
+    )
+    within: str | float | None = Field(
+        default=None, description="How late a launch may be, such as 2h."
+    )
+    jitter: str | float | None = Field(
+        default=None, description="By how much a launch may be put off by chance, such as 10 min."
+    )
 
 
 class MessageDelivery(ClosedSection):
@@ -296,7 +302,7 @@ class NowcastYaml(Section):
     messages: MessageDelivery | None = None
     next_workers: NextWorkersSettings | None = None
     run: Run | None = None
-    scheduled_workers: list[dict[Module, ScheduledWorker]] | None = Field(
+    scheduled_workers: SkipValidation[list[dict[str, ScheduledWorker]] | None] = Field(
         default=None, description="Workers that are started by the clock."
     )
     slack_notifications: dict[str, WorkersToNotify] | None = Field(

@@ -28,7 +28,6 @@ SECTIONS: dict[tuple[Any, ...], type[BaseModel]] = {
     ("notify", EACH): model.NotifyTarget,
     ("run",): model.Run,
     ("run", "enabled hosts", EACH): model.RemoteHost,
-    ("scheduled workers", EACH, EACH): model.ScheduledWorker,
     ("logging",): model.Logging,
     ("logging", "aggregator"): model.LoggingLayout,
     ("logging", "publisher"): model.LoggingLayout,
@@ -118,7 +117,7 @@ def _section_at(path: KeyPath) -> type[BaseModel]:
 def _bad_key(path: KeyPath) -> Finding | None:
     """Blame keys that are no text where a name is meant; users may have any keys of their own."""
     if path[0] not in (
-        "message registry", "scheduled workers", "slack notifications", "notify",
+        "message registry", "slack notifications", "notify",
     ):  # fmt: skip
         return None
     words = f"the key is read as {shown(path[-1])}, not as text"
