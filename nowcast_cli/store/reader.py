@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -159,6 +159,52 @@ class Reader:
                 hint="Give the number that nowcast message list shows.",
             )
         return message_of_row(rows[0])
+
+    def last_number(self) -> int:
+        """Give the number of the last message of the journal, 0 where there is none."""
+        return int(self._connection.execute("SELECT max(number) FROM message").fetchone()[0] or 0)
+
+    def news(self, after: int, upto: int, sources: Collection[str]) -> list[MessageRecord]:
+        """Give the messages after one number up to another that somebody may want to be told of.
+
+        Those are bad endings, workers that are overdue, and all messages of ``sources``; the
+        oldest first. Only messages of nowcast itself have their ``body``: others may be large.
+        """
+        columns = ", ".join(
+            "CASE WHEN source = 'nowcast' THEN body END" if column == "body" else column
+            for column in MESSAGE_COLUMNS
+        )
+        marks = ", ".join("?" * len(sources))
+        return [
+            message_of_row(row)
+            for row in self._connection.execute(
+                f"SELECT {columns} FROM message WHERE number > ? AND number <= ? "
+                "AND (outcome IN ('failure', 'crash') "
+                f"OR (source = 'nowcast' AND type = 'overdue') OR source IN ({marks})) "
+                "ORDER BY number",
+                (after, upto, *sources),
+            )
+        ]
+
+    def ended_without_message(self, since: str) -> list[JobRecord]:
+        """Give jobs that came to a bad end at or after ``since``, and of which no message tells."""
+        return [
+            job_of_row(row)
+            for row in self._connection.execute(
+                f"SELECT {', '.join(JOB_COLUMNS)} FROM job "
+                "WHERE state IN ('crashed', 'lost', 'timed out') AND final_message IS NULL "
+                "AND ended >= ? ORDER BY ended, id",
+                (since,),
+            )
+        ]
+
+    def checklist_effects(self) -> Iterator[MessageRecord]:
+        """Give the messages that changed the checklist, the oldest first."""
+        columns = ", ".join(MESSAGE_COLUMNS)
+        for row in self._connection.execute(
+            f"SELECT {columns} FROM message WHERE effect IS NOT NULL ORDER BY number"
+        ):
+            yield message_of_row(row)
 
     def barriers(self, active_only: bool = True) -> list[BarrierRecord]:
         """Give barriers, the oldest first."""

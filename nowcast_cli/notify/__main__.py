@@ -1,0 +1,119 @@
+"""``python -m nowcast_cli.notify CONFIG [DESCRIPTOR NUMBER]``: run the notifier.
+
+The manager hands it the reading end of a pipe, which ends with the manager, and the number of the
+last message before its own start. Without them it runs until it is killed.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import signal
+import sys
+import time
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from nowcast_cli.config import Config, system_paths
+from nowcast_cli.config.logging_section import configure_logging
+from nowcast_cli.config.paths import ensure
+from nowcast_cli.daemon.health import ask_health
+from nowcast_cli.daemon.main import explain
+from nowcast_cli.errors import NowcastError
+from nowcast_cli.notify.channels import Channel, channels_of
+from nowcast_cli.notify.daemon_watch import GRACE
+from nowcast_cli.notify.notifier import Clock, Notifier
+from nowcast_cli.notify.sending import require_apprise, send
+from nowcast_cli.supervisor.daemons import daemons_of
+
+BETWEEN_TURNS = 0.5  # seconds
+# After the manager's end: long enough to see that it stays away, and to say so.
+LAST_MINUTES = GRACE + 60.0
+
+
+def main(arguments: list[str]) -> int:
+    """Run until the manager goes; where it was killed, until that is told or it is back."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of the terminal: meant for the manager
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    config = Config()
+    config.load(arguments[0])
+    paths = system_paths(config)
+    ensure(paths)
+    lock = FileLock(paths.run / "notify.lock", fallback_to_soft=False)
+    try:
+        lock.acquire(timeout=LAST_MINUTES + GRACE)
+    except Timeout:
+        return 0  # another one does the work
+    configure_logging(config, "notify")
+    logger = logging.getLogger("notify")
+    channels = _usable_channels(config, logger)
+    if not channels:
+        return 0
+    logger.info("telling %s", ", ".join(channel.name for channel in channels))
+    system = config.file.parent.name
+    notifier = Notifier(
+        paths,
+        channels,
+        [daemon.name for daemon in daemons_of(config)],
+        answers=lambda name: ask_health(paths.run / f"{name}.sock") is not None,
+        send=lambda channel, notice: send(channel, notice, system),
+        clock=Clock(time.time, time.monotonic),
+        begin_after=int(arguments[2]) if len(arguments) > 2 else 0,
+        logger=logger,
+    )
+    descriptor = int(arguments[1]) if len(arguments) > 1 else None
+    _run(notifier, descriptor, paths.run / "manager.sock", logger)
+    return 0
+
+
+def _usable_channels(config: Config, logger: logging.Logger) -> list[Channel]:
+    channels, unusable = channels_of(config, os.environ)
+    for place in unusable:
+        logger.error("%s: %s; %s", place.name, place.reason, place.hint)
+    if any(channel.form == "apprise" for channel in channels):
+        try:
+            require_apprise()
+        except NowcastError as error:
+            logger.error("%s", explain(error).replace("\n", "; "))
+            return [channel for channel in channels if channel.form != "apprise"]
+    return channels
+
+
+def _run(notifier: Notifier, descriptor: int | None, manager: Path, logger: logging.Logger) -> None:
+    in_trouble = False
+    while descriptor is None or not _ended(descriptor):
+        if descriptor is None:
+            time.sleep(BETWEEN_TURNS)
+        in_trouble = _turn(notifier, logger, in_trouble)
+    give_up = time.monotonic() + LAST_MINUTES
+    # A manager that was told to end has ended this process before it closed the pipe.
+    while time.monotonic() < give_up and ask_health(manager) is None:
+        in_trouble = _turn(notifier, logger, in_trouble)
+        if "manager" in notifier.down and notifier.has_sent_all:
+            return
+        time.sleep(BETWEEN_TURNS)
+
+
+def _ended(descriptor: int) -> bool:
+    """Wait a little; say whether the manager has gone, which never writes to the pipe."""
+    return bool(select.select([descriptor], [], [], BETWEEN_TURNS)[0])
+
+
+def _turn(notifier: Notifier, logger: logging.Logger, in_trouble: bool) -> bool:
+    try:
+        notifier.turn()
+    except OSError as error:  # a full disk: nothing is sent that could not be kept
+        if not in_trouble:
+            logger.error("what was told cannot be kept, so nothing is told: %s", error)
+        return True
+    return False
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except NowcastError as error:
+        print(explain(error), file=sys.stderr, flush=True)
+        sys.exit(error.exit_code)
