@@ -11,7 +11,6 @@ from typing import Any
 
 import zmq
 
-from nowcast_cli.config.registry import registry_of
 from nowcast_cli.config.settings import endpoints, next_workers_deadline
 from nowcast_cli.daemon.main import DaemonContext
 from nowcast_cli.executors.local import LocalExecutor
@@ -25,7 +24,12 @@ from nowcast_cli.manager.job_watch import JobWatch
 from nowcast_cli.manager.log_batches import batch_log_files
 from nowcast_cli.manager.notifier_process import NotifierProcess
 from nowcast_cli.manager.recovery import entry_of, recover
-from nowcast_cli.manager.reload import checked_config, find_module_file, needs_restart
+from nowcast_cli.manager.reload import (
+    checked_config,
+    find_module_file,
+    needs_restart,
+    usable_registry,
+)
 from nowcast_cli.manager.state import Reply, Step
 from nowcast_cli.manager.turn import Turn
 from nowcast_cli.store.checklist_file import ChecklistFile
@@ -55,7 +59,7 @@ class Manager:
         self._context = context
         self._logger = context.logger
         self._config = context.config
-        paths, registry = context.paths, registry_of(context.config)
+        paths, registry = context.paths, usable_registry(context.config)
         self._store = Store(paths.database)
         self._state = recover(self._store, paths.checklist_file, self._logger)
         self._undecided = {record.number: record for record in self._store.undecided_messages()}
@@ -306,7 +310,7 @@ class Manager:
         for line in needs_restart(self._config, config):
             self._logger.warning("%s", line)
         self._config = config
-        self._intake.use(registry_of(config))
+        self._intake.use(usable_registry(config))
         self._deciders.reload()
         self._notifier.reload()
         self._logger.info("configuration and next_workers reloaded from %s", config.file)
