@@ -9,14 +9,22 @@ from types import TracebackType
 from typing import Any
 
 from nowcast_cli.errors import NotFound, NowcastError
-from nowcast_cli.store.records import UNFINISHED_STATES, BarrierRecord, JobRecord, MessageRecord
+from nowcast_cli.store.records import (
+    UNFINISHED_STATES,
+    BarrierRecord,
+    JobRecord,
+    MessageRecord,
+    ScheduleRecord,
+)
 from nowcast_cli.store.rows import (
     BARRIER_COLUMNS,
     JOB_COLUMNS,
     MESSAGE_COLUMNS,
+    SCHEDULE_COLUMNS,
     barrier_of_row,
     job_of_row,
     message_of_row,
+    schedule_of_row,
 )
 
 _UNFINISHED = ", ".join(f"'{state}'" for state in sorted(UNFINISHED_STATES))
@@ -206,6 +214,40 @@ class Reader:
         ):
             yield message_of_row(row)
 
+    def schedule(self) -> list[ScheduleRecord]:
+        """Give what is known of the items of the schedule; of a store of an old form, nothing."""
+        if self._connection.execute("PRAGMA user_version").fetchone()[0] < 2:
+            return []
+        return [
+            schedule_of_row(row)
+            for row in self._connection.execute(
+                f"SELECT {', '.join(SCHEDULE_COLUMNS)} FROM schedule ORDER BY item"
+            )
+        ]
+
+    def message_by_exact_id(self, message_id: str) -> MessageRecord | None:
+        """Give the message of that id, None where it has not been received."""
+        row = self._connection.execute(
+            f"SELECT {', '.join(MESSAGE_COLUMNS)} FROM message WHERE id = ?", (message_id,)
+        ).fetchone()
+        return None if row is None else message_of_row(row)
+
+    def first_received(self) -> str | None:
+        """Give the time of the first message of the journal, None where there is none."""
+        row = self._connection.execute(
+            "SELECT received FROM message ORDER BY number LIMIT 1"
+        ).fetchone()
+        return None if row is None else str(row[0])
+
+    def last_success(self, worker: str, before: str = "~") -> str | None:
+        """Give when the worker last succeeded, not later than ``before``; None for never."""
+        row = self._connection.execute(
+            "SELECT max(received) FROM message "
+            "WHERE source = ? AND outcome = 'success' AND received <= ?",
+            (worker, before),
+        ).fetchone()
+        return None if row[0] is None else str(row[0])
+
     def barriers(self, active_only: bool = True) -> list[BarrierRecord]:
         """Give barriers, the oldest first."""
         where = "WHERE state = 'active'" if active_only else ""
@@ -227,23 +269,18 @@ class Reader:
              "stuck", "undecided"),
             0,
         )  # fmt: skip
+        # One statement, so that all are counted at one instant: between two, what is decided
+        # would become jobs, and counted as neither.
         counts.update(
             self._connection.execute(
-                f"SELECT state, count(*) FROM job WHERE state IN ({_UNFINISHED}) GROUP BY state"
-            ).fetchall()
-        )
-        counts.update(
-            self._connection.execute(
-                "SELECT state, count(*) FROM job WHERE state IN "
-                "('failed', 'crashed', 'timed out', 'lost') AND created >= ? GROUP BY state",
+                f"SELECT state, count(*) FROM job WHERE state IN ({_UNFINISHED}) GROUP BY state "
+                "UNION ALL SELECT state, count(*) FROM job WHERE state IN "
+                "('failed', 'crashed', 'timed out', 'lost') AND created >= ? GROUP BY state "
+                "UNION ALL SELECT iif(state = 'stuck', 'stuck', 'undecided'), count(*) "
+                "FROM message WHERE state IN ('received', 'stuck') GROUP BY state",
                 (since,),
             ).fetchall()
         )
-        for state, count in self._connection.execute(
-            "SELECT state, count(*) FROM message WHERE state IN ('received', 'stuck') "
-            "GROUP BY state"
-        ):
-            counts["stuck" if state == "stuck" else "undecided"] = count
         return counts
 
     def chain_is_over(self, chain: str) -> bool:
