@@ -10,12 +10,12 @@ from typing import Any
 
 from nowcast_cli.config.registry import Registry
 from nowcast_cli.identifiers import new_id
-from nowcast_cli.manager import job_transitions, requests, transitions
+from nowcast_cli.manager import job_transitions, requests, scheduling, transitions
 from nowcast_cli.manager.clock import now
 from nowcast_cli.manager.inbox import Arrived
 from nowcast_cli.manager.job_watch import Claimed, Ended, Happening, Lost, Told
 from nowcast_cli.manager.replies import encode_reply, reply_of_text, reply_text
-from nowcast_cli.manager.state import ACKNOWLEDGED, Reply, Step, refused
+from nowcast_cli.manager.state import ACKNOWLEDGED, Reply, State, Step, refused
 from nowcast_cli.manager.transitions import Decision, Incoming
 from nowcast_cli.manager.turn import Turn
 from nowcast_cli.messages.message import Message, MessageError
@@ -24,6 +24,13 @@ from nowcast_cli.store.records import ChecklistCleared, JobRecord, MessageReceiv
 
 # A request that only the manager itself can carry out; given its payload.
 Order = Callable[[Turn, Any], Step]
+
+_SCHEDULING: Mapping[str, Callable[[State, Any, str], Step]] = {
+    "schedule": lambda state, payload, _: scheduling.follow(state, payload),
+    "pause schedule": scheduling.pause,
+    "resume schedule": scheduling.resume,
+    "overdue": lambda state, payload, _: scheduling.overdue(state, payload),
+}
 
 
 class Intake:
@@ -120,6 +127,13 @@ class Intake:
         if kind == "clear checklist":
             self._log_checklist(turn)
             return transitions.clear_checklist(turn.state, incoming, None), incoming.id
+        if kind in _SCHEDULING:
+            return _SCHEDULING[kind](turn.state, payload, at), incoming.id
+        if kind == "launch" and isinstance(payload, dict) and "schedule" in payload:
+            step, begun = scheduling.launch(
+                turn.state, payload, now=at, new_id=new_id, worker_names=self._worker_names
+            )
+            return step, begun or incoming.id
         if kind == "launch":
             step, job = requests.launch(
                 turn.state, payload, now=at, new_id=new_id, worker_names=self._worker_names

@@ -32,6 +32,7 @@ def recover(store: Store, checklist_file: Path, logger: logging.Logger) -> State
         barriers=tuple(store.active_barriers()),
         last_message=last_message,
         last_barrier=store.last_barrier_number(),
+        schedule={record.item: record for record in store.schedule()},
     )
 
 

@@ -7,7 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from nowcast_cli.store.records import BarrierRecord, Change, JobPut, JobRecord, MessageRecord
+from nowcast_cli.store.records import (
+    BarrierRecord,
+    Change,
+    JobPut,
+    JobRecord,
+    MessageRecord,
+    ScheduleRecord,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +26,7 @@ class State:
     barriers: tuple[BarrierRecord, ...] = ()
     last_message: int = 0
     last_barrier: int = 0
+    schedule: Mapping[str, ScheduleRecord] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

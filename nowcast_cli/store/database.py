@@ -22,14 +22,19 @@ from nowcast_cli.store.records import (
     MessageReceived,
     MessageRecord,
     MessageSettled,
+    ScheduleDropped,
+    SchedulePut,
+    ScheduleRecord,
 )
 from nowcast_cli.store.rows import (
     BARRIER_COLUMNS,
     JOB_COLUMNS,
     MESSAGE_COLUMNS,
+    SCHEDULE_COLUMNS,
     barrier_of_row,
     job_of_row,
     message_of_row,
+    schedule_of_row,
 )
 
 
@@ -48,6 +53,7 @@ _INSERT_MESSAGE = (
 )
 _PUT_JOB = _upsert("job", JOB_COLUMNS)
 _PUT_BARRIER = _upsert("barrier", BARRIER_COLUMNS)
+_PUT_SCHEDULE = _upsert("schedule", SCHEDULE_COLUMNS)
 
 
 class Store:
@@ -146,6 +152,10 @@ class Store:
                 execute(_PUT_JOB, _row_of_job(job))
             case BarrierPut(barrier):
                 execute(_PUT_BARRIER, _row_of_barrier(barrier))
+            case SchedulePut(schedule):
+                execute(_PUT_SCHEDULE, _row_of_schedule(schedule))
+            case ScheduleDropped(item):
+                execute("DELETE FROM schedule WHERE item = ?", (item,))
 
     def save_checklist(self, journal: int) -> str:
         """Keep the checklist as it is after the message ``journal``; gives it as a document.
@@ -247,6 +257,15 @@ class Store:
         """Give the number of the last barrier, 0 where there is none."""
         return int(self._connection.execute("SELECT max(number) FROM barrier").fetchone()[0] or 0)
 
+    def schedule(self) -> list[ScheduleRecord]:
+        """Give what is known of the items of the schedule."""
+        return [
+            schedule_of_row(row)
+            for row in self._connection.execute(
+                f"SELECT {', '.join(SCHEDULE_COLUMNS)} FROM schedule"
+            )
+        ]
+
     def close(self) -> None:
         """Close the database; what is committed stays."""
         self._connection.close()
@@ -273,4 +292,11 @@ def _row_of_barrier(barrier: BarrierRecord) -> tuple[object, ...]:
     return (
         barrier.number, barrier.cause, json.dumps(barrier.workers),
         json.dumps(barrier.waiting_for), barrier.state, barrier.created, barrier.ended,
+    )  # fmt: skip
+
+
+def _row_of_schedule(schedule: ScheduleRecord) -> tuple[object, ...]:
+    return (
+        schedule.item, schedule.timing, schedule.cursor, schedule.nominal, schedule.job,
+        schedule.paused,
     )  # fmt: skip

@@ -102,6 +102,22 @@ class BarrierRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class ScheduleRecord:
+    """What is known of an item of the schedule; times ISO 8601 UTC.
+
+    Everything up to ``cursor``, a nominal time, was launched or passed over. ``nominal`` and
+    ``job`` are of the last launch. ``paused`` says since when, None where it is not.
+    """
+
+    item: str
+    timing: str
+    cursor: str
+    nominal: str | None = None
+    job: str | None = None
+    paused: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class MessageReceived:
     """A new row of the journal."""
 
@@ -133,6 +149,20 @@ class BarrierPut:
 
 
 @dataclass(frozen=True, slots=True)
+class SchedulePut:
+    """An item of the schedule is new, or has changed."""
+
+    schedule: ScheduleRecord
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleDropped:
+    """An item of the schedule is no more."""
+
+    item: str
+
+
+@dataclass(frozen=True, slots=True)
 class ChecklistPut:
     """A key of the checklist has a new value; with ``subkeys``, only these below it changed.
 
@@ -149,7 +179,16 @@ class ChecklistCleared:
     """The checklist is empty. Not written by itself: the journal holds what made it so."""
 
 
-Change = MessageReceived | MessageSettled | JobPut | BarrierPut | ChecklistPut | ChecklistCleared
+Change = (
+    MessageReceived
+    | MessageSettled
+    | JobPut
+    | BarrierPut
+    | SchedulePut
+    | ScheduleDropped
+    | ChecklistPut
+    | ChecklistCleared
+)
 
 
 def short_id(identifier: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from nowcast_cli.store.records import BarrierRecord, JobRecord, MessageRecord
+from nowcast_cli.store.records import BarrierRecord, JobRecord, MessageRecord, ScheduleRecord
 
 MESSAGE_COLUMNS = (
     "number", "id", "received", "source", "type", "body", "job", "chain", "outcome", "state",
@@ -17,6 +17,8 @@ JOB_COLUMNS = (
     "final_message",
 )  # fmt: skip
 BARRIER_COLUMNS = ("number", "cause", "workers", "waiting_for", "state", "created", "ended")
+
+SCHEDULE_COLUMNS = ("item", "timing", "cursor", "nominal", "job", "paused")
 
 
 def message_of_row(row: tuple[Any, ...]) -> MessageRecord:
@@ -40,3 +42,8 @@ def barrier_of_row(row: tuple[Any, ...]) -> BarrierRecord:
         number, cause, tuple(json.loads(workers)), tuple(json.loads(waiting_for)), state, created,
         ended,
     )  # fmt: skip
+
+
+def schedule_of_row(row: tuple[Any, ...]) -> ScheduleRecord:
+    """Give the record of a row of ``SCHEDULE_COLUMNS``."""
+    return ScheduleRecord(*row)

@@ -1,0 +1,121 @@
+"""Requests of the scheduler, and those to pause and resume its items. Pure.
+
+The row of an item changes in the transaction of what it tells of: a launch and its nominal time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from nowcast_cli.manager import requests
+from nowcast_cli.manager.requests import RequestError
+from nowcast_cli.manager.state import Reply, State, Step, info, problem
+from nowcast_cli.store.records import Change, ScheduleDropped, SchedulePut, ScheduleRecord
+
+
+def launch(
+    state: State,
+    payload: Mapping[str, Any],
+    *,
+    now: str,
+    new_id: Callable[[], str],
+    worker_names: Mapping[str, str],
+) -> tuple[Step, str | None]:
+    """Launch for an item: ``schedule: {item, timing, nominal}`` in the payload of a launch.
+
+    Gives the step, and the chain that begins; None where the item is paused, and nothing does.
+    """
+    about = payload["schedule"]
+    item, timing = _text(about, "item"), _text(about, "timing")
+    nominal = _instant(about, "nominal")
+    before = state.schedule.get(item)
+    known = ScheduleRecord(item, timing, nominal) if before is None else before
+    if known.paused is not None:
+        step = _put(state, replace(known, timing=timing, cursor=nominal))
+        note = info(f"nothing is launched for {item} ({nominal}): it is paused")
+        return replace(step, notes=(note,), reply=Reply("ack", {"job": None})), None
+    launched, job = requests.launch(
+        state, payload, now=now, new_id=new_id, worker_names=worker_names
+    )
+    words = " ".join((job.worker, *job.arguments))
+    note = info(f"launching {words} (job {job.id}), scheduled as {item} for {nominal}")
+    row = replace(known, timing=timing, cursor=nominal, nominal=nominal, job=job.id)
+    step = launched.then(_put(launched.state, row))
+    return replace(step, notes=(*step.notes, note)), job.chain
+
+
+def follow(state: State, payload: Any) -> Step:
+    """Take in which items there are: ``{items: [{item, timing, cursor?}]}``.
+
+    An item with a ``cursor`` begins there. What is known of items that are no more is forgotten,
+    except that they are paused.
+    """
+    items = payload.get("items") if isinstance(payload, dict) else None
+    if not isinstance(items, list):
+        raise RequestError("A schedule names its items.")
+    step = Step(state)
+    for about in items:
+        item, timing = _text(about, "item"), _text(about, "timing")
+        if about.get("cursor") is None:
+            continue
+        before = state.schedule.get(item) or ScheduleRecord(item, timing, "")
+        begun = replace(before, timing=timing, cursor=_instant(about, "cursor"))
+        step = step.then(_put(step.state, begun))
+    there = {about["item"] for about in items}
+    for record in state.schedule.values():
+        if record.item not in there and record.paused is None:
+            step = step.then(_drop(step.state, record.item))
+    return step
+
+
+def pause(state: State, payload: Any, now: str) -> Step:
+    """Launch nothing for an item from now on: ``{item, timing}``."""
+    item, timing = _text(payload, "item"), _text(payload, "timing")
+    before = state.schedule.get(item) or ScheduleRecord(item, timing, now)
+    step = _put(state, replace(before, paused=before.paused or now))
+    return replace(step, notes=(info(f"{item} is paused in the schedule"),))
+
+
+def resume(state: State, payload: Any, now: str) -> Step:
+    """Launch for an item again; nothing that was due in between is made up for: ``{item}``."""
+    item = _text(payload, "item")
+    before = state.schedule.get(item)
+    if before is None or before.paused is None:
+        raise RequestError(f"{item} is not paused.", "nowcast schedule list")
+    step = _put(state, replace(before, paused=None, cursor=now))
+    return replace(step, notes=(info(f"{item} goes on in the schedule"),))
+
+
+def overdue(state: State, payload: Any) -> Step:
+    """Take in that a worker is overdue: ``{worker, what, …}``. It is in the journal, no more."""
+    return Step(state, notes=(problem(_text(payload, "what")),))
+
+
+def _put(state: State, record: ScheduleRecord) -> Step:
+    change: Change = SchedulePut(record)
+    return Step(replace(state, schedule={**state.schedule, record.item: record}), (change,))
+
+
+def _drop(state: State, item: str) -> Step:
+    rest = {name: record for name, record in state.schedule.items() if name != item}
+    return Step(replace(state, schedule=rest), (ScheduleDropped(item),))
+
+
+def _text(about: Any, key: str) -> str:
+    value = about.get(key) if isinstance(about, dict) else None
+    if not isinstance(value, str) or not value:
+        raise RequestError(f"The request has no {key!r}.", "nowcast schedule --help")
+    return value
+
+
+def _instant(about: Any, key: str) -> str:
+    """Give an instant in the one form that the store has, whatever zone it came in."""
+    try:
+        at = datetime.fromisoformat(_text(about, key))
+    except ValueError:
+        raise RequestError(f"The {key} of the request is no instant.") from None
+    utc = at.astimezone(UTC)
+    return f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 1000:03d}Z"
