@@ -28,7 +28,9 @@ SECTIONS: dict[str, dict[str, CommandEntry]] = {
     },
     "Look at it": {
         "status": CommandEntry("status", "Show the daemons, jobs and what needs somebody."),
-        "checklist": CommandEntry("checklist", "Read the checklist, wait for it, clear it."),
+        "checklist": CommandEntry(
+            "checklist", "Read the checklist and its history, wait for it, clear it."
+        ),
         "job": CommandEntry("job", "List, show, cancel and rerun jobs."),
         "message": CommandEntry("message", "List, show and retry messages of workers."),
         "logs": CommandEntry("logs", "Show and follow the logs of all daemons and workers."),
@@ -36,6 +38,7 @@ SECTIONS: dict[str, dict[str, CommandEntry]] = {
     "Configure it": {
         "validate": CommandEntry("validate", "Check the configuration and next_workers."),
         "config": CommandEntry("config_group", "Show the configuration and its schema."),
+        "adopt": CommandEntry("adopt", "Say what becomes of a deployment of NEMO_Nowcast."),
     },
 }
 
