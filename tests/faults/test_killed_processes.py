@@ -13,6 +13,7 @@ from collections import Counter
 
 import pytest
 import yaml
+
 from helpers import wait_until
 from systems import Sampler
 
