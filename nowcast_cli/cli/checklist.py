@@ -1,4 +1,7 @@
-"""``nowcast checklist``: show, wait, clear. Show and wait read the checklist file alone."""
+"""``nowcast checklist``: show, history, wait, clear.
+
+Show and wait read the checklist file alone, history the journal.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +9,22 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from nowcast_cli.cli import complete
 from nowcast_cli.cli.context import System, output_of, system_of
-from nowcast_cli.cli.options import DryRun, Json, Yes, group_app
-from nowcast_cli.cli.output import Output
+from nowcast_cli.cli.options import DryRun, Json, Limit, Yes, group_app
+from nowcast_cli.cli.output import Output, Painted
 from nowcast_cli.errors import NotFound, UsageError, WaitTimedOut
+
+if TYPE_CHECKING:
+    from nowcast_cli.cli.checklist_history import Version
 
 _BETWEEN_LOOKS = 0.05  # seconds
 
-app = group_app("Read the checklist, wait for it, clear it.")
+app = group_app("Read the checklist and its history, wait for it, clear it.")
 
 
 @app.command()
@@ -51,6 +57,47 @@ def show(
         return
     for shown, _ in enumerate(_changes(file)):
         _print_once_more(out, file, keys or [], as_json, is_first=shown == 0)
+
+
+@app.command()
+def history(
+    ctx: typer.Context,
+    key: Annotated[
+        str,
+        typer.Argument(
+            metavar="KEY", help="a/b is b in a.", autocompletion=complete.checklist_keys
+        ),
+    ],
+    limit: Limit = 20,
+    as_json: Json = False,
+) -> None:
+    """Show when a key of the checklist changed, by which message, and how.
+
+    The oldest change comes first, times are local. Works with the system up
+    or down.
+
+    \b
+    Examples:
+      nowcast checklist history sleepyhead
+      nowcast checklist history "NEMO run/status" -n 5
+      nowcast checklist history forecast --json | jq .changes[-1]
+    """
+    from nowcast_cli.cli import checklist_history
+    from nowcast_cli.store.reader import Reader
+
+    system, out = system_of(ctx), output_of(ctx)
+    with Reader(system.paths.database) as reader:
+        versions, known = checklist_history.history(reader.checklist_effects(), key, limit)
+    if not versions:
+        raise NotFound(
+            f"the journal tells nothing of {key!r} in the checklist",
+            hint=f"it knows: {', '.join(sorted(known)[:20])}" if known else "it is empty as yet",
+        )
+    if as_json:
+        out.json({"key": key, "changes": [_version_as_json(version) for version in versions]})
+        return
+    for version in versions:
+        _print_version(out, version)
 
 
 @app.command()
@@ -124,6 +171,40 @@ def _print(out: Output, file: Path, keys: list[str], as_json: bool) -> None:
     from nowcast_cli.store.checklist_file import read_checklist
 
     _print_values(out, selection(read_checklist(file), keys), as_json)
+
+
+def _print_version(out: Output, version: Version) -> None:
+    from nowcast_cli.cli.checklist_history import differences, row_of
+    from nowcast_cli.cli.times import local
+
+    message = version.message
+    out.line(
+        Painted(local(message.received), "bold"),
+        f"  {message.source} {message.type} (message {message.number})",
+    )
+    out.columns([row_of(each) for each in differences(version.before, version.after)], indent=2)
+
+
+def _version_as_json(version: Version) -> dict[str, Any]:
+    from nowcast_cli.cli import checklist_values as values
+    from nowcast_cli.cli.checklist_history import ABSENT, differences
+
+    def shown(**both: Any) -> dict[str, Any]:
+        return {word: values.as_json(value) for word, value in both.items() if value is not ABSENT}
+
+    message = version.message
+    return {
+        "message": message.number,
+        "received": message.received,
+        "source": message.source,
+        "type": message.type,
+        "job": message.job,
+        **shown(value=version.after),
+        "differences": [
+            {"path": list(each.path), **shown(before=each.before, after=each.after)}
+            for each in differences(version.before, version.after)
+        ],
+    }
 
 
 def _print_once_more(

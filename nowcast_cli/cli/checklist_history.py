@@ -1,0 +1,124 @@
+"""What a key of the checklist was, from message to message, as the journal tells it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from nowcast_cli.cli.checklist_values import look_up
+from nowcast_cli.cli.output import Painted, Text
+
+if TYPE_CHECKING:
+    from nowcast_cli.store.records import MessageRecord
+
+
+@dataclass(frozen=True)
+class _Absent:
+    """Stands for a value that is not there, since None is one."""
+
+
+ABSENT = _Absent()
+
+
+@dataclass(frozen=True)
+class Version:
+    """A change of a value: the message that made it, and the value before and after.
+
+    ``before`` and ``after`` are ABSENT where there was, or is, none.
+    """
+
+    message: MessageRecord
+    before: Any
+    after: Any
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One difference between two values: the way to it from their top, and what changed."""
+
+    path: tuple[str, ...]
+    before: Any
+    after: Any
+
+
+def history(
+    effects: Iterable[MessageRecord], key: str, limit: int
+) -> tuple[list[Version], list[str]]:
+    """Give the last ``limit`` changes of the value at ``key``, the oldest first.
+
+    ``a/b`` is the value at ``b`` in the mapping at ``a``. The second list has all top keys that the
+    journal knows. What an older system had left in the checklist file is not in the journal.
+    """
+    from nowcast_cli.manager.checklist import merged
+    from nowcast_cli.messages import wire
+
+    checklist: dict[Any, Any] = {}
+    versions: deque[Version] = deque(maxlen=limit)
+    seen: dict[str, None] = {}
+    before: Any = ABSENT
+    for message in effects:
+        if message.effect == "clear":
+            checklist.clear()
+        else:
+            top = wire.load(message.checklist_key or "null")
+            seen[str(top)] = None
+            if not (str(top) == key or key.startswith(f"{top}/")):
+                continue
+            checklist[top], _ = merged(checklist, top, _payload(message))
+        try:
+            after = look_up(checklist, key)
+        except KeyError:
+            after = ABSENT
+        if after is not before and after != before:
+            versions.append(Version(message, before, after))
+        before = after
+    return list(versions), list(seen)
+
+
+def differences(before: Any, after: Any, path: tuple[str, ...] = ()) -> Iterator[Difference]:
+    """Give what differs, as deep down as both are mappings."""
+    if not (isinstance(before, Mapping) and isinstance(after, Mapping)):
+        yield Difference(path, before, after)
+        return
+    for name in {**before, **after}:
+        old, new = before.get(name, ABSENT), after.get(name, ABSENT)
+        if old is ABSENT or new is ABSENT or old != new:
+            yield from differences(old, new, (*path, str(name)))
+
+
+def row_of(difference: Difference) -> list[Text]:
+    """Give a difference as a row: a sign, the way to it, and the values."""
+    way = "/".join(difference.path)
+    old, new = _shown(difference.before), _shown(difference.after)
+    if difference.before is ABSENT:
+        return [Painted("+", "green"), way, new] if way else [Painted("+", "green"), new]
+    if difference.after is ABSENT:
+        return [Painted("-", "red"), way, old] if way else [Painted("-", "red"), old]
+    words = f"{old} → {new}"
+    return [Painted("~", "yellow"), way, words] if way else [Painted("~", "yellow"), words]
+
+
+def _payload(message: MessageRecord) -> Any:
+    from nowcast_cli.messages import wire
+
+    return None if message.body is None else wire.load(message.body).get("payload")
+
+
+def _shown(value: Any) -> str:
+    """Give a value on one line, cut where it is long."""
+    if value is ABSENT:
+        return ""
+    text = value if isinstance(value, str) else _flow(value)
+    text = " ".join(text.split())
+    return text if len(text) <= 120 else text[:119] + "…"
+
+
+def _flow(value: Any) -> str:
+    import yaml
+
+    text: str = yaml.dump(
+        value, Dumper=yaml.CSafeDumper, default_flow_style=True, allow_unicode=True, width=1 << 20
+    )
+    return text.removesuffix("\n...\n")
