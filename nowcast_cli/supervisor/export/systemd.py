@@ -1,0 +1,89 @@
+"""Units for systemd, one a daemon, and a target for all of them."""
+
+from __future__ import annotations
+
+from nowcast_cli.supervisor.daemons import Daemon
+from nowcast_cli.supervisor.export import Plan, refuse
+
+# KillMode: a session of its own does not take a process out of the unit's control group, so
+# that a restart of the manager would end all jobs, and the launcher of the next ones.
+_UNIT = """\
+# Written by `nowcast export systemd`.
+[Unit]
+Description={description}
+After={after}
+PartOf={target}
+StartLimitIntervalSec=0
+
+[Service]
+Type=exec
+WorkingDirectory={folder}
+{environment}\
+ExecStart={command}
+ExecReload=/bin/kill -HUP $MAINPID
+KillMode=process
+Restart=always
+RestartSec=2
+TimeoutStopSec=20
+
+[Install]
+WantedBy={target}
+"""
+_TARGET = """\
+# Written by `nowcast export systemd`. To use these units as the user who runs the system:
+#   cp {name}*.service {target} ~/.config/systemd/user/
+#   systemctl --user daemon-reload
+#   systemctl --user enable --now {services} {target}
+#   loginctl enable-linger    # so that they run without a login
+[Unit]
+Description={description}
+Wants={services}
+
+[Install]
+WantedBy=default.target
+"""
+
+
+def files_for(plan: Plan) -> dict[str, str]:
+    """Give the text of each file by its name. Raises NowcastError for an impossible path."""
+    prefix = f"nowcast-{plan.name}"
+    target = f"{prefix}.target"
+    files: dict[str, str] = {}
+    before = "network.target"
+    for daemon in plan.daemons:
+        service = _service(prefix, daemon)
+        files[service] = _UNIT.format(
+            description=f"{daemon.words} of the nowcast system {plan.name}",
+            after=before,
+            target=target,
+            folder=_literal(str(plan.config_file.parent)),
+            environment="".join(
+                f"Environment={_quoted(f'{name}={value}')}\n"
+                for name, value in plan.environment.items()
+            ),
+            command=" ".join(
+                _quoted(word).replace("$", "$$")
+                for word in (plan.python, "-m", daemon.module, str(plan.config_file))
+            ),
+        )
+        before = service
+    files[target] = _TARGET.format(
+        name=prefix,
+        target=target,
+        services=" ".join(_service(prefix, daemon) for daemon in plan.daemons),
+        description=f"The nowcast system {plan.name}",
+    )
+    return files
+
+
+def _service(prefix: str, daemon: Daemon) -> str:
+    return f"{prefix}-{daemon.name.replace('_', '-')}.service"
+
+
+def _literal(text: str) -> str:
+    return refuse(text, ("\n",), "systemd").replace("%", "%%")
+
+
+def _quoted(text: str) -> str:
+    text = _literal(text).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{text}"' if any(mark in text for mark in " '\"\\;#") else text
