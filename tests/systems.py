@@ -339,6 +339,10 @@ class System:
         self._processes[name].terminate()
         return self._processes[name].wait(20)
 
+    def cpu_seconds(self, name: str) -> float:
+        fields = Path(f"/proc/{self.pid(name)}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def restart(self, name: str = "manager") -> None:
         """Kill a daemon and start it again, as a supervisor would."""
         self.kill(name)

@@ -33,7 +33,7 @@ from nowcast_cli.manager.reload import (
 from nowcast_cli.manager.state import Reply, Step
 from nowcast_cli.manager.turn import Turn
 from nowcast_cli.store.checklist_file import ChecklistFile
-from nowcast_cli.store.database import Store
+from nowcast_cli.store.database import Store, cannot_be_used
 from nowcast_cli.store.records import JobPut, JobRecord, MessageRecord, MessageSettled
 
 WRITE_RETRY = 1.0
@@ -43,12 +43,17 @@ LAST_ANSWERS_MS = 200
 def run_manager(context: DaemonContext) -> int:
     """Run the manager until SIGTERM or SIGINT; SIGHUP reloads. Returns the exit code 0."""
     zmq_context: zmq.Context[Any] = zmq.Context()
-    manager = Manager(context, zmq_context)
     try:
-        manager.run()
-    finally:
-        manager.close()
-        zmq_context.destroy(linger=LAST_ANSWERS_MS)
+        manager = Manager(context, zmq_context)
+        try:
+            manager.run()
+        finally:
+            manager.close()
+            zmq_context.destroy(linger=LAST_ANSWERS_MS)
+    except sqlite3.DatabaseError as error:
+        if type(error) is not sqlite3.DatabaseError:  # the others are mistakes of ours
+            raise
+        raise cannot_be_used(context.paths.database, error) from error
     return 0
 
 
@@ -79,6 +84,7 @@ class Manager:
         self._inbox = Inbox(zmq_context, self._endpoints.host, self._endpoints.manager)
         self._notifier = NotifierProcess(context.config_file, time.monotonic, self._logger)
         self._trouble: str | None = None
+        self._checklist_trouble: str | None = None
         self._logs = batch_log_files()
         self._poller = zmq.Poller()
         for readable in (
@@ -148,7 +154,7 @@ class Manager:
         return False
 
     def _status(self) -> dict[str, Any]:
-        trouble = self._trouble or self._jobs.trouble()
+        trouble = self._trouble or self._checklist_trouble or self._jobs.trouble()
         ready = self._inbox.connected and self._deciders.loaded
         return self._context.status(
             "in trouble" if trouble else "ready" if ready else "starting",
@@ -290,7 +296,15 @@ class Manager:
         try:
             self._checklist_file.write(self._store.save_checklist(journal), journal, now())
         except (OSError, sqlite3.OperationalError) as error:
-            self._logger.error("the checklist file cannot be written: %s", error)
+            self._checklist_file.postpone()
+            trouble = f"the checklist file cannot be written: {error}"
+            if self._checklist_trouble is None:  # it is tried again five times a second
+                self._logger.error("%s", trouble)
+            self._checklist_trouble = trouble
+        else:
+            if self._checklist_trouble is not None:
+                self._logger.info("the checklist file can be written again")
+            self._checklist_trouble = None
 
     # --- reloading and ending
 

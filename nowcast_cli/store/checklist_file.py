@@ -40,9 +40,12 @@ class ChecklistFile:
             return None
         return max(0.0, self._last_written + SHORTEST_INTERVAL - self._monotonic())
 
+    def postpone(self) -> None:
+        """Say that it cannot be written now: it is tried again after the interval, not at once."""
+        self._last_written = self._monotonic()
+
     def write(self, document: str, journal: int, now: str) -> None:
         """Write ``document``, which holds the effects of the journal up to ``journal``."""
-        # Before the attempt: a disk that is full is tried again after the interval, not at once.
         self._last_written = self._monotonic()
         header = f"# nowcast checklist: journal {journal}, written {now}\n"
         write_atomically(self._path, (header + document).encode())

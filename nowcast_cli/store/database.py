@@ -56,6 +56,17 @@ _PUT_BARRIER = _upsert("barrier", BARRIER_COLUMNS)
 _PUT_SCHEDULE = _upsert("schedule", SCHEDULE_COLUMNS)
 
 
+def cannot_be_used(path: Path, error: sqlite3.DatabaseError) -> NowcastError:
+    """Give the error for a store that cannot be opened, or turns out to be damaged."""
+    return NowcastError(
+        f"The store {path} cannot be used.",
+        cause=str(error),
+        hint="Is the disk full, or the folder read-only? If the file itself is damaged, "
+        "move it away with its -wal and -shm: the checklist is then read from the "
+        "checklist file, the journal starts anew.",
+    )
+
+
 class Store:
     """The store as its one writer has it.
 
@@ -80,13 +91,7 @@ class Store:
             self._migrate()
             self.text = ChecklistText(self._fragments())
         except sqlite3.DatabaseError as error:
-            raise NowcastError(
-                f"The store {path} cannot be opened.",
-                cause=str(error),
-                hint="Is the disk full, or the folder read-only? If the file itself is damaged, "
-                "move it away with its -wal and -shm: the checklist is then read from the "
-                "checklist file, the journal starts anew.",
-            ) from error
+            raise cannot_be_used(path, error) from error
 
     def _migrate(self) -> None:
         version = self._connection.execute("PRAGMA user_version").fetchone()[0]
