@@ -48,6 +48,8 @@ from nowcast_cli.store.reader import Reader
 from nowcast_cli.store.records import JobRecord, MessageRecord
 
 MODULES = {"message_broker": "nowcast_cli.broker", "manager": "nowcast_cli.manager"}
+# started by their names alone
+MORE_MODULES = {"scheduler": "nowcast_cli.scheduler"}
 
 DOING = '''\
 """What every worker of a test does: it leaves its mark, then does as it is told."""
@@ -286,10 +288,11 @@ class System:
 
     def popen(self, name: str, prelude: str = "") -> subprocess.Popen[bytes]:
         """Start a daemon and do not wait; ``prelude`` is Python that runs in it before."""
-        module = ["-m", MODULES[name]]
+        of_daemon = (MODULES | MORE_MODULES)[name]
+        module = ["-m", of_daemon]
         if prelude:
             code = f"import runpy, sys\n{prelude}\nsys.argv[0] = {name!r}\n"
-            module = ["-c", f"{code}runpy.run_module({MODULES[name]!r}, run_name='__main__')"]
+            module = ["-c", f"{code}runpy.run_module({of_daemon!r}, run_name='__main__')"]
         self.paths.logs.mkdir(parents=True, exist_ok=True)
         inherited = {key: value for key, value in os.environ.items() if "NOWCAST" not in key}
         with (self.paths.logs / f"{name}.out").open("ab") as out:

@@ -12,6 +12,7 @@ from nowcast_cli.config.durations import NotADuration, seconds_of
 from nowcast_cli.config.findings import Finding
 from nowcast_cli.config.hints import did_you_mean
 from nowcast_cli.config.positions import KeyPath
+from nowcast_cli.config.settings import registered_workers
 from nowcast_cli.config.timing import WrongTiming, time_of_day
 from nowcast_cli.config.zones import local_zone, named_zone
 from nowcast_cli.errors import ConfigError
@@ -45,20 +46,8 @@ Expectation = ByTime | AfterWorker
 def expectations_of(config: Mapping[str, Any]) -> tuple[tuple[Expectation, ...], list[Finding]]:
     """Read what the message registry expects; gives that, and the mistakes."""
     findings: list[Finding] = []
-    found = tuple(_expectations(_registered(config), findings))
+    found = tuple(_expectations(registered_workers(config), findings))
     return found, findings
-
-
-def has_expectations(config: Mapping[str, Any]) -> bool:
-    """Tell whether the registry expects anything of anybody; looks at keys alone."""
-    return any("expect by" in entry or "within" in entry for _, entry in _registered(config))
-
-
-def _registered(config: Mapping[str, Any]) -> list[tuple[Any, dict[Any, Any]]]:
-    registry = config.get("message registry")
-    workers = registry.get("workers") if isinstance(registry, Mapping) else None
-    entries = workers.items() if isinstance(workers, Mapping) else ()
-    return [(name, entry) for name, entry in entries if isinstance(entry, dict)]
 
 
 def _expectations(

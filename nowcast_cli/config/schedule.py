@@ -51,6 +51,7 @@ class Item:
     within: float | None = None
     made_up_within: float | None = _USUAL_LIMIT
     jitter: float = 0.0
+    path: KeyPath = ()
 
     def delay(self, nominal: datetime) -> float:
         """Give the seconds by which the launch of that time is put off: always the same."""
@@ -150,6 +151,7 @@ class _Reading:
             within=within,
             made_up_within=limit,
             jitter=jitter,
+            path=self._path,
         )
 
     def _wrong(self, key: str | None, message: str, hint: str | None = None) -> None:

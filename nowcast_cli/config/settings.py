@@ -55,6 +55,21 @@ def next_workers_deadline(config: Mapping[str, Any]) -> float:
     return _seconds(_section(config, "next workers"), "next workers", DEADLINE_OF_NEXT_WORKERS)
 
 
+def wants_scheduler(config: Mapping[str, Any]) -> bool:
+    """Tell whether workers are scheduled, or expected at a time: the scheduler sees to both."""
+    return bool(config.get("scheduled workers")) or any(
+        "expect by" in entry or "within" in entry for _, entry in registered_workers(config)
+    )
+
+
+def registered_workers(config: Mapping[str, Any]) -> list[tuple[Any, dict[Any, Any]]]:
+    """Give the workers of the registry as they stand there; those of a wrong form are left out."""
+    registry = config.get("message registry")
+    workers = registry.get("workers") if isinstance(registry, Mapping) else None
+    entries = workers.items() if isinstance(workers, Mapping) else ()
+    return [(name, entry) for name, entry in entries if isinstance(entry, dict)]
+
+
 def _section(config: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     section = config.get(key)
     if section is None:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from nowcast_cli.config.settings import wants_scheduler
+
 
 @dataclass(frozen=True)
 class Daemon:
@@ -22,8 +24,11 @@ class Daemon:
 
 BROKER = Daemon("message_broker", "nowcast_cli.broker")
 MANAGER = Daemon("manager", "nowcast_cli.manager")
+SCHEDULER = Daemon("scheduler", "nowcast_cli.scheduler")
 
 
-def daemons_of(config: Mapping[str, Any]) -> tuple[Daemon, ...]:  # noqa: ARG001
+def daemons_of(config: Mapping[str, Any]) -> tuple[Daemon, ...]:
     """Return the daemons that a configuration asks for; they are stopped in reverse order."""
+    if wants_scheduler(config):
+        return (BROKER, MANAGER, SCHEDULER)
     return (BROKER, MANAGER)

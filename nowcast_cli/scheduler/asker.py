@@ -1,0 +1,132 @@
+"""Requests to the manager, one after the other, each repeated until it is answered.
+
+Never blocks, so that the daemon's loop goes on while the manager is down.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import zmq
+
+from nowcast_cli.config.settings import Endpoints
+from nowcast_cli.messages.message import Message, MessageError
+
+_WAITS = (0.5, 1.0, 2.0, 4.0)  # seconds before a request is repeated; the last one goes on
+_RECONNECT_INTERVAL = 20  # milliseconds
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A request, and the time after which it is no longer wanted; None for never."""
+
+    message: Message
+    wanted_until: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came of a request; no reply: it was no longer wanted."""
+
+    ask: Ask
+    reply: Message | None
+
+
+class Asker:
+    """Keeps requests in order and sends them; give :meth:`socket` to the poll of the loop."""
+
+    def __init__(
+        self, context: zmq.Context[Any], endpoints: Endpoints, monotonic: Callable[[], float]
+    ) -> None:
+        self._context = context
+        self._address = f"tcp://{endpoints.host}:{endpoints.workers}"
+        self._monotonic = monotonic
+        self._waiting: deque[Ask] = deque()
+        self._socket: zmq.Socket[bytes] | None = None
+        self._attempt = 0
+        self._repeat_at = 0.0
+
+    def put(self, ask: Ask) -> None:
+        """Ask this after all that waits already."""
+        self._waiting.append(ask)
+
+    @property
+    def waiting(self) -> int:
+        """How many requests have no answer yet."""
+        return len(self._waiting)
+
+    def socket(self) -> zmq.Socket[bytes] | None:
+        """Give the socket on which an answer may come; another one after each turn."""
+        return self._socket
+
+    def wait_at_most(self) -> float | None:
+        """Give the seconds until there is something to do without an answer."""
+        if not self._waiting:
+            return None
+        return max(0.0, self._repeat_at - self._monotonic()) if self._socket else 0.0
+
+    def turn(self, now: datetime) -> list[Answer]:
+        """Take an answer that has come, and send what is next, or again."""
+        answers = []
+        while self._waiting:
+            answer = self._answer_of(self._waiting[0], now)
+            if answer is None:
+                self._send_if_due()
+                break
+            answers.append(answer)
+            self._waiting.popleft()
+            self._attempt, self._repeat_at = 0, 0.0
+        return answers
+
+    def _answer_of(self, ask: Ask, now: datetime) -> Answer | None:
+        reply = self._reply(ask)
+        if reply is not None:
+            return Answer(ask, reply)
+        if ask.wanted_until is not None and now > ask.wanted_until:
+            self._hang_up()
+            return Answer(ask, None)
+        return None
+
+    def _reply(self, ask: Ask) -> Message | None:
+        if self._attempt == 0 or self._socket is None or not self._socket.poll(0):
+            return None
+        text = b"".join(self._socket.recv_multipart())
+        try:
+            reply = Message.deserialize(text)
+        except MessageError:
+            reply = None
+        if reply is None or reply.id not in (None, ask.message.id):
+            self._hang_up()  # and ask again in time
+            return None
+        return reply
+
+    def _send_if_due(self) -> None:
+        now = self._monotonic()
+        if self._attempt and now < self._repeat_at:
+            return
+        if self._attempt:
+            self._hang_up()
+        if self._socket is None:
+            self._socket = self._context.socket(zmq.REQ)
+            self._socket.linger = 0
+            self._socket.reconnect_ivl = _RECONNECT_INTERVAL
+            self._socket.connect(self._address)
+        try:
+            self._socket.send(self._waiting[0].message.encode(), zmq.NOBLOCK)
+        except zmq.Again:  # it has lost its connection
+            self._hang_up()
+        self._repeat_at = now + _WAITS[min(self._attempt, len(_WAITS) - 1)]
+        self._attempt += 1
+
+    def _hang_up(self) -> None:
+        if self._socket is not None:
+            self._socket.close(linger=0)
+            self._socket = None
+
+    def close(self) -> None:
+        """Let go of the socket; what waits is asked again by the next scheduler."""
+        self._hang_up()
