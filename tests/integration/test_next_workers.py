@@ -354,3 +354,15 @@ def _commands(system):
         except OSError:
             continue
     return commands
+
+
+def test_a_module_mended_while_the_broken_one_loads_leaves_nothing_stuck(make_system):
+    system = make_system(next_workers=with_first("return []")).start()
+    for number in range(1, 4):
+        _let_it_look_again()
+        system.write("next_workers.py", "import time\ntime.sleep(0.3)\ndef (:\n")
+        system.finish("first")
+        system.write_after({})
+        os.kill(system.pid("manager"), signal.SIGHUP)
+        system.wait_for_message(number, "decided")
+    assert " is stuck" not in system.log()
