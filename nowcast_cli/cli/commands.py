@@ -34,6 +34,7 @@ SECTIONS: dict[str, dict[str, CommandEntry]] = {
         "job": CommandEntry("job", "List, show, cancel and rerun jobs."),
         "message": CommandEntry("message", "List, show and retry messages of workers."),
         "logs": CommandEntry("logs", "Show and follow the logs of all daemons and workers."),
+        "doctor": CommandEntry("doctor", "Look for what is wrong, and say what to do about it."),
     },
     "Configure it": {
         "validate": CommandEntry("validate", "Check the configuration and next_workers."),
