@@ -151,3 +151,23 @@ def test_a_stream_of_messages_survives_kills_of_manager_and_broker(make_system):
     assert len(system.messages("first")) == acknowledged, f"seed {FRESH}"
     assert sorted(payloads.values()) == list(range(acknowledged))[-len(payloads) :]
     assert sampler.problems == []
+
+
+def test_launchers_killed_again_and_again_in_a_fan_of_forty_begin_no_job_twice(make_system):
+    fan = "[NextWorker('workers.left') for _ in range(40)]"
+    system = make_system(workers=WORKERS, after={"first": fan}).start().supervise()
+    chance = random.Random(FRESH)
+    system.launch("first")
+    give_up = time.monotonic() + 20
+    kills = 0
+    while (ran := system.ran().count("left")) < 40 and time.monotonic() < give_up:
+        kind = chance.choice(["launcher", "launcher", "manager", "runner"])
+        kills += kill_somebody(system, chance, [kind]) is not None
+        # Some way is made between two kills, or no launcher would ever get to be ready.
+        with contextlib.suppress(AssertionError):
+            wait_until(lambda ran=ran: system.ran().count("left") > ran, timeout=2)
+    wait_until(lambda: everything_is_done(system), timeout=20, what="the end of all jobs")
+
+    assert max(Counter(system.effects()).values()) == 1, f"seed {FRESH}, {kills} kills"
+    assert Counter(system.ran()) == {"first": 1, "left": 40}, f"seed {FRESH}, {kills} kills"
+    assert kills > 3
