@@ -230,6 +230,9 @@ class System:
             self.write(f"workers/{name}.py", WORKER)
         names = (*workers, "clear_checklist")
         self.write("next_workers.py", next_workers or next_workers_text(after or {}, names))
+        self._begin()
+
+    def _begin(self) -> None:
         self.paths: SystemPaths = system_paths(self.config)
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._over = threading.Event()
