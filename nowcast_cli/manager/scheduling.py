@@ -12,7 +12,7 @@ from typing import Any
 
 from nowcast_cli.manager import requests
 from nowcast_cli.manager.requests import RequestError
-from nowcast_cli.manager.state import Reply, State, Step, info, problem
+from nowcast_cli.manager.state import Reply, State, Step, info, problem, warning
 from nowcast_cli.store.records import Change, ScheduleDropped, SchedulePut, ScheduleRecord
 
 
@@ -24,19 +24,24 @@ def launch(
     new_id: Callable[[], str],
     worker_names: Mapping[str, str],
 ) -> tuple[Step, str | None]:
-    """Launch for an item: ``schedule: {item, timing, nominal}`` in the payload of a launch.
+    """Launch for an item: ``schedule: {item, timing, nominal, until?}`` in a launch's payload.
 
-    Gives the step, and the chain that begins; None where the item is paused, and nothing does.
+    Gives the step, and the chain that begins; None where nothing is launched, since the item is
+    paused, or ``until`` has passed.
     """
     about = payload["schedule"]
     item, timing = _text(about, "item"), _text(about, "timing")
     nominal = _instant(about, "nominal")
     before = state.schedule.get(item)
     known = ScheduleRecord(item, timing, nominal) if before is None else before
-    if known.paused is not None:
+    why_not = "it is paused" if known.paused is not None else None
+    if about.get("until") is not None and now > _instant(about, "until"):
+        why_not = "it would be later than the item allows"
+    if why_not is not None:
         step = _put(state, replace(known, timing=timing, cursor=nominal))
-        note = info(f"nothing is launched for {item} ({nominal}): it is paused")
-        return replace(step, notes=(note,), reply=Reply("ack", {"job": None})), None
+        what = f"nothing is launched for {item} ({nominal}): {why_not}"
+        reply = Reply("ack", {"job": None, "what": what})
+        return replace(step, notes=(warning(what),), reply=reply), None
     launched, job = requests.launch(
         state, payload, now=now, new_id=new_id, worker_names=worker_names
     )

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import zmq
@@ -20,22 +18,6 @@ _WAITS = (0.5, 1.0, 2.0, 4.0)  # seconds before a request is repeated; the last 
 _RECONNECT_INTERVAL = 20  # milliseconds
 
 
-@dataclass(frozen=True)
-class Ask:
-    """A request, and the time after which it is no longer wanted; None for never."""
-
-    message: Message
-    wanted_until: datetime | None = None
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What came of a request; no reply: it was no longer wanted."""
-
-    ask: Ask
-    reply: Message | None
-
-
 class Asker:
     """Keeps requests in order and sends them; give :meth:`socket` to the poll of the loop."""
 
@@ -45,14 +27,14 @@ class Asker:
         self._context = context
         self._address = f"tcp://{endpoints.host}:{endpoints.workers}"
         self._monotonic = monotonic
-        self._waiting: deque[Ask] = deque()
+        self._waiting: deque[Message] = deque()
         self._socket: zmq.Socket[bytes] | None = None
         self._attempt = 0
         self._repeat_at = 0.0
 
-    def put(self, ask: Ask) -> None:
-        """Ask this after all that waits already."""
-        self._waiting.append(ask)
+    def put(self, message: Message) -> None:
+        """Ask this, which has an id, after all that waits already."""
+        self._waiting.append(message)
 
     @property
     def waiting(self) -> int:
@@ -69,29 +51,19 @@ class Asker:
             return None
         return max(0.0, self._repeat_at - self._monotonic()) if self._socket else 0.0
 
-    def turn(self, now: datetime) -> list[Answer]:
-        """Take an answer that has come, and send what is next, or again."""
-        answers = []
+    def turn(self) -> list[tuple[Message, Message]]:
+        """Give what was asked with its answer, where one has come; send what is next, or again."""
+        answered = []
         while self._waiting:
-            answer = self._answer_of(self._waiting[0], now)
-            if answer is None:
+            reply = self._reply(self._waiting[0])
+            if reply is None:
                 self._send_if_due()
                 break
-            answers.append(answer)
-            self._waiting.popleft()
+            answered.append((self._waiting.popleft(), reply))
             self._attempt, self._repeat_at = 0, 0.0
-        return answers
+        return answered
 
-    def _answer_of(self, ask: Ask, now: datetime) -> Answer | None:
-        reply = self._reply(ask)
-        if reply is not None:
-            return Answer(ask, reply)
-        if ask.wanted_until is not None and now > ask.wanted_until:
-            self._hang_up()
-            return Answer(ask, None)
-        return None
-
-    def _reply(self, ask: Ask) -> Message | None:
+    def _reply(self, asked: Message) -> Message | None:
         if self._attempt == 0 or self._socket is None or not self._socket.poll(0):
             return None
         text = b"".join(self._socket.recv_multipart())
@@ -99,7 +71,7 @@ class Asker:
             reply = Message.deserialize(text)
         except MessageError:
             reply = None
-        if reply is None or reply.id not in (None, ask.message.id):
+        if reply is None or reply.id not in (None, asked.id):
             self._hang_up()  # and ask again in time
             return None
         return reply
@@ -116,7 +88,7 @@ class Asker:
             self._socket.reconnect_ivl = _RECONNECT_INTERVAL
             self._socket.connect(self._address)
         try:
-            self._socket.send(self._waiting[0].message.encode(), zmq.NOBLOCK)
+            self._socket.send(self._waiting[0].encode(), zmq.NOBLOCK)
         except zmq.Again:  # it has lost its connection
             self._hang_up()
         self._repeat_at = now + _WAITS[min(self._attempt, len(_WAITS) - 1)]

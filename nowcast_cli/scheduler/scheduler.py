@@ -21,7 +21,7 @@ from nowcast_cli.daemon.main import DaemonContext
 from nowcast_cli.errors import NowcastError
 from nowcast_cli.identifiers import new_id
 from nowcast_cli.messages.message import Message
-from nowcast_cli.scheduler.asker import Answer, Ask, Asker
+from nowcast_cli.scheduler.asker import Asker
 from nowcast_cli.scheduler.catching_up import due, trusted
 from nowcast_cli.scheduler.clockwork import Clockwork
 from nowcast_cli.scheduler.overdue import Overdue, overdue
@@ -65,16 +65,16 @@ def _loop(context: DaemonContext, scheduler: Scheduler, asker: Asker) -> None:
         if signal.SIGHUP in arrived:
             scheduler.reload()
         wait = scheduler.turn()
-        for answer in asker.turn(datetime.now(UTC)):
-            scheduler.answered(answer)
+        for asked, reply in asker.turn():
+            scheduler.answered(asked, reply)
         wait = min(wait, asker.wait_at_most() or wait)
 
 
 class Asks(Protocol):
     """What takes the requests to the manager."""
 
-    def put(self, ask: Ask) -> None:
-        """Ask this after all that waits already."""
+    def put(self, message: Message) -> None:
+        """Ask this, which has an id, after all that waits already."""
 
 
 class Scheduler:
@@ -199,26 +199,18 @@ class Scheduler:
         for nominal in found.launch:
             self._asker.put(_launch_request(item, nominal))
 
-    def answered(self, answer: Answer) -> None:
+    def answered(self, asked: Message, reply: Message) -> None:
         """Take in what became of a request."""
-        message, reply = answer.ask.message, answer.reply
-        about = message.payload.get("schedule") or {}
-        name = about.get("item") or message.payload.get("worker") or "the schedule"
-        if reply is None:
-            self._logger.warning(
-                "%s: the launch of %s is passed over: it would be too late",
-                name,
-                about.get("nominal"),
-            )
-        elif reply.type != "ack":
-            said = reply.payload if isinstance(reply.payload, Mapping) else {}
+        about = asked.payload.get("schedule") or {}
+        name = about.get("item") or asked.payload.get("worker") or "the schedule"
+        said = reply.payload if isinstance(reply.payload, Mapping) else {}
+        if reply.type != "ack":
             self._logger.error(
                 "%s: the manager refused: %s", name, said.get("what") or f"({reply.type})"
             )
-        elif message.type == "launch" and isinstance(reply.payload, Mapping):
-            self._logger.info(
-                "%s (%s): job %s", name, about.get("nominal"), reply.payload.get("job")
-            )
+        elif asked.type == "launch":
+            outcome = f"job {said['job']}" if said.get("job") else said.get("what")
+            self._logger.info("%s (%s): %s", name, about.get("nominal"), outcome)
 
     def _rows(self) -> Mapping[str, ScheduleRecord]:
         try:
@@ -245,37 +237,34 @@ class Scheduler:
                 self._asker.put(_overdue_request(late))
 
 
-def _following(items: Mapping[str, Item], begun: Mapping[str, datetime]) -> Ask:
+def _following(items: Mapping[str, Item], begun: Mapping[str, datetime]) -> Message:
     about = [
         {"item": item.name, "timing": str(item.timing)}
         | ({"cursor": begun[item.name].isoformat()} if item.name in begun else {})
         for item in items.values()
     ]
-    return Ask(Message("nowcast", "schedule", {"items": about}, id=new_id()))
+    return Message("nowcast", "schedule", {"items": about}, id=new_id())
 
 
-def _launch_request(item: Item, nominal: datetime) -> Ask:
+def _launch_request(item: Item, nominal: datetime) -> Message:
+    about = {"item": item.name, "timing": str(item.timing), "nominal": nominal.isoformat()}
+    if item.within is not None:
+        until = nominal + timedelta(seconds=item.delay(nominal) + item.within)
+        about["until"] = until.isoformat()
     payload = {
         "module": item.module,
         "arguments": list(item.arguments),
         "host": "localhost",
-        "schedule": {
-            "item": item.name,
-            "timing": str(item.timing),
-            "nominal": nominal.isoformat(),
-        },
+        "schedule": about,
     }
-    until = None
-    if item.within is not None:
-        until = nominal + timedelta(seconds=item.delay(nominal) + item.within)
-    return Ask(Message("nowcast", "launch", payload, id=item.request_id(nominal)), until)
+    return Message("nowcast", "launch", payload, id=item.request_id(nominal))
 
 
-def _overdue_request(late: Overdue) -> Ask:
+def _overdue_request(late: Overdue) -> Message:
     payload = {
         "worker": late.worker,
         "what": late.what,
         "expected by": late.deadline.isoformat(),
         "last success": late.last_success,
     }
-    return Ask(Message("nowcast", "overdue", payload, id=late.id))
+    return Message("nowcast", "overdue", payload, id=late.id)
