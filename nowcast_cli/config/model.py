@@ -19,6 +19,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from nowcast_cli.config.durations import NotADuration, seconds_of
+
 
 def _with_spaces(name: str) -> str:
     return name.rstrip("_").replace("_", " ")
@@ -76,6 +78,14 @@ def _address(value: str) -> str:
     return value
 
 
+def _duration(value: Any) -> Any:
+    try:
+        seconds_of(value)
+    except NotADuration as error:
+        raise PydanticCustomError("duration", str(error)) from None
+    return value
+
+
 def _no_handlers(value: Any) -> Any:
     return {} if value == [] else value
 
@@ -107,6 +117,11 @@ Addresses = Annotated[
     BeforeValidator(_listed),
     Field(min_length=1),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+]
+Duration = Annotated[
+    Any,
+    AfterValidator(_duration),
+    WithJsonSchema({"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string"}]}),
 ]
 EventKind = Literal["failure", "crash", "lost", "overdue", "stuck", "daemon down"]
 Module = Annotated[str, AfterValidator(_dotted_name)]
@@ -240,10 +255,10 @@ class NotifyTarget(ClosedSection):
     workers: list[str] | None = Field(
         default=None, description="The workers that matter here: all where the key is left out."
     )
-    period: Seconds = Field(
-        default=900,
-        description="Seconds in which one kind of event of one worker is told once; how many "
-        "more there were is told at the end.",
+    period: Duration = Field(
+        default="15 min",
+        description="The length of time in which one kind of event of one worker is told once; "
+        "how many more there were is told at its end.",
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from nowcast_cli.config.durations import seconds_of
 from nowcast_cli.config.environment import UnsetVariable, substituted
 
 Kind = Literal["message", "failure", "crash", "lost", "overdue", "stuck", "daemon down"]
@@ -13,7 +14,7 @@ Kind = Literal["message", "failure", "crash", "lost", "overdue", "stuck", "daemo
 ALL_KINDS: frozenset[Kind] = frozenset(
     {"failure", "crash", "lost", "overdue", "stuck", "daemon down"}
 )
-PERIOD = 900.0
+PERIOD = 900.0  # seconds
 # Three hosts that are told the same within a minute are one line to read, not three.
 SLACK_PERIOD = 60.0
 _LINKS = {"website log url": "Log", "website checklist url": "Checklist"}
@@ -121,7 +122,7 @@ def _apprise(
                 url=url,
                 kinds=ALL_KINDS if kinds is None else frozenset(kinds),
                 workers=None if workers is None else frozenset(workers),
-                period=float(target.get("period", PERIOD)),
+                period=seconds_of(target.get("period", PERIOD)),
             )
 
 

@@ -88,13 +88,12 @@ def of_overdue(message: MessageRecord, payload: Any) -> Event:
     """Give a worker that was expected and is not there, by the message that says so."""
     facts: Mapping[Any, Any] = payload if isinstance(payload, Mapping) else {}
     worker = str(facts.get("worker", "a worker"))
-    details = [str(facts["what"])] if facts.get("what") else []
-    details += [
-        f"{key}: {value}"
-        for key, value in facts.items()
-        if key not in ("worker", "what") and value is not None
-    ]
-    return Event("overdue", worker, "", message.received, f"{worker} is overdue", tuple(details))
+    last = facts.get("last success")
+    details = (
+        str(facts.get("what", f"{worker} is overdue")),
+        f"last success: {local(last)}" if isinstance(last, str) else "it has never succeeded",
+    )
+    return Event("overdue", worker, "", message.received, f"{worker} is overdue", details)
 
 
 def of_daemon_down(name: str, at: str, seconds: float) -> Event:

@@ -110,6 +110,15 @@ def test_a_crash_of_a_worker_without_a_crash_message_is_told_too(
     assert webhook.accepted[0]["title"].endswith("first crashed")
 
 
+def test_an_overdue_worker_is_told(make_system: MakeSystem, webhook: Webhook) -> None:
+    system = make_system(settings=to_operators(webhook)).start()
+    what = "first is overdue: it was expected by 09:30"
+    assert system.request("overdue", {"worker": "first", "what": what}).type == "ack"
+    wait_for(webhook, 1)
+    assert webhook.accepted[0]["title"] == f"{system.folder.name}: first is overdue"
+    assert webhook.accepted[0]["message"].startswith(what)
+
+
 def test_what_happens_again_and_again_is_told_once_with_a_sum_at_the_end(
     make_system: MakeSystem, webhook: Webhook
 ) -> None:

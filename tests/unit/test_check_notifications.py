@@ -34,7 +34,7 @@ notify:
     to: [mailto://a:b@example.org, json://localhost]
     events: [failure, crash, lost, overdue, stuck, daemon down]
     workers: [sleep]
-    period: 60
+    period: 2h
 slack notifications:
   SLACK_HOOK: [sleep]
   website log url: https://example.org/log
@@ -55,6 +55,10 @@ slack notifications:
             "11:5: notify.ops.periods: is not a key of this section; did you mean 'period'?",
         ),
         ("notify:\n  ops:\n    to: json://a\n    period: 0\n", "11:5: notify.ops.period: must be"),
+        (
+            "notify:\n  ops:\n    to: json://a\n    period: soon\n",
+            "11:5: notify.ops.period: must be a length of time such as '90 s', '15 min', '2h'",
+        ),
         (
             "notify:\n  ops:\n    to: json://a\n    events:\n    - failures\n",
             "12:7: notify.ops.events[0]: must be 'failure', 'crash'",
