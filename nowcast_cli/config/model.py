@@ -262,6 +262,30 @@ class NotifyTarget(ClosedSection):
     )
 
 
+class LogsSettings(ClosedSection):
+    """What the log aggregator follows beside the jobs. ``config.log_settings`` reads it."""
+
+    follow: list[str] | None = Field(
+        default=None, description="Files whose lines go into the logs, as paths with wildcards."
+    )
+    watch: Literal["auto", "inotify", "poll"] | None = Field(
+        default=None, description="How changes are noticed. auto: poll on network file systems."
+    )
+
+
+class RetentionSettings(ClosedSection):
+    """How long `nowcast clean` keeps files: lengths of time such as 30d."""
+
+    # read and checked by config.log_settings
+    jobs: SkipValidation[str | None] = Field(
+        default="30d", description="Folders of jobs that have ended."
+    )
+    scratch: SkipValidation[str | None] = Field(
+        default="7d", description="Scratch folders of jobs that have ended."
+    )
+    logs: SkipValidation[str | None] = Field(default="90d", description="Rotated log files.")
+
+
 class Handler(Section):
     """A place where log messages go, in the form of Python's logging.config.dictConfig."""
 
@@ -308,6 +332,12 @@ class NowcastYaml(Section):
         default=None, description="The Python that runs workers. Default: the one of nowcast."
     )
     logging: Logging | None = None
+    logs: LogsSettings | None = Field(
+        default=None, description="Asks for the log aggregator, and says what it follows."
+    )
+    retention: RetentionSettings | None = Field(
+        default=None, description="How long nowcast clean keeps files."
+    )
     zmq: Zmq
     message_registry: MessageRegistry
     worker_packages: list[Module] = Field(

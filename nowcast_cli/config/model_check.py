@@ -26,6 +26,8 @@ SECTIONS: dict[tuple[Any, ...], type[BaseModel]] = {
     ("messages",): model.MessageDelivery,
     ("next workers",): model.NextWorkersSettings,
     ("notify", EACH): model.NotifyTarget,
+    ("logs",): model.LogsSettings,
+    ("retention",): model.RetentionSettings,
     ("run",): model.Run,
     ("run", "enabled hosts", EACH): model.RemoteHost,
     ("logging",): model.Logging,

@@ -70,6 +70,12 @@ def registered_workers(config: Mapping[str, Any]) -> list[tuple[Any, dict[Any, A
     return [(name, entry) for name, entry in entries if isinstance(entry, dict)]
 
 
+def wants_aggregator(config: Mapping[str, Any]) -> bool:
+    """Tell whether a configuration asks for the log aggregator."""
+    logging = config.get("logging")
+    return "logs" in config or (isinstance(logging, Mapping) and "aggregator" in logging)
+
+
 def _section(config: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     section = config.get(key)
     if section is None:
