@@ -317,7 +317,7 @@ def test_the_tutorial_works_under_circus_with_its_ini_file(toy: Toy) -> None:
     endpoints = [f"tcp://127.0.0.1:{port}" for port in free_ports(2)]
     names = ("endpoint", "pubsub_endpoint")
     where = "".join(f"{name} = {at}\n" for name, at in zip(names, endpoints, strict=True))
-    watchers = ("message_broker", "manager")
+    watchers = ("message_broker", "manager", "scheduler")
     ini = CIRCUS_INI + where + "".join(CIRCUS_WATCHER.format(name=name) for name in watchers)
     (toy.folder / "circus.ini").write_text(ini)
     with toy.under("circusd", "circus.ini"):
