@@ -42,7 +42,7 @@ def of_message(message: MessageRecord, job: JobRecord | None) -> Event | None:
         return Event("failure", worker, "", message.received, f"{worker} failed", (told, *where))
     reason = () if job is None or job.reason is None else (job.reason,)
     return Event(
-        "crash", worker, "", message.received, f"{worker} crashed", (*reason, told, *where)
+        "crash", worker, "crashed", message.received, f"{worker} crashed", (*reason, told, *where)
     )
 
 
@@ -64,8 +64,9 @@ def of_job(job: JobRecord) -> Event:
     at = job.ended or job.created
     if job.state == "lost":
         return _of_job("lost", job, at, "was lost: nobody can tell how it ended")
-    how = "took too long and was ended" if job.state == "timed out" else "crashed"
-    return _of_job("crash", job, at, how)
+    if job.state == "timed out":
+        return _of_job("crash", job, at, "took too long and was ended")
+    return _of_job("crash", job, at, "crashed")
 
 
 def of_stuck(message: MessageRecord) -> Event:
@@ -116,7 +117,7 @@ def local(instant: str) -> str:
 
 def _of_job(kind: Kind, job: JobRecord, at: str, how: str) -> Event:
     reason = () if job.reason is None else (job.reason,)
-    return Event(kind, job.worker, "", at, f"{job.worker} {how}", (*reason, *_where(job)))
+    return Event(kind, job.worker, job.state, at, f"{job.worker} {how}", (*reason, *_where(job)))
 
 
 def _where(job: JobRecord | None) -> tuple[str, ...]:
