@@ -35,6 +35,8 @@ def name_of(requirement: str) -> str:
 def requirements() -> Iterator[str]:
     yield from PROJECT["build-system"]["requires"]
     yield from PROJECT["project"]["dependencies"]
+    for extra in PROJECT["project"].get("optional-dependencies", {}).values():
+        yield from extra
     for group in PROJECT["dependency-groups"].values():
         yield from group
 
