@@ -33,6 +33,9 @@ SECTIONS: dict[str, dict[str, CommandEntry]] = {
         ),
         "job": CommandEntry("job", "List, show, cancel and rerun jobs."),
         "message": CommandEntry("message", "List, show and retry messages of workers."),
+        "schedule": CommandEntry(
+            "schedule", "List what is scheduled, launch it, pause and resume it."
+        ),
         "logs": CommandEntry("logs", "Show and follow the logs of all daemons and workers."),
         "doctor": CommandEntry("doctor", "Look for what is wrong, and say what to do about it."),
     },

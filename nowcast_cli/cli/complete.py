@@ -50,6 +50,11 @@ def stuck_messages(ctx: typer.Context, incomplete: str) -> list[str]:
     return _beginning(ctx, incomplete, lambda system: _message_numbers(system, {"stuck"}))
 
 
+def scheduled_items(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the names of the items of the schedule."""
+    return _beginning(ctx, incomplete, _items)
+
+
 def checklist_keys(ctx: typer.Context, incomplete: str) -> list[str]:
     """Offer the keys of the checklist."""
     return _beginning(ctx, incomplete, _keys)
@@ -87,3 +92,9 @@ def _keys(system: System) -> list[str]:
     from nowcast_cli.store.checklist_file import read_checklist
 
     return [str(key) for key in read_checklist(system.paths.checklist_file)]
+
+
+def _items(system: System) -> list[str]:
+    from nowcast_cli.config.schedule import schedule_of
+
+    return [item.name for item in schedule_of(system.config).items]

@@ -7,8 +7,9 @@ from pathlib import Path
 import typer
 
 from nowcast_cli.cli.asking import ask_manager
-from nowcast_cli.cli.context import invocation_of, output_of, system_of
+from nowcast_cli.cli.context import System, invocation_of, output_of, system_of
 from nowcast_cli.cli.options import command_app
+from nowcast_cli.cli.output import Output
 
 app = command_app()
 
@@ -25,8 +26,29 @@ def reload(ctx: typer.Context) -> None:
       nowcast reload
     """
     _refuse_errors(invocation_of(ctx).config_file)
-    ask_manager(system_of(ctx), "reload", {})
-    output_of(ctx).line("reloaded")
+    system, out = system_of(ctx), output_of(ctx)
+    ask_manager(system, "reload", {})
+    _tell_scheduler(system, out)
+    out.line("reloaded")
+
+
+def _tell_scheduler(system: System, out: Output) -> None:
+    """Let the scheduler take in its items; it is not asked, as it waits for nobody."""
+    import json
+    import os
+    import signal
+
+    from nowcast_cli.config.settings import wants_scheduler
+    from nowcast_cli.process_identity import from_json, is_alive
+
+    try:
+        identity = from_json(json.loads((system.paths.run / "scheduler.pid").read_bytes()))
+    except (OSError, ValueError, KeyError):
+        identity = None
+    if identity is not None and is_alive(identity):
+        os.kill(identity.pid, signal.SIGHUP)
+    elif wants_scheduler(system.config):
+        out.note("the scheduler does not run yet: nowcast start starts it")
 
 
 def _refuse_errors(config_file: Path) -> None:
