@@ -1,8 +1,9 @@
 """Turns the ``logging`` section into what one process of the system hands to dictConfig. Pure.
 
 Two layouts are read: a plain dictConfig, and the pair ``aggregator``/``publisher`` of a
-distributed system. Of a pair, a process takes both: the publisher's handlers except those that
-send over the network, and the aggregator's, which write the system's log files.
+distributed system. Of a pair, a process on the broker's host takes both: the publisher's handlers
+except those that send over the network, and the aggregator's, which write the system's log files.
+A process on another host takes the publisher's alone, and publishes.
 """
 
 from __future__ import annotations
@@ -49,6 +50,32 @@ def process_logging(section: Any, logs: Path, *, rotate: bool, debug: bool) -> S
     }
     filters = {**layout.get("filters", {}), LOGGER_NAME: {"()": LoggerName}}
     return {**layout, "handlers": handlers, "filters": filters}
+
+
+def publishing_logging(section: Any, process: str, publisher: Any) -> Section:
+    """Give the dictConfig of a process that publishes through the socket ``publisher``."""
+    layout = _normal(section.get("publisher") or {})
+    handlers = {
+        name: _through(publisher, process, handler) if _publishes(handler) else _watching(handler)
+        for name, handler in layout["handlers"].items()
+    }
+    formatters = {
+        **(layout.get("formatters") or {}),
+        "nowcast published": {"format": "%(message)s"},
+    }
+    return {
+        **layout,
+        "formatters": formatters,
+        "handlers": {name: _with_logger_name(handler) for name, handler in handlers.items()},
+        "filters": {**(layout.get("filters") or {}), LOGGER_NAME: {"()": LoggerName}},
+    }
+
+
+def publishes(section: Any) -> bool:
+    """Whether the processes of a distributed system are to publish their logs over ZeroMQ."""
+    publisher = section.get("publisher") if isinstance(section, dict) else None
+    handlers = publisher.get("handlers") if isinstance(publisher, dict) else None
+    return isinstance(handlers, dict) and any(map(_publishes, handlers.values()))
 
 
 def is_distributed(section: Mapping[str, Any]) -> bool:
@@ -152,11 +179,7 @@ def _level_number(level: int | str) -> int:
 
 def _without_network(layout: Section) -> Section:
     """Drop handlers that publish over ZeroMQ, wherever they are named."""
-    dropped = {
-        name
-        for name, handler in layout["handlers"].items()
-        if str(handler.get("class", handler.get("()", ""))).startswith("zmq.")
-    }
+    dropped = {name for name, handler in layout["handlers"].items() if _publishes(handler)}
     if not dropped:
         return layout
 
@@ -169,6 +192,21 @@ def _without_network(layout: Section) -> Section:
         "handlers": {k: v for k, v in layout["handlers"].items() if k not in dropped},
         "loggers": {k: kept(v) for k, v in (layout.get("loggers") or {}).items()},
         "root": kept(layout.get("root") or {}),
+    }
+
+
+def _publishes(handler: Any) -> bool:
+    kind = handler.get("class", handler.get("()")) if isinstance(handler, dict) else None
+    return str(kind).startswith("zmq.")
+
+
+def _through(publisher: Any, process: str, handler: Section) -> Section:
+    """Have a handler send through our socket, under the topic ``<process>.<LEVEL>``."""
+    return {
+        **handler,
+        "interface_or_socket": publisher,
+        "root_topic": process,
+        "formatter": "nowcast published",
     }
 
 

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
+from logging import CRITICAL, getLevelNamesMapping
 from pathlib import Path
 from typing import Any
 
 from nowcast_cli.config.config import Config, handlers_of
-from nowcast_cli.config.logging_layout import default_section, process_logging
+from nowcast_cli.config.logging_layout import (
+    default_section,
+    process_logging,
+    publishes,
+    publishing_logging,
+)
 from nowcast_cli.config.paths import system_paths
 from nowcast_cli.errors import ConfigError, NowcastError
 
 TO_FILES = "writing log messages to local file system"
+TO_SUBSCRIBERS = "publishing log messages to the log aggregator"
+UNPUBLISHED = (
+    "the log is not published, but written on this host: zmq.ports.logging has no free port for "
+    "this process, or no log aggregator has subscribed"
+)
 TO_CONSOLE = "**debug mode** writing log messages to console"
 
 
@@ -26,9 +39,19 @@ def configure_logging(
     """
     from logging.config import dictConfig
 
-    logs = system_paths(config).logs
+    section = config.get("logging")
+    publisher, elsewhere = None, False
+    if not debug and not rotate and publishes(section):
+        from nowcast_cli.config import log_publishing
+
+        elsewhere = log_publishing.is_elsewhere(_host(config))
+        publisher = log_publishing.open_publisher(config, name) if elsewhere else None
     try:
-        layout = process_logging(config.get("logging"), logs, rotate=rotate, debug=debug)
+        if publisher is None:
+            logs = system_paths(config).logs
+            layout = process_logging(section, logs, rotate=rotate, debug=debug)
+        else:
+            layout = publishing_logging(section, name, publisher)
         _make_folders(layout)
         dictConfig(layout)
     except (ValueError, TypeError, AttributeError, ImportError, KeyError) as error:
@@ -42,7 +65,17 @@ def configure_logging(
             cause=f"{name} could not set up its logging: {reason}",
             hint="nowcast validate",
         ) from None
+    if elsewhere and publisher is None:
+        logging.getLogger(name).warning(UNPUBLISHED)
+    if publisher is not None:
+        return TO_SUBSCRIBERS
     return TO_CONSOLE if debug else TO_FILES
+
+
+def _host(config: Config) -> str:
+    zmq = config.get("zmq")
+    host = zmq.get("host") if isinstance(zmq, dict) else None
+    return str(host or "localhost")
 
 
 def log_files(config: Config) -> list[Path]:
@@ -52,6 +85,21 @@ def log_files(config: Config) -> list[Path]:
         section = default_section(system_paths(config).logs)
     names = (handler.get("filename") for _, handler in handlers_of(section))
     return list(dict.fromkeys(Path(name) for name in names if isinstance(name, str)))
+
+
+def logs_to_console(config: Config) -> bool:
+    """Tell whether processes print what they log, beside writing it to files."""
+    logs = system_paths(config).logs
+    layout = process_logging(config.get("logging"), logs, rotate=False, debug=False)
+    loggers = [layout.get("root") or {}, *(layout.get("loggers") or {}).values()]
+    used = {name for logger in loggers for name in logger.get("handlers") or ()}
+    return any(_prints(layout["handlers"].get(name) or {}) for name in used)
+
+
+def _prints(handler: Mapping[str, Any]) -> bool:
+    level = handler.get("level", 0)
+    number = level if isinstance(level, int) else getLevelNamesMapping().get(level, 0)
+    return handler.get("class") == "logging.StreamHandler" and number <= CRITICAL
 
 
 def _make_folders(layout: dict[str, Any]) -> None:

@@ -1,0 +1,110 @@
+"""Log records that processes publish, as NEMO_Nowcast's and pyzmq's ``PUBHandler`` send them.
+
+Each message is a topic, ``<process>.<LEVEL>``, and the formatted text. What arrives is logged
+here under the name of its process, so that this process' handlers write it.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import zmq
+
+# Sockets of publishers that are not there are looked for this often, in milliseconds: seldom
+# enough to cost nothing, soon enough for a publisher to wait for.
+RECONNECT = 500
+_AT_ONCE = 200
+# What a publisher's own format has put before the message.
+_HEAD = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (?P<level>[A-Z]+) \[(?P<name>[^\]]+)\] ")
+
+
+@dataclass(frozen=True)
+class PublishedRecord:
+    """A record as it came: who logged it, at which level (a number), and the text."""
+
+    process: str
+    level: int
+    text: str
+
+
+def read_published(frames: list[bytes]) -> PublishedRecord | None:
+    """Read the frames of one record; None when they are none."""
+    if len(frames) != 2:
+        return None
+    topic, text = (frame.decode("utf-8", "replace") for frame in frames)
+    process, _, rest = topic.partition(".")
+    level = logging.getLevelNamesMapping().get(rest.partition(".")[0])
+    if not process or level is None:
+        return None
+    text = text.rstrip("\n")
+    head = _HEAD.match(text)
+    if head and (head["level"], head["name"]) == (logging.getLevelName(level), process):
+        text = text[head.end() :]
+    return PublishedRecord(process, level, text)
+
+
+def log_published(record: PublishedRecord) -> None:
+    """Log it here as if it had been logged here, with ``logger_name`` for the format."""
+    logging.getLogger(record.process).log(
+        record.level, "%s", record.text, extra={"logger_name": record.process}
+    )
+
+
+class Published:
+    """Subscribed to all publishers of a system, those that are to come as well.
+
+    Parameters
+    ----------
+    context
+        The ZeroMQ context.
+    addresses
+        Of the publishers, ``host:port``.
+    """
+
+    def __init__(self, context: zmq.Context[Any], addresses: Collection[str]) -> None:
+        self.socket: zmq.Socket[bytes] = context.socket(zmq.SUB)
+        self.socket.linger = 0
+        self.socket.rcvhwm = 0  # what has arrived is never thrown away
+        self.socket.reconnect_ivl = RECONNECT
+        self.socket.subscribe(b"")
+        self.strange = 0
+        self._addresses: frozenset[str] = frozenset()
+        self.follow(addresses)
+
+    def follow(self, addresses: Collection[str]) -> None:
+        """Go on with these addresses, which a reload may have changed."""
+        wanted = frozenset(addresses)
+        for address in self._addresses - wanted:
+            self.socket.disconnect(f"tcp://{address}")
+        for address in wanted - self._addresses:
+            self.socket.connect(f"tcp://{address}")
+        self._addresses = wanted
+
+    def fileno(self) -> int:
+        """Give the descriptor to poll; it tells of news once, so take all that has come."""
+        return int(self.socket.getsockopt(zmq.FD))
+
+    def log_what_has_come(self) -> bool:
+        """Log records that have arrived; True when there may be more.
+
+        What is no record is counted in ``strange``.
+        """
+        for _ in range(_AT_ONCE):
+            try:
+                frames = self.socket.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return False
+            record = read_published(frames)
+            if record is None:
+                self.strange += 1
+            else:
+                log_published(record)
+        return True
+
+    def close(self) -> None:
+        """Close the socket."""
+        self.socket.close(linger=0)

@@ -1,0 +1,256 @@
+"""Distributed logging in NEMO_Nowcast's layout: publishers on other hosts, and their subscriber."""
+
+import logging
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+import yaml
+import zmq
+
+from helpers import wait_until
+from nowcast_cli.config.log_publishing import is_elsewhere
+from nowcast_cli.config.logging_ports import publisher_addresses, publisher_ports
+from nowcast_cli.logs.published import Published, PublishedRecord, read_published
+from systems import free_ports
+
+ELSEWHERE = "192.0.2.1"  # of a network that is there for documentation alone
+
+
+def distributed(folder, host, ports):
+    return {
+        "checklist file": str(folder / "checklist.yaml"),
+        "zmq": {"host": host, "ports": {"workers": 1, "manager": 2, "logging": ports}},
+        "logging": {
+            "aggregator": {
+                "version": 1,
+                "formatters": {"simple": {"format": "%(levelname)s [%(logger_name)s] %(message)s"}},
+                "handlers": {
+                    "text": {
+                        "class": "logging.handlers.RotatingFileHandler",
+                        "formatter": "simple",
+                        "filename": str(folder / "nowcast.log"),
+                    }
+                },
+                "root": {"level": "DEBUG", "handlers": ["text"]},
+            },
+            "publisher": {
+                "version": 1,
+                "formatters": {
+                    "simple": {"format": "%(asctime)s %(levelname)s [%(name)s] %(message)s"}
+                },
+                "handlers": {
+                    "zmq_pub": {
+                        "class": "zmq.log.handlers.PUBHandler",
+                        "level": "DEBUG",
+                        "formatter": "simple",
+                    }
+                },
+                "root": {"level": "DEBUG", "handlers": ["zmq_pub"]},
+            },
+        },
+    }
+
+
+WORKER = """
+import logging, sys
+from nowcast_cli.config import Config
+from nowcast_cli.config.logging_section import configure_logging
+config = Config()
+config.load(sys.argv[1])
+where = configure_logging(config, "run_model")
+logger = logging.getLogger("run_model")
+logger.info(where)
+for number in range(int(sys.argv[2])):
+    logger.debug("step %d", number)
+try:
+    1 / 0
+except ZeroDivisionError:
+    logger.critical("unhandled exception:", exc_info=True)
+logging.getLogger("run_model.mpi").warning("slow :: node")
+"""
+
+
+def run_worker_elsewhere(folder, ports, steps=3):
+    folder.mkdir()
+    file = folder / "nowcast.yaml"
+    file.write_text(yaml.safe_dump(distributed(folder, ELSEWHERE, ports)))
+    return subprocess.Popen(
+        [sys.executable, "-c", WORKER, str(file), str(steps)], cwd=folder, stderr=subprocess.PIPE
+    )
+
+
+@pytest.fixture
+def subscribe():
+    with zmq.Context() as context:
+        opened = []
+
+        def subscribe(*ports):
+            opened.append(Published(context, [f"127.0.0.1:{port}" for port in ports]))
+            return opened[-1]
+
+        yield subscribe
+        for published in opened:
+            published.close()
+
+
+@pytest.fixture
+def logged():
+    """Collect what is logged in this process."""
+    records = []
+
+    class Collector(logging.Handler):
+        def emit(self, record):
+            records.append((record.logger_name, record.levelname, record.getMessage()))
+
+    collector = Collector()
+    root = logging.getLogger()
+    level = root.level
+    root.addHandler(collector)
+    root.setLevel(logging.DEBUG)
+    yield records
+    root.removeHandler(collector)
+    root.setLevel(level)
+
+
+def test_every_line_of_a_worker_elsewhere_arrives_from_its_first_to_its_last(
+    tmp_path, subscribe, logged
+):
+    [port] = free_ports(1)
+    published = subscribe(port)
+    process = run_worker_elsewhere(tmp_path / "cluster", {"run_model": f"cluster:{port}"}, 500)
+
+    def everything():
+        published.log_what_has_come()
+        return logged and logged[-1][1] == "WARNING"
+
+    wait_until(everything, timeout=20, what="the last line")
+    assert process.wait(10) == 0
+    assert logged[0] == ("run_model", "INFO", "publishing log messages to the log aggregator")
+    assert logged[1:501] == [("run_model", "DEBUG", f"step {number}") for number in range(500)]
+    name, level, text = logged[501]
+    assert (name, level) == ("run_model", "CRITICAL")
+    assert text.startswith("unhandled exception:\nTraceback")
+    assert len(logged) == 503
+    assert published.strange == 0
+    assert not (tmp_path / "cluster" / "nowcast.log").exists()
+
+
+def test_a_port_that_is_taken_is_passed_over(tmp_path, subscribe, logged):
+    taken, free = free_ports(2)
+    with socket.socket() as other:
+        other.bind(("0.0.0.0", taken))
+        other.listen()
+        published = subscribe(free)
+        process = run_worker_elsewhere(tmp_path / "cluster", {"workers": [taken, free]})
+        wait_until(
+            lambda: published.log_what_has_come() or len(logged) == 6, timeout=20, what="the lines"
+        )
+        assert process.wait(10) == 0
+
+
+@pytest.mark.parametrize("taken", [True, False], ids=["no free port", "no aggregator"])
+def test_a_worker_that_cannot_publish_writes_on_its_own_host_and_lives(tmp_path, taken):
+    [port] = free_ports(1)
+    with socket.socket() as other:
+        if taken:
+            other.bind(("0.0.0.0", port))
+            other.listen()
+        process = run_worker_elsewhere(tmp_path / "cluster", {"workers": [port]})
+        assert process.wait(20) == 0
+    lines = (tmp_path / "cluster" / "nowcast.log").read_text().splitlines()
+    assert lines[0].startswith("WARNING [run_model] the log is not published, but written on this")
+    assert "DEBUG [run_model] step 2" in lines
+
+
+def test_upstreams_publisher_is_understood_in_its_own_format_too(subscribe, logged):
+    """A plain PUB socket, which waits for nobody, with the format of a publisher's section."""
+    [port] = free_ports(1)
+    published = subscribe(port)
+    with zmq.Context() as context, context.socket(zmq.PUB) as publisher:
+        publisher.linger = 0
+        publisher.bind(f"tcp://127.0.0.1:{port}")
+
+        def arrived():
+            head = b"2026-11-22 06:00:00,123 INFO [watch_model] "
+            publisher.send_multipart([b"watch_model.INFO", head + b"53% complete\n"])
+            time.sleep(0.02)
+            published.log_what_has_come()
+            return logged
+
+        wait_until(arrived, what="a line of the publisher")
+        assert set(logged) == {("watch_model", "INFO", "53% complete")}
+        publisher.send_multipart([b"nonsense"])
+        publisher.send_multipart([b"watch_model.LOUD", b"x"])
+        wait_until(lambda: published.log_what_has_come() or published.strange == 2)
+
+
+def test_addresses_may_change_while_it_runs(subscribe, logged):
+    first, second = free_ports(2)
+    published = subscribe(first)
+    published.follow([f"127.0.0.1:{second}"])
+    with zmq.Context() as context, context.socket(zmq.PUB) as publisher:
+        publisher.linger = 0
+        publisher.bind(f"tcp://127.0.0.1:{second}")
+
+        def arrived():
+            publisher.send_multipart([b"tides.INFO", b"high"])
+            time.sleep(0.02)
+            published.log_what_has_come()
+            return logged
+
+        wait_until(arrived, what="a line from the new address")
+
+
+@pytest.mark.parametrize(
+    ("frames", "record"),
+    [
+        ([b"tides.INFO", b"high\n"], PublishedRecord("tides", logging.INFO, "high")),
+        ([b"tides.ERROR.sub", b"low"], PublishedRecord("tides", logging.ERROR, "low")),
+        (
+            [b"tides.INFO", b"2026-11-22 06:00:00,123 INFO [other] kept"],
+            PublishedRecord("tides", logging.INFO, "2026-11-22 06:00:00,123 INFO [other] kept"),
+        ),
+        ([b"tides.INFO", b"\xff"], PublishedRecord("tides", logging.INFO, "\ufffd")),
+        ([b"INFO", b"no process"], None),
+        ([b".INFO", b"no name"], None),
+        ([b"tides.INFO"], None),
+    ],
+)
+def test_a_record_is_a_topic_and_a_text(frames, record):
+    assert read_published(frames) == record
+
+
+PORTS = {
+    "message_broker": 5560,
+    "workers": [5562, 5563],
+    "run_model": ["cluster:5570", 5571],
+    "watch_model": "cluster:5572",
+    "odd": [None, "cluster:", True, 0],
+}
+
+
+def test_ports_of_a_process_are_its_own_then_those_of_all_workers():
+    config = {"zmq": {"host": "gw", "ports": {"logging": PORTS}}}
+    assert publisher_ports(config, "run_model") == (5570, 5571, 5562, 5563)
+    assert publisher_ports(config, "make_plots") == (5562, 5563)
+    assert publisher_ports({"zmq": {"ports": {"workers": 1}}}, "make_plots") == ()
+
+
+def test_addresses_are_those_of_all_publishers():
+    config = {"zmq": {"host": "gw", "ports": {"logging": PORTS}}}
+    assert publisher_addresses(config) == (
+        "gw:5560", "gw:5562", "gw:5563", "cluster:5570", "gw:5571", "cluster:5572",
+    )  # fmt: skip
+    assert publisher_addresses({}) == ()
+
+
+@pytest.mark.parametrize(
+    ("host", "elsewhere"),
+    [("localhost", False), ("127.0.0.1", False), (ELSEWHERE, True), ("no.such.invalid", True)],
+)
+def test_a_host_is_elsewhere_when_none_of_its_addresses_is_here(host, elsewhere):
+    assert is_elsewhere(host) is elsewhere
+    assert is_elsewhere(socket.gethostname()) is False
