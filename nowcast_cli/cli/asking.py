@@ -21,9 +21,12 @@ def runs(system: System) -> bool:
     return any(ask_health(system.paths.run / f"{name}.sock") is not None for name in _NEEDED)
 
 
-def ask_manager(system: System, request: str, payload: Mapping[str, Any]) -> dict[str, Any]:
+def ask_manager(
+    system: System, request: str, payload: Mapping[str, Any], *, request_id: str | None = None
+) -> dict[str, Any]:
     """Send a request and return the payload of its acknowledgement.
 
+    A request whose id was answered before has no effect, and gets its old answer.
     Raises NotRunning (exit 3) when nobody is there to answer, and NowcastError with the manager's
     own sentence when it refuses.
     """
@@ -34,7 +37,7 @@ def ask_manager(system: System, request: str, payload: Mapping[str, Any]) -> dic
         raise NotRunning(f"the system {system.paths.deployment} does not run", hint="nowcast start")
     zmq = system.config["zmq"]
     with Client(zmq["host"], zmq["ports"]["workers"], deadline=_DEADLINE) as client:
-        reply = client.ask(Message("nowcast", request, dict(payload)))
+        reply = client.ask(Message("nowcast", request, dict(payload), id=request_id))
     if reply.type in ("ack", "checklist cleared"):
         return reply.payload if isinstance(reply.payload, dict) else {}
     said = reply.payload if isinstance(reply.payload, dict) else {}

@@ -71,6 +71,22 @@ def run_worker(
             help="Run it here and now, without daemons: its messages are shown, and not sent.",
         ),
     ] = False,
+    first: Annotated[
+        str | None,
+        typer.Option("--from", metavar="DATE", help="Run it for each date from this one on,"),
+    ] = None,
+    last: Annotated[
+        str | None, typer.Option("--to", metavar="DATE", help="to this one, a chain for each.")
+    ] = None,
+    date_option: Annotated[
+        str,
+        typer.Option(
+            "--date-option", metavar="OPTION", help="The option that tells the worker its date."
+        ),
+    ] = "--run-date",
+    parallel: Annotated[
+        int, typer.Option("--parallel", metavar="N", min=1, help="So many dates at once.")
+    ] = 1,
 ) -> int:
     """Run a worker and show what follows from it.
 
@@ -80,16 +96,32 @@ def run_worker(
       nowcast run-worker sleep -- --sleep-time 2
       nowcast run-worker --follow sleep
       nowcast run-worker --debug sleep
+      nowcast run-worker make_forcing --from 2026-11-01 --to 2026-11-20
 
     Shows the log lines of the worker as they come, and returns when its
     entry stands in the checklist file, with the worker's exit code.
     Ctrl-C cancels the worker.
+
+    With --from and --to there is a chain for each date, in order, up to one
+    that fails; with --parallel several at once. After Ctrl-C or a reboot the
+    same command goes on with the dates that are not done.
     """
     from nowcast_cli.config.workers import find_worker_module
 
     system, out = system_of(ctx), output_of(ctx)
     given = arguments or []
     module = find_worker_module(system.config, worker)
+    if first is not None or last is not None:
+        if first is None or last is None or follow or debug:
+            raise UsageError(
+                "--from and --to stand together, without --follow and --debug",
+                hint=f"nowcast run-worker {worker} --from 2026-11-01 --to 2026-11-20",
+            )
+        from nowcast_cli.cli.backfill import Request, read_dates, run_backfill
+
+        dates = read_dates(first, last)
+        request = Request(worker, module, tuple(given), date_option, *dates, parallel)
+        return run_backfill(system, out, request)
     if debug:
         return _run_here(system, module, given)
     if "--debug" in given:
