@@ -89,11 +89,8 @@ def _host(host: Any) -> Iterator[tuple[KeyPath, Said]]:
 
 
 def _host_of_jobs() -> Said:
-    why = (
-        "workers for other hosts are not launched by this version: a NextWorker with that host "
-        "becomes a `crash` that says so"
-    )
-    return "ignored", why
+    why = "its jobs run there over ssh, but detached: a lost connection is not a lost job"
+    return "used", why
 
 
 def _logging(data: Mapping[str, Any]) -> Iterator[tuple[KeyPath, Said]]:
@@ -104,13 +101,22 @@ def _logging(data: Mapping[str, Any]) -> Iterator[tuple[KeyPath, Said]]:
         why = "each process writes its messages so; rotate_logs alone rotates the files"
         yield ("logging",), ("used", why)
         return
-    why = "each process on this machine writes these files itself; rotate_logs rotates them"
+    why = (
+        "processes on this machine write these files themselves, so that nothing is lost without "
+        "an aggregator; the aggregator adds what is published elsewhere"
+    )
     yield ("logging", "aggregator"), ("differs", why)
-    why = "its handlers are used, but for those that publish over the network"
+    why = (
+        "its handlers are used; those that publish over the network are for processes on other "
+        "hosts than the broker's"
+    )
     yield ("logging", "publisher"), ("differs", why)
     if _at(data, ("zmq", "ports", "logging")) is not None:
-        why = "no process publishes its log, so no port can be exhausted"
-        yield ("zmq", "ports", "logging"), ("ignored", why)
+        why = (
+            "the aggregator subscribes to all of them; processes on other hosts publish there, and "
+            "one that finds no free port logs to files of its host"
+        )
+        yield ("zmq", "ports", "logging"), ("used", why)
 
 
 def _registry(data: Mapping[str, Any], file: Path) -> Iterator[tuple[KeyPath, Said]]:
