@@ -70,6 +70,11 @@ class FollowedFile:
         return Saved(current, (*self._lost, *(tail.place for tail in self._older)))
 
     @property
+    def is_open(self) -> bool:
+        """Whether something was read from it a short time ago."""
+        return self._current is not None
+
+    @property
     def is_gone(self) -> bool:
         """Whether there is nothing more to read, and no file of the name."""
         return self.saved == Saved(None) and not self.path.exists()

@@ -31,6 +31,8 @@ class Record:
         The record as written, with its further lines (a traceback), without the last newline.
     file
         Where it stands.
+    has_logger
+        Whether the line itself says ``name``.
     """
 
     time: str
@@ -38,6 +40,7 @@ class Record:
     name: str
     text: str
     file: Path
+    has_logger: bool = False
 
     def is_at_least(self, level: str) -> bool:
         """Tell whether the record is of ``level`` or worse; one without a level always is."""
@@ -56,6 +59,7 @@ def parse_line(line: str, file: Path) -> Record | None:
         name=head["name"] or file.stem,
         text=line,
         file=file,
+        has_logger=head["name"] is not None,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,7 +42,7 @@ class Tail:
                 before = max(0, status.st_size - ANCHOR)
                 anchor = os.pread(descriptor, status.st_size - before, before)
                 place = replace(place, position=before + len(anchor), anchor=anchor)
-        return cls(descriptor, place, now)
+        return cls(descriptor, place, now - max(0.0, time.time() - status.st_mtime))
 
     def was_cut(self) -> bool:
         """Tell whether what was read before is not what stands there now. Raises OSError."""

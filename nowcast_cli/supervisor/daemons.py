@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nowcast_cli.config.settings import wants_scheduler
+from nowcast_cli.config.settings import wants_aggregator, wants_scheduler
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,11 @@ class Daemon:
 BROKER = Daemon("message_broker", "nowcast_cli.broker")
 MANAGER = Daemon("manager", "nowcast_cli.manager")
 SCHEDULER = Daemon("scheduler", "nowcast_cli.scheduler")
+LOG_AGGREGATOR = Daemon("log_aggregator", "nowcast_cli.logs.aggregator")
 
 
 def daemons_of(config: Mapping[str, Any]) -> tuple[Daemon, ...]:
     """Return the daemons that a configuration asks for; they are stopped in reverse order."""
-    if wants_scheduler(config):
-        return (BROKER, MANAGER, SCHEDULER)
-    return (BROKER, MANAGER)
+    aggregator = (LOG_AGGREGATOR,) if wants_aggregator(config) else ()
+    scheduler = (SCHEDULER,) if wants_scheduler(config) else ()
+    return (BROKER, MANAGER, *scheduler, *aggregator)

@@ -1,0 +1,47 @@
+"""The files that globs of the configuration stand for, and where they begin to be found."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+_SIGNS = ".-_"  # what stands between the name of a file and what rotation adds to it
+
+
+def base_of(pattern: str) -> Path:
+    """Give the folder below which everything lies that a glob can match."""
+    parts = Path(pattern).parts
+    plain = parts[:-1]
+    for index, part in enumerate(plain):
+        if glob.has_magic(part):
+            return Path(*plain[:index])
+    return Path(*plain)
+
+
+def matching(patterns: Iterable[str], known: Collection[Path]) -> dict[str, list[Path]]:
+    """Give, by pattern, the files to follow: not those that rotation has made of another.
+
+    ``known`` are names that are followed already, also while no file has them.
+    """
+    found = {pattern: _files(pattern) for pattern in patterns}
+    names = {*known, *(file for files in found.values() for file in files)}
+    return {
+        pattern: [file for file in files if not _is_rotated(file, names)]
+        for pattern, files in found.items()
+    }
+
+
+def _files(pattern: str) -> list[Path]:
+    return sorted(Path(name) for name in glob.glob(pattern, recursive=True) if os.path.isfile(name))  # noqa: PTH113, PTH207
+
+
+def _is_rotated(file: Path, names: Collection[Path]) -> bool:
+    """Tell whether a name is that of another file with a sign, digits and the like behind it."""
+    name = file.name
+    beginnings = (name[:at] for at in range(1, len(name)) if name[at] in _SIGNS)
+    return any(
+        file.with_name(begin) in names and any(c.isdigit() for c in name[len(begin) :])
+        for begin in beginnings
+    )

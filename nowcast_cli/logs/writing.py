@@ -1,0 +1,76 @@
+"""Writes what was read from other files to the system's logs, and tells whether that worked."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+
+from nowcast_cli.errors import NowcastError
+
+
+class CannotWrite(NowcastError):
+    """A log file could not be written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line for the logs: the logger that it goes to, its level, and its text."""
+
+    logger: str
+    level: int
+    text: str
+
+
+class LogWriter:
+    """Hands lines to the handlers of this process, which configure_logging has set up.
+
+    Handlers usually keep a failure to themselves; here it must be known, so that what could not
+    be written is read again later.
+    """
+
+    def __init__(self) -> None:
+        self._failure: BaseException | None = None
+        for handler in _handlers():
+            handler.handleError = self._failed_in(handler)  # type: ignore[method-assign, assignment]
+
+    def write(self, lines: Iterable[Line]) -> None:
+        """Log the lines. Raises CannotWrite at the first that a handler could not write."""
+        for line in lines:
+            self._failure = None
+            logging.getLogger(line.logger).log(line.level, "%s", line.text)
+            if self._failure is not None:
+                raise CannotWrite(f"the logs cannot be written: {self._failure}")
+
+    def sync(self) -> None:
+        """Put what was logged on the disk. Raises CannotWrite."""
+        for handler in _handlers():
+            stream = getattr(handler, "stream", None)
+            if not isinstance(handler, logging.FileHandler) or stream is None:
+                continue
+            try:
+                os.fsync(stream.fileno())
+            except OSError as error:
+                if error.errno != 22:  # EINVAL: what cannot be synced, a terminal for one
+                    raise CannotWrite(f"the logs cannot be written: {error}") from None
+
+    def _failed_in(self, handler: logging.Handler) -> Callable[[logging.LogRecord], None]:
+        def note(record: logging.LogRecord) -> None:  # noqa: ARG001
+            self._failure = sys.exc_info()[1]
+            # The stream holds the line, and would write it once more later.
+            if isinstance(handler, logging.FileHandler) and handler.stream is not None:
+                with suppress(OSError):
+                    handler.stream.close()
+                handler.stream = None
+
+        return note
+
+
+def _handlers() -> Iterator[logging.Handler]:
+    yield from logging.getLogger().handlers
+    for logger in logging.Logger.manager.loggerDict.values():
+        if isinstance(logger, logging.Logger):
+            yield from logger.handlers
