@@ -49,6 +49,8 @@ def _show_supervision(report: Report, out: Output) -> None:
             "them again",
         )
         out.line("  nowcast start takes over; jobs go on")
+    elif report.state.supervisor == "another":
+        out.line("  started by another supervisor, or by hand; it is for that to stop them")
     elif report.verdict == "stopped":
         out.line("  nowcast start starts them")
 
@@ -68,6 +70,8 @@ def _show_stored(stored: Stored, out: Output) -> None:
             f"{first_line(message.error)}",
         )
         out.line(f"    mend next_workers, or: nowcast message retry {message.number}")
+    for late in stored.overdue:
+        out.line(Painted("  ✗ ", "red"), late.what)
     for barrier in stored.barriers:
         out.line(
             f"barrier   {barrier.number} waits for {', '.join(barrier.waiting_for)} "

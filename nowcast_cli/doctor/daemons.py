@@ -26,9 +26,13 @@ def daemons(subject: Subject) -> Iterator[Finding]:
         return
     if state.supervisor == "gone":
         yield warning(
-            "the daemons run without a supervisor of nowcast's: unless another one keeps them "
-            "up, nobody would start them again",
-            "nowcast start takes over, where it was `nowcast start` that had started them",
+            "the supervisor of the daemons was killed: nobody would start them again",
+            "nowcast start takes over; jobs go on",
+        )
+    elif state.supervisor == "another":
+        yield note(
+            "the daemons were started by another supervisor than nowcast's own, or by hand",
+            "see that something starts them again: nowcast export --help",
         )
     for daemon in state.daemons:
         yield from _of_daemon(daemon, subject)

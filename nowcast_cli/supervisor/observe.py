@@ -7,9 +7,11 @@ those that do not, because that costs more than the rest of a look.
 from __future__ import annotations
 
 import json
+import os
 import socket
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from nowcast_cli.config import SystemPaths
     from nowcast_cli.supervisor.rpc import Process
 
-SupervisorState: TypeAlias = Literal["running", "gone", "stopped"]
+SupervisorState: TypeAlias = Literal["running", "gone", "another", "stopped"]
 
 _STATES = {
     "STARTING": "starting",
@@ -61,7 +63,11 @@ class DaemonState:
 
 @dataclass(frozen=True)
 class SystemState:
-    """All daemons, and what keeps them up; *gone* means they run and nothing keeps them up."""
+    """All daemons, and what keeps them up.
+
+    *gone*: ``nowcast start`` had started them, and its supervisord was killed; nothing keeps them
+    up. *another*: they were started by other means, such as systemd, circus or a person.
+    """
 
     supervisor: SupervisorState
     daemons: tuple[DaemonState, ...]
@@ -73,8 +79,10 @@ class SystemState:
 
     @property
     def is_well(self) -> bool:
-        """Whether every daemon is ready and would be started again."""
-        return self.supervisor == "running" and all(d.state == "ready" for d in self.daemons)
+        """Whether every daemon is ready, and is not left alone by its supervisord."""
+        return self.supervisor in ("running", "another") and all(
+            d.state == "ready" for d in self.daemons
+        )
 
 
 def observe(paths: SystemPaths, daemons: Sequence[Daemon]) -> SystemState:
@@ -94,8 +102,19 @@ def observe(paths: SystemPaths, daemons: Sequence[Daemon]) -> SystemState:
         )
         for daemon in daemons
     )
-    lives = any(daemon.lives for daemon in states)
-    return SystemState("running" if supervised else "gone" if lives else "stopped", states)
+    return SystemState("running" if supervised else _unsupervised(states, paths.run), states)
+
+
+def _unsupervised(daemons: Sequence[DaemonState], run: Path) -> SupervisorState:
+    if not any(daemon.lives for daemon in daemons):
+        return "stopped"
+    # supervisord puts its address into the environment of those that it starts
+    ours = b"SUPERVISOR_SERVER_URL=unix://" + os.fsencode(supervisor_socket(run))
+    for daemon in daemons:
+        with suppress(OSError):
+            if ours in Path(f"/proc/{daemon.pid}/environ").read_bytes().split(b"\0"):
+                return "gone"
+    return "another"
 
 
 def supervisor_socket(run: Path) -> Path:

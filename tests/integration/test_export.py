@@ -88,6 +88,8 @@ def test_another_supervisor_runs_a_system_and_keeps_it_up(
             first = ready(system)
             assert first
             system.wait_for_chain(system.launch("first"))
+            status = nowcast(system.folder, "status")
+            assert (status.code, "another supervisor" in status.out) == (0, True), status.out
             os.kill(first, signal.SIGKILL)
             assert ready(system, but=first)
         finally:
