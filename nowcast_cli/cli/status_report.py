@@ -15,6 +15,7 @@ from nowcast_cli.supervisor.daemons import daemons_of
 from nowcast_cli.supervisor.observe import DaemonState, SystemState, observe
 
 if TYPE_CHECKING:
+    from nowcast_cli.scheduler.overdue import Overdue
     from nowcast_cli.store.records import BarrierRecord, MessageRecord
 
 Verdict: TypeAlias = Literal["well", "degraded", "stopped"]
@@ -29,6 +30,7 @@ class Stored:
     barriers: tuple[BarrierRecord, ...] = ()
     never_started: bool = False
     trouble: str | None = None
+    overdue: tuple[Overdue, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -45,9 +47,8 @@ class Report:
         """How it is, in a word."""
         if not self.state.runs:
             return "stopped"
-        if self.state.is_well and not self.stored.stuck and not self.trouble:
-            return "well"
-        return "degraded"
+        needs_somebody = self.stored.stuck or self.stored.overdue or self.trouble
+        return "well" if self.state.is_well and not needs_somebody else "degraded"
 
     @property
     def exit_code(self) -> int:
@@ -59,7 +60,7 @@ class Report:
 def gather(system: System) -> Report:
     """Look at the daemons and at the store; works with every daemon down."""
     state = observe(system.paths, daemons_of(system.config))
-    stored = _read(system.paths.database)
+    stored = _read(system)
     return Report(system.paths.config_file, state, stored, _trouble_in(state.daemons, stored))
 
 
@@ -88,6 +89,15 @@ def as_json(report: Report) -> dict[str, Any]:
             }
             for barrier in report.stored.barriers
         ],
+        "overdue": [
+            {
+                "worker": late.worker,
+                "expected by": late.deadline.isoformat(),
+                "last success": late.last_success,
+                "what": late.what,
+            }
+            for late in report.stored.overdue
+        ],
         "trouble": list(report.trouble),
     }
 
@@ -111,19 +121,38 @@ def _daemon_as_json(daemon: DaemonState) -> dict[str, Any]:
     }
 
 
-def _read(database: Path) -> Stored:
+def _read(system: System) -> Stored:
     import sqlite3
 
+    database = system.paths.database
     try:
         with Reader(database) as reader:
             stuck = reader.messages(states=["stuck"], limit=None)
-            return Stored(reader.counts(_midnight()), tuple(stuck[::-1]), tuple(reader.barriers()))
+            return Stored(
+                reader.counts(_midnight()),
+                tuple(stuck[::-1]),
+                tuple(reader.barriers()),
+                overdue=_overdue(reader, system.config),
+            )
     except NotFound:
         return Stored({}, never_started=True)
     except NowcastError as error:
         return Stored({}, trouble=f"{error.what} ({error.cause})" if error.cause else error.what)
     except sqlite3.Error as error:
         return Stored({}, trouble=f"the store {database} cannot be read: {error}")
+
+
+def _overdue(reader: Reader, config: Mapping[str, Any]) -> tuple[Overdue, ...]:
+    from nowcast_cli.config.settings import expects_workers
+
+    if not expects_workers(config):
+        return ()
+    from nowcast_cli.config.expectations import expectations_of
+    from nowcast_cli.scheduler.overdue import overdue
+
+    expectations, _ = expectations_of(config)
+    began = reader.first_received()
+    return tuple(overdue(expectations, reader.last_success, began, datetime.now(UTC)))
 
 
 def _trouble_in(daemons: tuple[DaemonState, ...], stored: Stored) -> tuple[str, ...]:

@@ -57,9 +57,12 @@ def next_workers_deadline(config: Mapping[str, Any]) -> float:
 
 def wants_scheduler(config: Mapping[str, Any]) -> bool:
     """Tell whether workers are scheduled, or expected at a time: the scheduler sees to both."""
-    return bool(config.get("scheduled workers")) or any(
-        "expect by" in entry or "within" in entry for _, entry in registered_workers(config)
-    )
+    return bool(config.get("scheduled workers")) or expects_workers(config)
+
+
+def expects_workers(config: Mapping[str, Any]) -> bool:
+    """Tell whether any worker is expected at a time; looks at keys alone."""
+    return any("expect by" in entry or "within" in entry for _, entry in registered_workers(config))
 
 
 def registered_workers(config: Mapping[str, Any]) -> list[tuple[Any, dict[Any, Any]]]:
