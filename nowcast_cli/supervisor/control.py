@@ -17,7 +17,7 @@ from nowcast_cli.daemon.health import ask_health
 from nowcast_cli.errors import NotFound, NotRunning, NowcastError
 from nowcast_cli.supervisor.daemons import Daemon
 from nowcast_cli.supervisor.log_tail import last_lines, prepare
-from nowcast_cli.supervisor.observe import somebody_listens, supervisor_socket
+from nowcast_cli.supervisor.observe import observe, somebody_listens, supervisor_socket
 from nowcast_cli.supervisor.orphans import end_orphans
 from nowcast_cli.supervisor.process import ensure_supervisord, shut_down
 from nowcast_cli.supervisor.rpc import Supervisord
@@ -68,6 +68,7 @@ def start(plant: Plant) -> list[str]:
     call had started is stopped again then.
     """
     with _controlling(plant):
+        _refuse_those_of_another(plant)
         return _start(plant)
 
 
@@ -83,6 +84,7 @@ def stop(plant: Plant) -> list[str]:
 def restart(plant: Plant) -> list[str]:
     """Stop everything and start it anew; returns the names of the daemons."""
     with _controlling(plant):
+        _refuse_those_of_another(plant)
         _stop(plant)
         return _start(plant)
 
@@ -107,6 +109,15 @@ def stop_one(plant: Plant, daemon: Daemon) -> bool:
             plant.tell(f"stopping the {daemon.words}")
             supervisord.stop(daemon.name)
         return ran
+
+
+def _refuse_those_of_another(plant: Plant) -> None:
+    """Leave daemons alone that somebody else would start again while ours are starting."""
+    if observe(plant.paths, plant.daemons).supervisor == "another":
+        raise NowcastError(
+            "the daemons of this system run already, started by another supervisor or by hand",
+            hint="stop them there first (systemctl, circusctl, supervisorctl), or leave them to it",
+        )
 
 
 def _start(plant: Plant) -> list[str]:
