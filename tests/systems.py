@@ -49,7 +49,10 @@ from nowcast_cli.store.records import JobRecord, MessageRecord
 
 MODULES = {"message_broker": "nowcast_cli.broker", "manager": "nowcast_cli.manager"}
 # started by their names alone
-MORE_MODULES = {"scheduler": "nowcast_cli.scheduler"}
+MORE_MODULES = {
+    "scheduler": "nowcast_cli.scheduler",
+    "log_aggregator": "nowcast_cli.logs.aggregator",
+}
 
 DOING = '''\
 """What every worker of a test does: it leaves its mark, then does as it is told."""

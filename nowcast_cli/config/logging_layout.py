@@ -33,6 +33,24 @@ class LoggerName(logging.Filter):
         return True
 
 
+class PublishingHandler(logging.Handler):
+    """Sends each record through a socket: its topic ``<process>.<LEVEL>``, and its text."""
+
+    def __init__(self, publisher: Any, process: str) -> None:
+        super().__init__()
+        self._publisher = publisher
+        self._process = process
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send one record."""
+        try:
+            topic = f"{self._process}.{record.levelname}"
+            text = self.format(record).encode("utf-8", "replace")
+            self._publisher.send_multipart([topic.encode(), text])
+        except Exception:
+            self.handleError(record)
+
+
 def process_logging(section: Any, logs: Path, *, rotate: bool, debug: bool) -> Section:
     """Give the dictConfig of one process.
 
@@ -202,12 +220,9 @@ def _publishes(handler: Any) -> bool:
 
 def _through(publisher: Any, process: str, handler: Section) -> Section:
     """Have a handler send through our socket, under the topic ``<process>.<LEVEL>``."""
-    return {
-        **handler,
-        "interface_or_socket": publisher,
-        "root_topic": process,
-        "formatter": "nowcast published",
-    }
+    kept: Section = {key: handler[key] for key in ("level", "filters") if key in handler}
+    ours = {"()": PublishingHandler, "publisher": publisher, "process": process}
+    return {**kept, **ours, "formatter": "nowcast published"}
 
 
 def _watching(handler: Section) -> Section:

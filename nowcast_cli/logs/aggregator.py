@@ -1,7 +1,8 @@
 """``python -m nowcast_cli.logs.aggregator CONFIG``: brings all that is said into the logs.
 
 Processes of a system write their records to its log files themselves. What else there is to read,
-the output of jobs and the files that the ``logs`` section names, this daemon follows.
+the output of jobs and the files that the ``logs`` section names, this daemon follows; and what
+processes on other hosts publish, it subscribes to.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ from typing import Any
 
 from nowcast_cli.config import Config
 from nowcast_cli.config.log_settings import LogSettings, log_settings
+from nowcast_cli.config.logging_ports import publisher_addresses
 from nowcast_cli.config.logging_section import log_files, logs_to_console
 from nowcast_cli.daemon.main import DaemonContext, run_daemon
 from nowcast_cli.errors import NowcastError
 from nowcast_cli.logs.following import Follower
 from nowcast_cli.logs.offsets import FILE_NAME
+from nowcast_cli.logs.published import Published
 from nowcast_cli.logs.watcher import BETWEEN_POLLS, Watcher
 from nowcast_cli.logs.writing import CannotWrite, LogWriter
 
@@ -58,14 +61,16 @@ class Aggregator:
             echoes=logs_to_console(config),
         )
         self._watcher = Watcher(settings.watch, context.logger)
+        self._published = Published(publisher_addresses(config))
         self._trouble: str | None = None
         self._behind = False
 
     def turn(self) -> None:
         """Write to the logs what has come, and see to it that more wakes us."""
         self._watcher.watch(self._follower.folders())
+        more = self._published.log_what_has_come()
         try:
-            self._behind = self._follower.turn(time.monotonic())
+            self._behind = self._follower.turn(time.monotonic()) or more
         except CannotWrite as error:
             if self._trouble is None:  # the log itself cannot be told; what we print is kept
                 print(f"{error.what}; trying on", file=sys.stderr, flush=True)
@@ -89,6 +94,7 @@ class Aggregator:
         """Stop to follow; what was read is saved."""
         self._follower.close()
         self._watcher.close()
+        self._published.close()
 
     def _interval(self) -> float:
         if self._trouble is not None:

@@ -10,7 +10,6 @@ import logging
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 
 import zmq
 
@@ -37,14 +36,16 @@ def read_published(frames: list[bytes]) -> PublishedRecord | None:
         return None
     topic, text = (frame.decode("utf-8", "replace") for frame in frames)
     process, _, rest = topic.partition(".")
-    level = logging.getLevelNamesMapping().get(rest.partition(".")[0])
+    name, _, subtopic = rest.partition(".")
+    level = logging.getLevelNamesMapping().get(name)
     if not process or level is None:
         return None
     text = text.rstrip("\n")
     head = _HEAD.match(text)
     if head and (head["level"], head["name"]) == (logging.getLevelName(level), process):
         text = text[head.end() :]
-    return PublishedRecord(process, level, text)
+    # A PUBHandler takes what stands before "::" in a message for a topic.
+    return PublishedRecord(process, level, f"{subtopic}::{text}" if subtopic else text)
 
 
 def log_published(record: PublishedRecord) -> None:
@@ -55,47 +56,31 @@ def log_published(record: PublishedRecord) -> None:
 
 
 class Published:
-    """Subscribed to all publishers of a system, those that are to come as well.
+    """Subscribed to the publishers at ``addresses`` (``host:port``), also those that are to come.
 
-    Parameters
-    ----------
-    context
-        The ZeroMQ context.
-    addresses
-        Of the publishers, ``host:port``.
+    Without addresses it opens nothing.
     """
 
-    def __init__(self, context: zmq.Context[Any], addresses: Collection[str]) -> None:
-        self.socket: zmq.Socket[bytes] = context.socket(zmq.SUB)
-        self.socket.linger = 0
-        self.socket.rcvhwm = 0  # what has arrived is never thrown away
-        self.socket.reconnect_ivl = RECONNECT
-        self.socket.subscribe(b"")
+    def __init__(self, addresses: Collection[str]) -> None:
         self.strange = 0
-        self._addresses: frozenset[str] = frozenset()
-        self.follow(addresses)
+        self._socket: zmq.Socket[bytes] | None = None
+        if addresses:
+            self._socket = _subscribed(addresses)
 
-    def follow(self, addresses: Collection[str]) -> None:
-        """Go on with these addresses, which a reload may have changed."""
-        wanted = frozenset(addresses)
-        for address in self._addresses - wanted:
-            self.socket.disconnect(f"tcp://{address}")
-        for address in wanted - self._addresses:
-            self.socket.connect(f"tcp://{address}")
-        self._addresses = wanted
-
-    def fileno(self) -> int:
-        """Give the descriptor to poll; it tells of news once, so take all that has come."""
-        return int(self.socket.getsockopt(zmq.FD))
+    def descriptors(self) -> list[int]:
+        """Give what to poll; it tells of news once, so take all that has come."""
+        return [] if self._socket is None else [int(self._socket.getsockopt(zmq.FD))]
 
     def log_what_has_come(self) -> bool:
         """Log records that have arrived; True when there may be more.
 
         What is no record is counted in ``strange``.
         """
+        if self._socket is None:
+            return False
         for _ in range(_AT_ONCE):
             try:
-                frames = self.socket.recv_multipart(zmq.NOBLOCK)
+                frames = self._socket.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
                 return False
             record = read_published(frames)
@@ -107,4 +92,15 @@ class Published:
 
     def close(self) -> None:
         """Close the socket."""
-        self.socket.close(linger=0)
+        if self._socket is not None:
+            self._socket.context.destroy(linger=0)
+
+
+def _subscribed(addresses: Collection[str]) -> zmq.Socket[bytes]:
+    subscriber: zmq.Socket[bytes] = zmq.Context().socket(zmq.SUB)
+    subscriber.rcvhwm = 0  # what has arrived is never thrown away
+    subscriber.reconnect_ivl = RECONNECT
+    subscriber.subscribe(b"")
+    for address in addresses:
+        subscriber.connect(f"tcp://{address}")
+    return subscriber

@@ -1,6 +1,8 @@
 """Distributed logging in NEMO_Nowcast's layout: publishers on other hosts, and their subscriber."""
 
 import logging
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -84,16 +86,15 @@ def run_worker_elsewhere(folder, ports, steps=3):
 
 @pytest.fixture
 def subscribe():
-    with zmq.Context() as context:
-        opened = []
+    opened = []
 
-        def subscribe(*ports):
-            opened.append(Published(context, [f"127.0.0.1:{port}" for port in ports]))
-            return opened[-1]
+    def subscribe(*ports):
+        opened.append(Published([f"127.0.0.1:{port}" for port in ports]))
+        return opened[-1]
 
-        yield subscribe
-        for published in opened:
-            published.close()
+    yield subscribe
+    for published in opened:
+        published.close()
 
 
 @pytest.fixture
@@ -133,7 +134,7 @@ def test_every_line_of_a_worker_elsewhere_arrives_from_its_first_to_its_last(
     name, level, text = logged[501]
     assert (name, level) == ("run_model", "CRITICAL")
     assert text.startswith("unhandled exception:\nTraceback")
-    assert len(logged) == 503
+    assert logged[502:] == [("run_model", "WARNING", "slow :: node")]
     assert published.strange == 0
     assert not (tmp_path / "cluster" / "nowcast.log").exists()
 
@@ -187,28 +188,40 @@ def test_upstreams_publisher_is_understood_in_its_own_format_too(subscribe, logg
         wait_until(lambda: published.log_what_has_come() or published.strange == 2)
 
 
-def test_addresses_may_change_while_it_runs(subscribe, logged):
+def test_without_addresses_nothing_is_opened():
+    published = Published([])
+    assert published.descriptors() == []
+    assert published.log_what_has_come() is False
+    published.close()
+
+
+def test_the_aggregator_writes_what_is_published_elsewhere(tmp_path, make_system):
+    """The daemon itself: it follows a reload to another port, and idles without work."""
     first, second = free_ports(2)
-    published = subscribe(first)
-    published.follow([f"127.0.0.1:{second}"])
-    with zmq.Context() as context, context.socket(zmq.PUB) as publisher:
-        publisher.linger = 0
-        publisher.bind(f"tcp://127.0.0.1:{second}")
+    settings = distributed(tmp_path, "localhost", {"run_model": f"127.0.0.1:{first}"})
+    system = make_system(settings={"logging": settings["logging"]})
+    system.settings["zmq"]["ports"]["logging"] = {"run_model": f"127.0.0.1:{first}"}
+    system.write_config()
+    system.start("log_aggregator")
+    assert run_worker_elsewhere(tmp_path / "one", {"run_model": f"cluster:{first}"}).wait(20) == 0
+    log = tmp_path / "nowcast.log"
+    wait_until(lambda: "WARNING [run_model] slow :: node" in log.read_text(), what="its last line")
+    assert log.read_text().count("DEBUG [run_model] step") == 3
 
-        def arrived():
-            publisher.send_multipart([b"tides.INFO", b"high"])
-            time.sleep(0.02)
-            published.log_what_has_come()
-            return logged
-
-        wait_until(arrived, what="a line from the new address")
+    system.settings["zmq"]["ports"]["logging"] = {"run_model": f"127.0.0.1:{second}"}
+    system.write_config()
+    os.kill(system.pid("log_aggregator"), signal.SIGHUP)
+    wait_until(lambda: "again" in log.read_text(), what="the reload")
+    assert run_worker_elsewhere(tmp_path / "two", {"run_model": f"cluster:{second}"}).wait(20) == 0
+    wait_until(lambda: log.read_text().count("slow :: node") == 2, what="its last line")
+    assert system.stop("log_aggregator") == 0
 
 
 @pytest.mark.parametrize(
     ("frames", "record"),
     [
         ([b"tides.INFO", b"high\n"], PublishedRecord("tides", logging.INFO, "high")),
-        ([b"tides.ERROR.sub", b"low"], PublishedRecord("tides", logging.ERROR, "low")),
+        ([b"tides.ERROR.std", b"low"], PublishedRecord("tides", logging.ERROR, "std::low")),
         (
             [b"tides.INFO", b"2026-11-22 06:00:00,123 INFO [other] kept"],
             PublishedRecord("tides", logging.INFO, "2026-11-22 06:00:00,123 INFO [other] kept"),

@@ -95,6 +95,10 @@ def test_the_installed_wheel_sets_up_and_runs_a_system(
     ):
         assert (environment / "share" / place).stat().st_size > 0
 
+    code = "import nemo_nowcast; print(nemo_nowcast.NowcastWorker.__module__)"
+    named = run(environment / "bin/python", "-c", code, folder=tmp_path)
+    assert named == "nowcast_cli.worker.nowcast_worker\n"
+
     run(nowcast, "init", "toy", folder=tmp_path)
     toy = tmp_path / "toy"
     run(nowcast, "start", folder=toy)
