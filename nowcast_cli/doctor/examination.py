@@ -14,6 +14,7 @@ from nowcast_cli.doctor import (
     installation,
     journal,
     machine,
+    notifications,
     state_folder,
 )
 from nowcast_cli.doctor.finding import Finding, Level, Subject, note, warning
@@ -41,6 +42,7 @@ CHECKS: tuple[Check, ...] = (
     daemons.ports,
     daemons.daemons,
     daemons.leftovers,
+    notifications.notifications,
     journal.store,
     journal.stuck_messages,
     journal.jobs,

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
+import time
+from pathlib import Path
 
+from helpers import wait_until
+from nowcast_cli.notify.journal import Cursor
+from nowcast_cli.notify.mailbox import Mailbox, Notice
+from nowcast_cli.notify.memory import FILE_NAME, Memory, write_memory
 from nowcast_command import nowcast
 from systems import MakeSystem, System
 
@@ -43,3 +51,27 @@ def test_a_dead_manager_is_found_while_the_broker_lives(system: System) -> None:
     system.kill("manager")
     levels = [each["level"] for each in findings(system)["daemons"]]
     assert "error" in levels
+
+
+def test_a_notifier_that_does_not_run_is_found(make_system: MakeSystem) -> None:
+    notify = {"notify": {"operators": {"to": "json://127.0.0.1:9/hook"}}}
+    system = make_system(settings=notify).start()
+    memory = system.paths.state / "notifications.json"
+    wait_until(memory.exists, what="the notifier to have begun")
+    assert findings(system)["notifications"] == []
+    for pid in system.processes():
+        if b"nowcast_cli.notify" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            os.kill(pid, signal.SIGKILL)
+    (finding,) = findings(system)["notifications"]
+    assert finding["what"].startswith("the notifier does not run")
+
+
+def test_notifications_that_have_waited_for_long_are_found(make_system: MakeSystem) -> None:
+    system = make_system(settings={"notify": {"operators": {"to": "json://127.0.0.1:9/hook"}}})
+    system.paths.state.mkdir()
+    box = Mailbox((Notice("first failed", "", time.time() - 3600),))
+    write_memory(
+        system.paths.state / FILE_NAME, Memory(Cursor(1, "2026-11-22"), {"operators": box})
+    )
+    (finding,) = findings(system)["notifications"]
+    assert finding["what"].startswith("1 notifications for operators wait to be sent")
