@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nowcast_cli.atomic_files import write_atomically
@@ -29,6 +30,8 @@ _START_TIME = 30.0  # seconds in which supervisord must have begun to answer
 def ensure_supervisord(paths: SystemPaths, daemons: Sequence[Daemon]) -> Supervisord:
     """Return the system's supervisord, started when none answers; no daemon is started yet.
 
+    One that runs takes in the daemons that the configuration has got since.
+
     It is left to itself, in its own session, with the deployment as working directory and
     NOWCAST_YAML in its environment; the daemons inherit both.
     """
@@ -36,7 +39,12 @@ def ensure_supervisord(paths: SystemPaths, daemons: Sequence[Daemon]) -> Supervi
     socket_file = supervisor_socket(paths.run)
     if not somebody_listens(socket_file):
         _launch(paths, daemons)
-    return Supervisord(socket_file)
+        return Supervisord(socket_file)
+    supervisord = Supervisord(socket_file)
+    if {daemon.name for daemon in daemons} - supervisord.processes().keys():
+        _write_conf(paths, daemons)
+        supervisord.learn()
+    return supervisord
 
 
 def shut_down(supervisord: Supervisord, paths: SystemPaths) -> None:
@@ -58,7 +66,7 @@ def _wait_for_the_end(identity: ProcessIdentity) -> None:
         time.sleep(0.01)
 
 
-def _launch(paths: SystemPaths, daemons: Sequence[Daemon]) -> None:
+def _write_conf(paths: SystemPaths, daemons: Sequence[Daemon]) -> Path:
     conf = paths.run / "supervisord.conf"
     text = supervisord_conf(
         run=paths.run,
@@ -69,6 +77,11 @@ def _launch(paths: SystemPaths, daemons: Sequence[Daemon]) -> None:
         daemons=daemons,
     )
     write_atomically(conf, text.encode())
+    return conf
+
+
+def _launch(paths: SystemPaths, daemons: Sequence[Daemon]) -> None:
+    conf = _write_conf(paths, daemons)
     done = subprocess.run(
         [sys.executable, "-m", "nowcast_cli.supervisor.supervisord", "-c", str(conf)],
         cwd=paths.deployment,

@@ -20,7 +20,7 @@ from nowcast_cli.errors import NotRunning
 ANSWER_TIME = 30.0  # seconds; stopping a daemon is answered when it has stopped
 
 _T = TypeVar("_T")
-_ALREADY_STARTED, _NOT_RUNNING = 60, 70
+_ALREADY_STARTED, _NOT_RUNNING, _ALREADY_ADDED = 60, 70, 90
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,15 @@ class Supervisord:
     def process(self, name: str) -> Process:
         """Return what there is to say of one daemon; raises NotRunning when it knows none such."""
         return _process_of(self._call(lambda s: s.getProcessInfo(name)))
+
+    def learn(self) -> None:
+        """Take in the daemons that are new in its configuration; those that it has go on."""
+        ((added, _, _),) = self._call(lambda s: s.reloadConfig())
+        for name in added:
+            self._add(str(name))
+
+    def _add(self, name: str) -> None:
+        self._call(lambda s: s.addProcessGroup(name), tolerate=_ALREADY_ADDED)
 
     def start(self, name: str) -> bool:
         """Start a daemon and do not wait; returns False when it ran already."""

@@ -27,7 +27,7 @@ from nowcast_cli.supervisor.control import (
 from nowcast_cli.supervisor.daemons import Daemon
 from nowcast_cli.supervisor.observe import observe, supervisor_socket
 from nowcast_cli.supervisor.rpc import Supervisord
-from supervised import DAEMONS, Supervised
+from supervised import DAEMONS, STAND_IN, Supervised
 
 
 @pytest.fixture
@@ -163,15 +163,17 @@ def test_a_supervisord_that_does_not_answer_is_told_from_one_that_is_gone(
         os.kill(system.supervisord(), signal.SIGCONT)
 
 
-def test_a_daemon_that_the_running_supervisord_does_not_know_needs_a_restart(
-    system: Supervised,
-) -> None:
+def test_a_running_supervisord_takes_in_a_daemon_that_is_new(system: Supervised) -> None:
     start(system.plant)
-    grown = Plant(system.paths, (*DAEMONS, Daemon("third", "third_stand_in")), system.told.append)
-    with pytest.raises(NotRunning) as caught:
-        start(grown)
-    assert "nowcast restart" in (caught.value.hint or "")
-    assert observe(system.paths, DAEMONS).is_well
+    before = system.process("first")
+    third = Daemon("third", "third_stand_in")
+    (system.folder / "third_stand_in.py").write_text(STAND_IN.format(name="third"))
+    grown = Plant(system.paths, (*DAEMONS, third), system.told.append)
+    assert start(grown) == ["third"]
+    assert start(grown) == []
+    assert observe(system.paths, grown.daemons).is_well
+    assert system.process("first") == before
+    assert stop(grown) == ["third", "second", "first"]
 
 
 def test_a_killed_daemon_comes_back_and_is_counted(system: Supervised) -> None:

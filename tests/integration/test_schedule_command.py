@@ -117,6 +117,21 @@ def test_reload_says_where_a_scheduler_is_missing(make_system: MakeSystem) -> No
     assert "nowcast start starts it" in nowcast(system.folder, "reload").err
 
 
+def test_start_adds_the_scheduler_to_a_system_that_runs_without_one(
+    make_system: MakeSystem,
+) -> None:
+    system = make_system()
+    assert nowcast(system.folder, "start").out == "started message_broker, manager\n"
+    manager = (system.health() or {})["pid"]
+    system.settings["scheduled workers"] = [{"first": {"every": "1s"}}]
+    system.write_config()
+    assert nowcast(system.folder, "start").out == "started scheduler\n"
+    wait_until(lambda: "first" in system.ran(), what="a launch")
+    assert (system.health() or {})["pid"] == manager
+    done = nowcast(system.folder, "stop")
+    assert done.out.startswith("stopped scheduler, manager, message_broker")
+
+
 def test_status_has_a_line_for_a_worker_that_is_overdue(make_system: MakeSystem) -> None:
     system = make_system()
     system.registry["second"]["within"] = "1s of first"
