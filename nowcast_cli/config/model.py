@@ -188,18 +188,29 @@ class MessageRegistry(Section):
 
 
 class RemoteHost(Section):
-    """A host on which workers may be run."""
+    """A host on which workers are run by ssh; its name is what ssh is given."""
 
     envvars: str | None = Field(default=None, description="A file to source before a worker.")
-    python: str | None = Field(default=None, description="The Python of the workers there.")
-    config_file: str | None = Field(default=None, description="This configuration, there.")
+    python: str | None = Field(
+        default=None, description="The Python of the workers there, 3.9 or newer."
+    )
+    config_file: str | None = Field(
+        default=None, description="The configuration there, which its workers are given."
+    )
+    state_directory: str | None = Field(
+        default=None,
+        description="Where the folders of jobs are kept there; ~/.cache/nowcast by default.",
+    )
+    ssh_options: dict[str, str | int | bool] | None = Field(
+        default=None, description="Options as in ~/.ssh/config, such as Port or IdentityFile."
+    )
 
 
 class Run(Section):
     """Where workers run, and whatever the deployment keeps about its runs."""
 
     enabled_hosts: dict[str, RemoteHost | None] = Field(
-        default={}, description="The hosts on which workers may be run."
+        default={}, description="The hosts on which workers may be run, besides localhost."
     )
 
 

@@ -11,7 +11,6 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,12 +18,13 @@ from nowcast_cli import process_identity
 from nowcast_cli.config import SystemPaths
 from nowcast_cli.errors import NowcastError
 from nowcast_cli.executors.job_folder import Claim, JobRequest, last_lines
+from nowcast_cli.executors.sessions import signal_session
 from nowcast_cli.process_identity import ProcessIdentity, is_alive
 
 _logger = logging.getLogger(__name__)
 
 _LONGEST_HINT = 1 << 16  # bytes
-_LONGEST_REQUEST = 150_000  # bytes; a socket takes 208 KiB with what the kernel adds
+LONGEST_REQUEST = 150_000  # bytes; a socket takes 208 KiB with what the kernel adds
 _SILENCE = 5.0  # s between two log lines about jobs that cannot begin
 _SHORTEST_PAUSE = 0.1  # s before a launcher that ended by itself is started once more
 _LONGEST_PAUSE = 5.0  # s
@@ -97,10 +97,10 @@ class LocalExecutor:
         Never blocks. Raises NowcastError when the request is longer than a socket carries.
         """
         data = json.dumps(job.to_json()).encode()
-        if len(data) > _LONGEST_REQUEST:
+        if len(data) > LONGEST_REQUEST:
             raise NowcastError(
                 f"the arguments and environment of worker {job.worker} cannot be passed",
-                cause=f"they take {len(data):,} bytes of at most {_LONGEST_REQUEST:,}",
+                cause=f"they take {len(data):,} bytes of at most {LONGEST_REQUEST:,}",
                 hint="pass long values by a file or by the checklist",
             )
         self._unsent[job.id] = data
@@ -135,12 +135,7 @@ class LocalExecutor:
 
     def cancel(self, claim: Claim, signal_number: int) -> bool:
         """Send a signal to all processes of a job's session; False when the job has ended."""
-        if not is_alive(claim.process):
-            return False
-        for pid in _session_of(claim.process.pid):
-            with suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal_number)
-        return True
+        return signal_session(claim.process, signal_number)
 
     def close(self) -> None:
         """Let go of everything; the launcher and all jobs go on."""
@@ -322,14 +317,3 @@ def _open(identity: ProcessIdentity) -> int | None:
         return descriptor
     os.close(descriptor)
     return None
-
-
-def _session_of(leader: int) -> Iterable[int]:
-    """The processes of a session, its leader first: it should not see its children end before."""
-    members = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and int(entry.name) != leader:
-            with suppress(ProcessLookupError, PermissionError):
-                if os.getsid(int(entry.name)) == leader:
-                    members.append(int(entry.name))
-    return [leader, *members]

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from nowcast_cli.config.registry import Registry
+from nowcast_cli.config.remote_hosts import THIS_MACHINE
 from nowcast_cli.manager.barriers import pass_barrier
 from nowcast_cli.manager.state import Entry, State, Step, info, problem, with_jobs
 from nowcast_cli.store.records import JobRecord, JobState, MessageReceived, MessageRecord, Outcome
@@ -49,7 +50,7 @@ def new_job(
         module=module,
         arguments=arguments,
         host=host,
-        executor="local",
+        executor="local" if host in THIS_MACHINE else "ssh",
         state="submitting" if barrier is None else "held",
         attempt=attempt,
         predecessor=predecessor,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from nowcast_cli.config.paths import SystemPaths
+from nowcast_cli.config.remote_hosts import THIS_MACHINE, RemoteHost
 from nowcast_cli.errors import NowcastError
 from nowcast_cli.executors.job_folder import (
     Claim,
@@ -23,6 +24,7 @@ from nowcast_cli.executors.job_folder import (
     read_exit,
 )
 from nowcast_cli.executors.prevent import prevent
+from nowcast_cli.manager.remote_jobs import RemoteExecutor, RemoteJobs
 from nowcast_cli.manager.signal_words import signal_words
 from nowcast_cli.messages import outbox
 from nowcast_cli.messages.message import Message
@@ -34,7 +36,6 @@ SCAN_INTERVAL = 0.5
 # For what workers that were run by hand could not tell.
 OUTBOX_INTERVAL = 5.0
 GRACE = 10.0
-THIS_HOST = frozenset({"localhost", "127.0.0.1"})
 
 
 class Executor(Protocol):
@@ -115,71 +116,100 @@ def reason_of(exit_record: Exit, stderr: Path) -> str:
 
 
 class JobWatch:
-    """Watches the open jobs of a system."""
+    """Watches the open jobs of a system.
+
+    A job of this machine is asked for again and again until it is claimed. One of another host
+    is left to that host's executor, which does so in its own time: it is watched from the start.
+    """
 
     def __init__(
-        self, executor: Executor, paths: SystemPaths, monotonic: Callable[[], float]
+        self,
+        executor: Executor,
+        remote: RemoteJobs,
+        paths: SystemPaths,
+        monotonic: Callable[[], float],
     ) -> None:
         self._executor = executor
+        self._remote = remote
         self._paths = paths
         self._monotonic = monotonic
         self._unclaimed: dict[str, JobRecord] = {}
-        self._claimed: dict[str, JobRecord] = {}
+        self._watched: dict[str, JobRecord] = {}
         self._claims: dict[str, Claim] = {}
         self._end_by: dict[str, float] = {}
-        self._refused: list[Ended] = []
+        self._refused: list[Ended | Lost] = []
         self._next_repeat = 0.0
         self._next_scan = 0.0
         self._next_outbox = 0.0
         executor.connect()
 
-    def fileno(self) -> int:
-        """Give the descriptor to poll."""
-        return self._executor.fileno()
+    def filenos(self) -> tuple[int, int]:
+        """Give the descriptors to poll."""
+        return self._executor.fileno(), self._remote.fileno()
 
     def trouble(self) -> str | None:
         """Say why no job can begin, None where one can."""
         return self._executor.trouble()
 
+    def trouble_elsewhere(self) -> str | None:
+        """Say what is wrong with other hosts that jobs are on, None where nothing is."""
+        return self._remote.trouble()
+
+    def use(self, hosts: Mapping[str, RemoteHost]) -> None:
+        """Go on with the hosts of a configuration that was reloaded."""
+        self._remote.use(hosts)
+
     def launch(self, job: JobRecord) -> None:
         """Ask for a job that is committed, now and until it is claimed."""
-        if job.host not in THIS_HOST:
-            self._refused.append(
-                Ended(
-                    job.id,
-                    {},
-                    f"it is to run on the host {job.host!r}, and this version of nowcast runs "
-                    f"workers on localhost only",
-                )
-            )
-            return
+        request = self._request(job)
         try:
-            self._executor.submit(self._request(job))
+            if _is_here(job):
+                self._executor.submit(request)
+                self._unclaimed[job.id] = job
+            else:
+                self._remote.on(job.host).submit(request)
+                self._watched[job.id] = job
         except NowcastError as error:
-            self._refused.append(Ended(job.id, {}, f"{error.what}: {error.cause}"))
-            return
-        self._unclaimed[job.id] = job
+            reason = f"{error.what}: {error.cause}" if error.cause else error.what
+            self._refused.append(Ended(job.id, {}, reason))
 
     def adopt(self, job: JobRecord) -> None:
         """Take over a job that an earlier manager had launched."""
         if job.state == "submitting":
             self.launch(job)
-        else:
-            self._claimed[job.id] = job
+            return
+        self._watched[job.id] = job
+        if not _is_here(job):
+            self._elsewhere(job, lambda executor, request: executor.follow(request))
+
+    def _elsewhere(
+        self, job: JobRecord, order: Callable[[RemoteExecutor, JobRequest], None]
+    ) -> None:
+        """Give an order about a job of another host; one that is gone tells nothing of its jobs."""
+        try:
+            order(self._remote.on(job.host), self._request(job))
+        except NowcastError as error:
+            self._watched.pop(job.id, None)
+            self._refused.append(Lost(job.id, error.what))
 
     def forget(self, job_id: str) -> None:
         """Stop watching a job that is closed."""
-        for known in (self._unclaimed, self._claimed, self._claims, self._end_by):
+        for known in (self._unclaimed, self._watched, self._claims, self._end_by):
             known.pop(job_id, None)
+        self._remote.forget(job_id)
 
     def cancel(self, job: JobRecord, now: str) -> bool:
         """End a job; say whether it was kept from beginning, so that no process has to end."""
+        if not _is_here(job):
+            self._watched[job.id] = job
+            self._elsewhere(job, lambda executor, request: executor.cancel(request))
+            return False
         folder = self._folder(job)
         if job.id not in self._claims and prevent(folder, now):
             self.forget(job.id)
             return True
         self._unclaimed.pop(job.id, None)
-        self._claimed[job.id] = job
+        self._watched[job.id] = job
         claim = self._claims.get(job.id) or read_claim(folder)
         if claim is not None:
             self._executor.cancel(claim, signal.SIGTERM)
@@ -209,7 +239,7 @@ class JobWatch:
         next_look = self._next_outbox
         if self._unclaimed:
             next_look = min(next_look, self._next_repeat)
-        if self._claimed:
+        if self._watched:
             next_look = min(next_look, self._next_scan)
         return max(0.0, next_look - self._monotonic())
 
@@ -218,13 +248,14 @@ class JobWatch:
         refused, self._refused = self._refused, []
         yield from refused
         now = self._monotonic()
-        look = [job_id for job_id in self._executor.hints() if self._knows(job_id)]
+        hints = (*self._executor.hints(), *self._remote.hints())
+        look = [job_id for job_id in hints if self._knows(job_id)]
         if now >= self._next_repeat:
             self._next_repeat = now + REPEAT_INTERVAL
             look += self._unclaimed
         if now >= self._next_scan:
             self._next_scan = now + SCAN_INTERVAL
-            look += self._claimed
+            look += self._watched
             self._end_cancelled(now)
         if now >= self._next_outbox:
             self._next_outbox = now + OUTBOX_INTERVAL
@@ -233,7 +264,7 @@ class JobWatch:
             yield from self._look(job_id)
 
     def _knows(self, job_id: str) -> bool:
-        return job_id in self._unclaimed or job_id in self._claimed
+        return job_id in self._unclaimed or job_id in self._watched
 
     def _end_cancelled(self, now: float) -> None:
         for job_id, limit in list(self._end_by.items()):
@@ -241,7 +272,7 @@ class JobWatch:
                 self._executor.cancel(self._claims[job_id], signal.SIGKILL)
 
     def _look(self, job_id: str) -> Iterator[Happening]:
-        job = self._unclaimed.get(job_id) or self._claimed[job_id]
+        job = self._unclaimed.get(job_id) or self._watched[job_id]
         folder = self._folder(job)
         claim = self._claims.get(job_id)
         if claim is None:
@@ -252,34 +283,45 @@ class JobWatch:
                     yield Lost(job_id, f"its claim {folder / 'pid'} is damaged")
                 elif job_id in self._unclaimed:
                     self._executor.submit(self._request(job))
-                else:
+                elif _is_here(job):
                     yield Lost(job_id, "its folder tells nothing of its process")
                 return
             self._claims[job_id] = claim
-            self._claimed[job_id] = job
+            self._watched[job_id] = job
             self._unclaimed.pop(job_id, None)
-            self._executor.watch(job_id, claim)
+            if _is_here(job):
+                self._executor.watch(job_id, claim)
             yield Claimed(job_id, claim.process.pid, claim.claimed_at)
-        yield from self._look_for_end(job_id, folder, claim)
+        yield from self._look_for_end(job, folder, claim)
 
-    def _look_for_end(self, job_id: str, folder: Path, claim: Claim) -> Iterator[Happening]:
-        # First who lives, then what they left: what is written after the look is seen next time.
+    def _may_live(self, job: JobRecord, claim: Claim) -> bool:
+        if not _is_here(job):
+            return not self._remote.on(job.host).has_gone(job.id)
         runner_alive = claim.runner is not None and is_alive(claim.runner)
-        alive = runner_alive or is_alive(claim.process)
+        return runner_alive or is_alive(claim.process)
+
+    def _look_for_end(self, job: JobRecord, folder: Path, claim: Claim) -> Iterator[Happening]:
+        # First who lives, then what they left: what is written after the look is seen next time.
+        alive = self._may_live(job, claim)
         exit_record = read_exit(folder)
         if exit_record is None and alive:
             return
         yield from self._outbox(folder / "outbox")
         if exit_record is not None:
             reason = reason_of(exit_record, folder / "stderr")
-            yield Ended(job_id, exit_record.to_json(), reason)
+            yield Ended(job.id, exit_record.to_json(), reason)
         else:
-            yield Lost(job_id, "its process and its runner have gone without a word")
+            yield Lost(job.id, "its process and its runner have gone without a word")
 
     def _outbox(self, folder: Path) -> Iterator[Told]:
         for path, message in outbox.take(folder):
             yield Told(message, path)
 
     def close(self) -> None:
-        """Let go of the executor; the jobs go on."""
+        """Let go of the executors; the jobs go on."""
         self._executor.close()
+        self._remote.close()
+
+
+def _is_here(job: JobRecord) -> bool:
+    return job.host in THIS_MACHINE

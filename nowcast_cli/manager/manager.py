@@ -11,9 +11,11 @@ from typing import Any
 
 import zmq
 
+from nowcast_cli.config.remote_hosts import RemoteHost, remote_hosts
 from nowcast_cli.config.settings import endpoints, next_workers_deadline
 from nowcast_cli.daemon.main import DaemonContext
 from nowcast_cli.executors.local import LocalExecutor
+from nowcast_cli.executors.ssh import SshExecutor
 from nowcast_cli.manager import job_transitions, requests
 from nowcast_cli.manager.clock import now
 from nowcast_cli.manager.decider_process import DeciderProcess
@@ -30,6 +32,7 @@ from nowcast_cli.manager.reload import (
     needs_restart,
     usable_registry,
 )
+from nowcast_cli.manager.remote_jobs import RemoteJobs
 from nowcast_cli.manager.state import Reply, Step
 from nowcast_cli.manager.turn import Turn
 from nowcast_cli.store.checklist_file import ChecklistFile
@@ -73,7 +76,8 @@ class Manager:
         orders = {"retry": self._retry, "reload": self._reload_by_request}
         self._intake = Intake(self._store, registry, orders, self._logger)
         executor = LocalExecutor(paths, str(self._config["python"]), paths.config_file)
-        self._jobs = JobWatch(executor, paths, time.monotonic)
+        remote = RemoteJobs(self._hosts(), lambda host: SshExecutor(host, paths.run))
+        self._jobs = JobWatch(executor, remote, paths, time.monotonic)
         self._deciders = Deciders(
             lambda: DeciderProcess(context.config_file, self._store.text.document()),
             module_file=find_module_file(registry.next_workers_module, paths.deployment),
@@ -89,7 +93,7 @@ class Manager:
         self._poller = zmq.Poller()
         for readable in (
             self._inbox.socket, self._inbox.monitor, context.signals.fileno(),
-            context.health.fileno(), self._deciders.fileno(), self._jobs.fileno(),
+            context.health.fileno(), self._deciders.fileno(), *self._jobs.filenos(),
         ):  # fmt: skip
             self._poller.register(readable, zmq.POLLIN)
         self._resume()
@@ -162,7 +166,7 @@ class Manager:
             undecided=len(self._undecided) - len(self._stuck()),
             stuck=len(self._stuck()),
             jobs=sum(job.unfinished for job in self._state.jobs.values()),
-            trouble=trouble,
+            trouble=trouble or self._jobs.trouble_elsewhere(),
             **{"next workers": self._deciders.broken or "ok", "refused": self._deciders.refused},
         )
 
@@ -308,6 +312,9 @@ class Manager:
 
     # --- reloading and ending
 
+    def _hosts(self) -> dict[str, RemoteHost]:
+        return remote_hosts(self._config, str(self._context.paths.config_file))
+
     def _reload_by_request(self, turn: Turn, payload: Any) -> Step:  # noqa: ARG002
         if problems := self._reload():
             raise requests.RequestError("\n".join(problems), "nowcast validate")
@@ -326,6 +333,7 @@ class Manager:
         self._config = config
         self._intake.use(usable_registry(config))
         self._deciders.reload()
+        self._jobs.use(self._hosts())
         self._notifier.reload()
         self._logger.info("configuration and next_workers reloaded from %s", config.file)
         return []

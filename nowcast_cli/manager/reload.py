@@ -8,6 +8,7 @@ from pathlib import Path
 
 from nowcast_cli.config import Config
 from nowcast_cli.config.registry import Registry, registry_of
+from nowcast_cli.config.remote_hosts import remote_hosts
 from nowcast_cli.errors import ConfigError, NowcastError
 
 
@@ -22,6 +23,7 @@ def checked_config(path: Path) -> tuple[Config | None, list[str]]:
         config = Config()
         config.load(path)
         usable_registry(config)
+        remote_hosts(config, str(path))
     except NowcastError as error:
         return None, [error.what]
     return config, []

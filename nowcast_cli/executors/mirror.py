@@ -1,0 +1,65 @@
+"""The folder on this machine of a job that runs elsewhere: as the one over there, a little later.
+
+Files are whole at every instant, and ``exit`` comes last: who finds it finds all the rest.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from nowcast_cli.atomic_files import write_atomically
+from nowcast_cli.executors.job_folder import JobRequest
+
+STREAMS = ("stdout", "stderr")
+
+
+def prepare(job: JobRequest) -> None:
+    """Make the folder, and ``job.json`` in it. Raises OSError."""
+    folder = Path(job.folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    # Not for others to read: the environment of a job may hold a password.
+    write_atomically(folder / "job.json", json.dumps(job.to_json()).encode(), 0o600)
+
+
+def have(folder: Path) -> dict[str, Any]:
+    """Say what there is, in the form of ``look`` in an order."""
+    return {
+        **{name: _size(folder / name) for name in STREAMS},
+        "outbox": [path.name for path in folder.glob("outbox/*.yaml")],
+    }
+
+
+def take_in(folder: Path, news: Mapping[str, Any]) -> bool:
+    """Write what an answer tells of a job; whether anything was new. Raises OSError."""
+    changed = False
+    for name in STREAMS:
+        if news[name] is not None:
+            part = base64.b64decode(news[name])
+            _append(folder / name, part)
+            changed = changed or bool(part)
+    for name, text in news["outbox"].items():
+        (folder / "outbox").mkdir(exist_ok=True)
+        write_atomically(folder / "outbox" / Path(name).name, text.encode())
+        changed = True
+    for name in ("pid", "exit"):
+        if news[name] is not None and not (folder / name).exists():
+            write_atomically(folder / name, news[name].encode())
+            changed = True
+    return changed
+
+
+def _append(path: Path, part: bytes) -> None:
+    # What is there says where to go on, so half of a part is no harm.
+    with path.open("ab") as file:
+        file.write(part)
+
+
+def _size(path: Path) -> int:
+    with suppress(FileNotFoundError):
+        return path.stat().st_size
+    return 0

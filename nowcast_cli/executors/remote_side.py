@@ -1,0 +1,297 @@
+"""What is run on another host, by ssh: begins jobs, ends them, and tells what is new of them.
+
+One call is one exchange: an order as JSON on stdin, the answer on stdout behind a mark, since
+the files that a login shell reads may print too. A job is begun by the runner, detached: it goes
+on when the connection, or whoever called, has gone. Nothing is remembered between two calls but
+what stands in the folders of the jobs.
+
+Standard library only, Python 3.9 and newer: it is shipped to the other host.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import time
+import zlib
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NoReturn
+
+from nowcast_cli.atomic_files import write_atomically
+from nowcast_cli.executors.prevent import prevent
+from nowcast_cli.executors.sessions import signal_session
+from nowcast_cli.process_identity import ProcessIdentity, boot_id, is_alive
+from nowcast_cli.runner import Claim, environment_of, fork_worker
+
+MARK = b"nowcast-answer:"
+
+_LONGEST_PART = 1 << 20  # bytes of stdout or stderr that one answer tells of a job
+_CLAIM_WAIT = 1.0  # s that an exchange waits for the claims of what it has begun
+_CANNOT_BE_RUN = 127
+_NODE = "node"  # beside the claim: the name of the machine that it was made on
+_CANCELLED = "cancelled"  # its age is the time since SIGTERM
+
+
+def main() -> None:
+    """Carry out the order on stdin and answer on stdout."""
+    order = json.loads(sys.stdin.buffer.read())
+    answer = json.dumps(exchange(order)).encode()
+    sys.stdout.buffer.write(b"\n" + MARK + base64.b64encode(zlib.compress(answer)) + b"\n")
+
+
+def exchange(order: Mapping[str, Any]) -> dict[str, Any]:
+    """Begin and end jobs, then look at all of them.
+
+    Parameters
+    ----------
+    order
+        ``root``, the state directory on this host; ``submit``, the requests to begin, as in
+        ``job.json``; ``cancel``, ids of jobs to end; ``grace``, the seconds between SIGTERM and
+        SIGKILL; ``look``, by id: ``folder`` below the root, and what the other side has of it.
+
+    Returns
+    -------
+    dict
+        ``jobs``, by id what is new (see ``look``); ``trouble``, sentences about jobs that
+        could not begin.
+    """
+    root = _filled_in(order["root"])
+    jobs = {job_id: dict(job, folder=f"{root}/{job['folder']}") for job_id, job in
+            order["look"].items()}  # fmt: skip
+    trouble = begin([_on_this_host(job, root) for job in order["submit"]])
+    for job_id in order["cancel"]:
+        cancel(Path(jobs[job_id]["folder"]), order["grace"])
+    return {"jobs": {job_id: look(job) for job_id, job in jobs.items()}, "trouble": trouble}
+
+
+def _filled_in(path: str) -> str:
+    return os.path.abspath(os.path.expanduser(os.path.expandvars(path)))  # noqa: PTH100, PTH111
+
+
+def _on_this_host(job: Mapping[str, Any], root: str) -> dict[str, Any]:
+    config_file = _filled_in(job["config_file"])
+    return {
+        **job,
+        "folder": f"{root}/{job['folder']}",
+        "config_file": config_file,
+        "arguments": [config_file, *job["arguments"]],
+        "working_directory": str(Path(config_file).parent),
+    }
+
+
+# --- beginning
+
+
+def begin(jobs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Start a runner for each job; one that is claimed already ends by itself."""
+    if not jobs:
+        return []
+    told, tell = os.pipe()
+    os.set_blocking(tell, False)
+    for job in jobs:
+        _start(job, tell)
+    os.close(tell)
+    return _await_claims(told, len(jobs))
+
+
+def _start(job: Mapping[str, Any], tell: int) -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.send(json.dumps(job).encode())
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setsid()
+            if os.fork() == 0:
+                ours.close()
+                _be_job(theirs, tell)
+        finally:
+            os._exit(0)
+    # Open until the runner has its order, which waits in the socket.
+    os.waitpid(child, 0)
+    ours.close()
+    theirs.close()
+
+
+def _await_claims(told: int, count: int) -> list[str]:
+    give_up = time.monotonic() + _CLAIM_WAIT
+    text = b""
+    while text.count(b"\n") < count:
+        ready, _, _ = select.select([told], [], [], max(0.0, give_up - time.monotonic()))
+        part = os.read(told, 65536) if ready else b""
+        if not part:
+            break
+        text += part
+    os.close(told)
+    lines = [json.loads(line) for line in text.split(b"\n")[:-1]]
+    return [sentence for kind, sentence in lines if kind == "trouble"]
+
+
+def _be_job(orders: socket.socket, tell: int) -> NoReturn:
+    """Become the runner of the job, and in a fork of it, the job."""
+
+    def say(kind: str, sentence: str) -> None:
+        with suppress(OSError):  # the exchange may be over
+            os.write(tell, json.dumps([kind, sentence[:1000]]).encode() + b"\n")
+
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    _close_all_but(orders.fileno(), tell)
+    _open_streams(os.devnull, os.devnull)
+    # A runner that stands in a folder would keep its file system from being unmounted.
+    os.chdir("/")
+    job, runner = fork_worker(orders, say)
+    _run(job, runner)
+
+
+def _run(job: Mapping[str, Any], runner: socket.socket) -> NoReturn:
+    folder = job["folder"]
+    new = {**environment_of(job), "NOWCAST_JOB_PID": str(os.getpid())}
+    command = [sys.executable, "-m", job["module"], *job["arguments"]]
+    where = folder
+    try:
+        write_atomically(Path(folder, _NODE), socket.gethostname().encode())
+        _open_streams(folder + "/stdout", folder + "/stderr")
+        where = job["working_directory"]
+        os.chdir(where)
+    except OSError as error:
+        _stop(runner, f"the job could not begin in {where}: {error}")
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    try:
+        os.execve(sys.executable, command, {**os.environ, **new})
+    except OSError as error:
+        _stop(runner, f"{sys.executable} could not be run: {error}")
+
+
+def _stop(runner: socket.socket, sentence: str) -> NoReturn:
+    with suppress(OSError):
+        os.write(2, sentence.encode() + b"\n")
+    with suppress(OSError):
+        runner.send(sentence.encode()[:4000])
+    os._exit(_CANNOT_BE_RUN)
+
+
+def _open_streams(stdout: str, stderr: str) -> None:
+    append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    for number, path, flags in (
+        (0, os.devnull, os.O_RDONLY),
+        (1, stdout, append),
+        (2, stderr, append),
+    ):
+        opened = os.open(path, flags, 0o644)
+        os.dup2(opened, number)
+        if opened > 2:
+            os.close(opened)
+
+
+def _close_all_but(*kept: int) -> None:
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208
+        if int(name) > 2 and int(name) not in kept:
+            with suppress(OSError):  # the one that listed them is closed already
+                os.close(int(name))
+
+
+# --- ending
+
+
+def cancel(folder: Path, grace: float) -> None:
+    """Keep a job from beginning, or end its processes: SIGTERM, after the grace SIGKILL."""
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    if prevent(folder, now):
+        return
+    claim = _claim_in(_read(folder / "pid"))
+    if claim is None or (folder / "exit").exists():
+        return
+    since = folder / _CANCELLED
+    try:
+        age = time.time() - since.stat().st_mtime
+    except FileNotFoundError:
+        since.touch()
+        signal_session(claim.process, signal.SIGTERM)
+        return
+    if age > grace:
+        signal_session(claim.process, signal.SIGKILL)
+
+
+# --- looking
+
+
+def look(job: Mapping[str, Any]) -> dict[str, Any]:
+    """Tell what is new of a job.
+
+    Returns
+    -------
+    dict
+        ``pid`` and ``exit``, the texts of the files; ``gone``, whether its processes have ended
+        for certain and left no ``exit``; ``stdout``, ``stderr``, what follows on the bytes that
+        the other side has (base64), None without a file; ``outbox``, the texts of the files that
+        it has not; ``more``, whether more was written, which is fetched before the end is told.
+    """
+    folder = Path(job["folder"])
+    claim_text = _read(folder / "pid")
+    # First who lives, then what they left: what is written after the look is seen next time.
+    gone = _has_gone(_claim_in(claim_text), folder)
+    exit_text = _read(folder / "exit")
+    streams = {name: _part(folder / name, job[name]) for name in ("stdout", "stderr")}
+    more = any(len(part or b"") == _LONGEST_PART for part in streams.values())
+    found: dict[str, Any] = {
+        name: None if part is None else base64.b64encode(part).decode()
+        for name, part in streams.items()
+    }
+    return {
+        **found,
+        "pid": claim_text,
+        "exit": None if more else exit_text,
+        "gone": gone and exit_text is None and not more,
+        "outbox": _outbox(folder / "outbox", job["outbox"]),
+        "more": more,
+    }
+
+
+def _has_gone(claim: Claim | None, folder: Path) -> bool:
+    """Whether all processes of the job have ended, as far as this machine can know."""
+    if claim is None:
+        return False
+    if claim.process.boot != boot_id() and _read(folder / _NODE) != socket.gethostname():
+        # A name may lead to one of several machines that share their folders.
+        return False
+    return not any(_lives(process) for process in (claim.runner, claim.process))
+
+
+def _lives(process: ProcessIdentity | None) -> bool:
+    return process is not None and is_alive(process)
+
+
+def _claim_in(text: str | None) -> Claim | None:
+    try:
+        return None if text is None else Claim.from_json(json.loads(text))
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return None
+
+
+def _part(path: Path, offset: int) -> bytes | None:
+    try:
+        with path.open("rb") as file:
+            file.seek(offset)
+            return file.read(_LONGEST_PART)
+    except FileNotFoundError:
+        return None
+
+
+def _outbox(folder: Path, known: Sequence[str]) -> dict[str, str]:
+    files = [path for path in sorted(folder.glob("*.yaml")) if path.name not in known]
+    return {path.name: _read(path) or "" for path in files}

@@ -1,0 +1,247 @@
+"""Runs jobs on one other host, by ssh: begun there detached, then looked at again and again.
+
+All waiting is done in a thread. What it learns it writes into the job's folder on this machine
+(see ``mirror``), so that whoever reads that folder needs not know where the job runs.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from nowcast_cli.config.remote_hosts import RemoteHost
+from nowcast_cli.errors import NowcastError
+from nowcast_cli.executors import mirror
+from nowcast_cli.executors.job_folder import JobRequest
+from nowcast_cli.executors.pace import Pace
+from nowcast_cli.executors.ssh_call import NoExchangeError, SshCall
+
+LONGEST_REQUEST = 150_000  # bytes; the runner gets it over a socket, which takes 208 KiB
+GRACE = 10.0  # s between SIGTERM and SIGKILL
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Followed:
+    """A job that is looked at: it may still have to be begun, and it may have to be ended."""
+
+    job: JobRequest
+    begin: bool
+    cancel: bool = False
+
+    @property
+    def folder(self) -> Path:
+        """Its folder on this machine."""
+        return Path(self.job.folder)
+
+
+class SshExecutor:
+    """Begins, follows and ends the jobs of one host; holds no truth of its own.
+
+    While the host cannot be reached nothing is known, and so nothing changes: what is to be
+    begun or ended there waits, and :meth:`trouble` says why.
+
+    Parameters
+    ----------
+    host
+        The host, as configured; see :meth:`use`.
+    run
+        The folder for the socket of the shared connection.
+    pace
+        How long to wait between two calls.
+    """
+
+    def __init__(self, host: RemoteHost, run: Path, pace: Pace | None = None) -> None:
+        self._host = host
+        self._call = SshCall(run)
+        self._pace = pace or Pace()
+        self._followed: dict[str, Followed] = {}
+        self._gone: set[str] = set()
+        self._ready: list[str] = []
+        self._trouble: str | None = None
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._changed = threading.Condition()
+        self._news = False  # an order has come since the last call
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name=f"ssh {host.name}", daemon=True)
+        self._thread.start()
+
+    def fileno(self) -> int:
+        """A descriptor that is readable when something may have happened to a job."""
+        return self._wake
+
+    def use(self, host: RemoteHost) -> None:
+        """Go on with a configuration that was reloaded."""
+        with self._changed:
+            self._host = host
+
+    def submit(self, job: JobRequest) -> None:
+        """Have a job begun, as soon as the host can be reached; may be repeated.
+
+        ``job`` is as it would be on this machine. Raises NowcastError when it is too long.
+        """
+        size = len(json.dumps(job.to_json()))
+        if size > LONGEST_REQUEST:
+            raise NowcastError(
+                f"the arguments and environment of worker {job.worker} cannot be passed",
+                cause=f"they take {size:,} bytes of at most {LONGEST_REQUEST:,}",
+                hint="pass long values by a file or by the checklist",
+            )
+        self._follow(Followed(job, begin=True))
+
+    def follow(self, job: JobRequest) -> None:
+        """Look at a job that was begun before."""
+        self._follow(Followed(job, begin=False))
+
+    def cancel(self, job: JobRequest) -> None:
+        """Keep a job from beginning, or end it, as soon as the host can be reached."""
+        self._follow(Followed(job, begin=False, cancel=True))
+
+    def forget(self, job_id: str) -> None:
+        """Look at a job no more."""
+        with self._changed:
+            self._followed.pop(job_id, None)
+            self._gone.discard(job_id)
+
+    def has_gone(self, job_id: str) -> bool:
+        """Whether the host has confirmed that a job's processes ended without a word."""
+        return job_id in self._gone
+
+    def trouble(self) -> str | None:
+        """A sentence that says why nothing is known of the host's jobs, or cannot begin."""
+        return self._trouble if self._followed else None
+
+    def hints(self) -> list[str]:
+        """The ids of jobs whose folders are worth reading now; never blocks."""
+        with suppress(BlockingIOError):
+            os.eventfd_read(self._wake)
+        with self._changed:
+            ready, self._ready = list(dict.fromkeys(self._ready)), []
+        return ready
+
+    def close(self) -> None:
+        """Let go of everything; the jobs go on."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._call.close()
+        self._thread.join()
+        os.close(self._wake)
+
+    def _follow(self, followed: Followed) -> None:
+        with self._changed:
+            self._followed[followed.job.id] = followed
+            self._news = True
+            self._changed.notify()
+
+    # --- in the thread
+
+    def _run(self) -> None:
+        while (snapshot := self._await_turn()) is not None:
+            host, followed = snapshot
+            trouble = self._exchange(host, followed)
+            if trouble is not None:
+                self._pace.failed()
+            self._complain(trouble)
+
+    def _exchange(self, host: RemoteHost, followed: list[Followed]) -> str | None:
+        """Call the host and take in the answer; gives a sentence when that was not possible."""
+        try:
+            answer = self._call.exchange(host, order_of(host, followed))
+            changed = self._take_in(followed, answer)
+        except NoExchangeError as error:
+            return str(error)
+        except OSError as error:
+            return f"what host {host.name} tells cannot be written here: {error}"
+        except Exception as error:  # without this thread nobody would look any more
+            _logger.exception("the exchange with host %s went wrong", host.name)
+            return f"the exchange with host {host.name} went wrong: {error!r}"
+        self._pace.went_well(changed=changed)
+        if answer["trouble"]:
+            return f"host {host.name}: {answer['trouble'][0]}"
+        return None
+
+    def _await_turn(self) -> tuple[RemoteHost, list[Followed]] | None:
+        """Wait until a call is due; None once closed."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._closed or (self._news and self._trouble is None), self._pace.pause
+            )
+            while not self._followed and not self._closed:
+                self._changed.wait()
+            self._news = False
+            return None if self._closed else (self._host, list(self._followed.values()))
+
+    def _take_in(self, followed: Iterable[Followed], answer: Mapping[str, Any]) -> bool:
+        changed = False
+        for each in followed:
+            news = answer["jobs"][each.job.id]
+            if not each.folder.exists():
+                mirror.prepare(each.job)
+            if mirror.take_in(each.folder, news) or news["gone"]:
+                changed = True
+                self._note(each, news)
+        return changed
+
+    def _note(self, followed: Followed, news: Mapping[str, Any]) -> None:
+        job_id = followed.job.id
+        with self._changed:
+            current = self._followed.get(job_id)
+            if current is None:
+                return  # forgotten meanwhile
+            if news["gone"]:
+                self._gone.add(job_id)
+            if news["exit"] is not None or news["gone"]:
+                del self._followed[job_id]
+            elif news["pid"] is not None:
+                self._followed[job_id] = replace(current, begin=False)
+            self._ready.append(job_id)
+            if not self._closed:
+                os.eventfd_write(self._wake, 1)
+
+    def _complain(self, trouble: str | None) -> None:
+        """Keep a sentence for who asks, and tell it once."""
+        if self._closed or trouble == self._trouble:
+            return
+        self._trouble = trouble
+        if trouble is not None:
+            _logger.error("%s; its jobs keep their last known state", trouble)
+        else:
+            _logger.info("host %s is reached again", self._host.name)
+
+
+def order_of(host: RemoteHost, followed: Iterable[Followed]) -> dict[str, Any]:
+    """Give the order that does what is wanted of a host (see ``remote_side.exchange``)."""
+    followed = list(followed)
+    return {
+        "root": host.state_directory,
+        "grace": GRACE,
+        "submit": [_request_there(host, each.job) for each in followed if each.begin],
+        "cancel": [each.job.id for each in followed if each.cancel],
+        "look": {
+            each.job.id: {"folder": _folder_there(each.job), **mirror.have(each.folder)}
+            for each in followed
+        },
+    }
+
+
+def _request_there(host: RemoteHost, job: JobRequest) -> dict[str, Any]:
+    """Give a request with the places that it has on the host."""
+    return {
+        **job.to_json(),
+        "folder": _folder_there(job),
+        "config_file": host.config_file,
+        "arguments": list(job.arguments[1:]),  # the first one is the configuration file
+    }
+
+
+def _folder_there(job: JobRequest) -> str:
+    return "/".join(("jobs", *Path(job.folder).parts[-2:]))

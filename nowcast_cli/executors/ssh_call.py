@@ -1,0 +1,102 @@
+"""One exchange with another host: an order goes there by ssh, an answer comes back, or neither."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import tempfile
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nowcast_cli.config.remote_hosts import RemoteHost
+from nowcast_cli.executors import ssh_command
+from nowcast_cli.executors.remote_side import MARK
+from nowcast_cli.executors.shipped import archive
+
+_LONGEST_CALL = 60.0  # s
+
+
+class NoExchangeError(Exception):
+    """No answer has come, so nothing is known; the text is a sentence."""
+
+
+@dataclass(frozen=True)
+class _Ended:
+    code: int
+    stdout: bytes
+    stderr: str
+
+
+class SshCall:
+    """Calls one host, over a connection that is shared by all calls and kept for a minute."""
+
+    def __init__(self, run: Path) -> None:
+        self._run = run
+        self._process: subprocess.Popen[bytes] | None = None
+        self._closed = False
+
+    def exchange(self, host: RemoteHost, order: Mapping[str, Any]) -> dict[str, Any]:
+        """Have an order carried out (see ``remote_side.exchange``) and give the answer.
+
+        Raises NoExchangeError; the order may have been carried out all the same.
+        """
+        control = ssh_command.control_path(host, self._run)
+        code = archive()
+        command = ssh_command.exchange_command(host, control, code.digest)
+        data = json.dumps(order).encode()
+        ended = self._call(host, command, data)
+        if ended.code == ssh_command.NOT_INSTALLED:
+            install = ssh_command.install_command(host, control, code.digest)
+            ended = self._call(host, install, code.data)
+            if ended.code == 0:
+                ended = self._call(host, command, data)
+        answer = _answer_in(ended.stdout) if ended.code == 0 else None
+        if answer is None:
+            # A new connection next time: this one may be what is broken.
+            control.unlink(missing_ok=True)
+            raise NoExchangeError(ssh_command.failure(host, ended.code, ended.stderr))
+        return answer
+
+    def close(self) -> None:
+        """End a call that is under way, from another thread."""
+        self._closed = True
+        if self._process is not None:
+            self._process.terminate()
+
+    def _call(self, host: RemoteHost, command: Sequence[str], data: bytes) -> _Ended:
+        # Not a pipe: the connection that stays behind may hold stderr open.
+        with tempfile.TemporaryFile() as stderr:
+            try:
+                self._process = subprocess.Popen(
+                    command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr
+                )
+            except OSError as error:
+                raise NoExchangeError(f"ssh cannot be run: {error}") from None
+            if self._closed:
+                self._process.terminate()
+            try:
+                stdout, _ = self._process.communicate(data, timeout=_LONGEST_CALL)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.communicate()
+                raise NoExchangeError(
+                    f"host {host.name} has not answered for {_LONGEST_CALL:.0f} seconds"
+                ) from None
+            stderr.seek(0)
+            text = stderr.read().decode(errors="replace")
+        return _Ended(self._process.returncode, stdout, text)
+
+
+def _answer_in(stdout: bytes) -> dict[str, Any] | None:
+    _, mark, rest = stdout.rpartition(b"\n" + MARK)
+    if not mark or not rest.endswith(b"\n"):
+        return None
+    try:
+        answer: dict[str, Any] = json.loads(zlib.decompress(base64.b64decode(rest)))
+    except (ValueError, zlib.error):
+        return None
+    return answer
