@@ -61,7 +61,7 @@ class Aggregator:
             echoes=logs_to_console(config),
         )
         self._watcher = Watcher(settings.watch, context.logger)
-        self._published = Published(publisher_addresses(config))
+        self._published = Published(*publisher_addresses(config))
         self._trouble: str | None = None
         self._behind = False
 

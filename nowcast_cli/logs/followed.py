@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from nowcast_cli.logs.globs import is_rotation_of
 from nowcast_cli.logs.place import Place
 from nowcast_cli.logs.tail import Tail
 
@@ -15,18 +16,29 @@ from nowcast_cli.logs.tail import Tail
 # for the time being.
 QUIET = 30.0
 
+_REMEMBERED = 4
+_COMPRESSED = frozenset({".gz", ".bz2", ".xz", ".zst", ".Z", ".lz4"})
+
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """Where the following of one name stands: its file, and those before it, oldest first."""
+    """Where the following of one name stands: its file, and those before it, oldest first.
+
+    ``done`` are the last ones of which nothing more is expected.
+    """
 
     current: Place | None
     older: tuple[Place, ...] = ()
+    done: tuple[Place, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Give it as values for JSON."""
         current = None if self.current is None else self.current.to_json()
-        return {"current": current, "older": [place.to_json() for place in self.older]}
+        return {
+            "current": current,
+            "older": [place.to_json() for place in self.older],
+            "done": [place.to_json() for place in self.done],
+        }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Saved:
@@ -35,6 +47,7 @@ class Saved:
         return cls(
             None if current is None else Place.from_json(current),
             tuple(Place.from_json(place) for place in value["older"]),
+            tuple(Place.from_json(place) for place in value["done"]),
         )
 
 
@@ -59,7 +72,7 @@ class FollowedFile:
         self._older: list[Tail] = []
         self._lost: list[Place] = list(saved.older) if saved else []
         self._is_first_look = True
-        self._unseen: Place | None = None
+        self._done = list(saved.done) if saved else []
         self.behind = False
         self.missed = False
 
@@ -67,7 +80,8 @@ class FollowedFile:
     def saved(self) -> Saved:
         """Where it stands after the last :meth:`read`."""
         current = self._current.place if self._current else self._place
-        return Saved(current, (*self._lost, *(tail.place for tail in self._older)))
+        older = (*self._lost, *(tail.place for tail in self._older))
+        return Saved(current, older, tuple(self._done))
 
     @property
     def is_open(self) -> bool:
@@ -77,7 +91,8 @@ class FollowedFile:
     @property
     def is_gone(self) -> bool:
         """Whether there is nothing more to read, and no file of the name."""
-        return self.saved == Saved(None) and not self.path.exists()
+        saved = self.saved
+        return saved.current is None and not saved.older and not self.path.exists()
 
     @property
     def waits_since(self) -> float | None:
@@ -93,8 +108,9 @@ class FollowedFile:
         """
         self.behind = False
         status = _status(self.path)
-        self._see_change(status, now)
         self._find_older(now)
+        self._see_change(status, now)
+        self._is_first_look = False
         lines = self._read_older(now)
         if self._current is not None and not self.behind:
             lines += self._read_current(self._current, now)
@@ -143,25 +159,40 @@ class FollowedFile:
         self._current, self._place = tail, None
 
     def _put_behind(self, known: Place, now: float) -> None:
-        if self._current is not None:
-            self._current.quiet_since = now
-            self._older.append(self._current)
-        else:
-            self._lost.append(known)
-            if self._is_first_look:  # at any other, it was read to its end and then quiet
-                self._unseen = known
+        """Go on reading a file that has lost its name, and those that had the name after it."""
+        tail = self._current or _renamed(self.path, known, now) or _copied(self.path, known, now)
         self._current, self._place = None, None
+        if tail is None:
+            self.missed |= self._is_first_look  # else it was read to its end, and then quiet
+            self._older += self._between(known.changed, now)
+            return
+        tail.quiet_since = max(tail.quiet_since, now - QUIET / 2)  # somebody may still write
+        self._older.append(tail)
+        self._older += self._between(tail.changed, now)
+
+    def _between(self, changed: float, now: float, *, copy: bool = False) -> list[Tail]:
+        """Open what was rotated since a file changed last, and had the name between two looks."""
+        open_ones = [*self._older, *([self._current] if self._current else [])]
+        identities = {tail.place.identity for tail in open_ones}
+        found = []
+        for other in _rotated(self.path, changed):
+            done = (_opened(other, place, now) for place in self._done)
+            tail = next((tail for tail in done if tail is not None), None)
+            tail = tail or _opened(other, None, now)
+            if tail is None:
+                continue
+            if tail.place.identity in identities:
+                tail.close()
+                continue
+            tail.place = replace(tail.place, copy=copy)
+            found.append(tail)
+        return found
 
     def _find_older(self, now: float) -> None:
-        """Open files that were rotated while they were not open, wherever they are now."""
+        """Open files that had been put behind by a reader before this one, where they are now."""
         lost, self._lost = self._lost, []
-        for place in lost:
-            found = _renamed(self.path, place, now) or _copied(self.path, place, now)
-            if found is not None:
-                self._older.append(found)
-            elif place is self._unseen:
-                self.missed = True
-        self._is_first_look = False
+        found = [_renamed(self.path, place, now) for place in lost]
+        self._older += [tail for tail in found if tail is not None]
 
     def _read_older(self, now: float) -> list[bytes]:
         lines: list[bytes] = []
@@ -181,14 +212,15 @@ class FollowedFile:
         """Take over the half line at the end of a copy: its file goes on with it."""
         held = copy.place.held
         self._drop(copy)
-        current = self._current
-        if current is None or current.place.position or current.place.held:
+        following = self._older[0] if self._older and self._older[0].place.copy else self._current
+        if following is None or following.place.position or following.place.held:
             return [held] if held else []
-        current.begin_again(held)
+        following.place = replace(following.place, held=held)
         return []
 
     def _drop(self, tail: Tail) -> None:
         self._older.remove(tail)
+        self._done = [*self._done, tail.place][-_REMEMBERED:]
         tail.close()
 
     def _read_current(self, tail: Tail, now: float) -> list[bytes]:
@@ -205,6 +237,7 @@ class FollowedFile:
             else:
                 tail.begin_again()
                 self._older.append(copy)
+                self._older += self._between(copy.changed, now, copy=True)
                 self.behind = True  # the copy comes first
                 return lines
         more, self.behind = _read(tail, now)
@@ -212,7 +245,7 @@ class FollowedFile:
 
     def _close_when_quiet(self, tail: Tail, now: float) -> None:
         """Hold no file open that does not grow: there may be thousands."""
-        if now - tail.quiet_since >= QUIET and not tail.place.held:
+        if now - tail.quiet_since >= QUIET and not tail.place.held and not self._older:
             self._place, self._current = tail.place, None
             tail.close()
 
@@ -237,9 +270,24 @@ def _identity(status: os.stat_result) -> tuple[int, int]:
 
 def _neighbours(path: Path) -> Iterator[Path]:
     """List what rotation may have made of a file, the newest first."""
-    beside = [other for other in path.parent.glob(f"{_escaped(path.stem)}*") if other != path]
+    names = path.parent.glob(f"{_escaped(path.stem)}*")
+    beside = [other for other in names if other != path and other.suffix not in _COMPRESSED]
     found = [(status.st_mtime, other) for other in beside if (status := _status(other))]
-    yield from (other for _, other in sorted(found, reverse=True))
+    yield from (other for _, other in sorted(found, key=_age, reverse=True))
+
+
+def _age(found: tuple[float, Path]) -> tuple[float, int]:
+    """Sort by the time of the last change; within one tick of the clock, .1 came after .2."""
+    changed, path = found
+    number = path.suffix[1:]
+    return changed, -int(number) if number.isdecimal() else 0
+
+
+def _rotated(path: Path, since: float) -> list[Path]:
+    """List what rotation has made of a file and has changed since a time, the oldest first."""
+    newest_first = [other for other in _neighbours(path) if is_rotation_of(other, path)]
+    found = [(status.st_mtime, o) for o in newest_first if (status := _status(o)) is not None]
+    return [other for changed, other in reversed(found) if changed >= since]
 
 
 def _escaped(text: str) -> str:
@@ -269,7 +317,7 @@ def _copied(path: Path, place: Place, now: float) -> Tail | None:
     return None
 
 
-def _opened(path: Path, place: Place, now: float) -> Tail | None:
+def _opened(path: Path, place: Place | None, now: float) -> Tail | None:
     """Open a file at a place; None when it cannot be read, or is not the one of that place."""
     try:
         tail = Tail.open(path, place, now)

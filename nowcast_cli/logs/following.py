@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from nowcast_cli.logs.followed import FollowedFile, Saved
+from nowcast_cli.logs.followed import FollowedFile
 from nowcast_cli.logs.globs import base_of, matching
 from nowcast_cli.logs.job_output import STREAMS, FollowedJob, JobFolders
 from nowcast_cli.logs.lines import shown
@@ -207,7 +207,7 @@ class Follower:
             return
         self._writer.sync()
         files = {path: following.file.saved for path, following in self._files.items()}
-        kept = {path: saved for path, saved in files.items() if saved != Saved(None)}
+        kept = {path: saved for path, saved in files.items() if saved.current or saved.older}
         try:
             write_offsets(
                 self._offsets_file, Offsets(self._since, self._globs, {**self._unclaimed, **kept})

@@ -7,7 +7,7 @@ import os
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-_SIGNS = ".-_"  # what stands between the name of a file and what rotation adds to it
+_SIGNS = tuple(".-_")  # what stands between the name of a file and what rotation adds to it
 
 
 def base_of(pattern: str) -> Path:
@@ -38,10 +38,12 @@ def _files(pattern: str) -> list[Path]:
 
 
 def _is_rotated(file: Path, names: Collection[Path]) -> bool:
-    """Tell whether a name is that of another file with a sign, digits and the like behind it."""
     name = file.name
-    beginnings = (name[:at] for at in range(1, len(name)) if name[at] in _SIGNS)
-    return any(
-        file.with_name(begin) in names and any(c.isdigit() for c in name[len(begin) :])
-        for begin in beginnings
-    )
+    beginnings = (file.with_name(name[:at]) for at in range(1, len(name)) if name[at] in _SIGNS)
+    return any(begin in names and is_rotation_of(file, begin) for begin in beginnings)
+
+
+def is_rotation_of(file: Path, name: Path) -> bool:
+    """Tell whether a name is another one with a sign, digits and the like behind it."""
+    added = file.name.removeprefix(name.name)
+    return added != file.name and added[:1] in _SIGNS and any(c.isdigit() for c in added)

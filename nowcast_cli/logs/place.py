@@ -26,6 +26,8 @@ class Place:
     held
         The beginning of a line whose end has not been read; it has been read from here or from
         the file that this one goes on from.
+    changed
+        When the file had last changed as it was read: a time in seconds.
     copy
         The file is a copy that was made before the original was cut: the original goes on in
         the middle of what is held.
@@ -36,6 +38,7 @@ class Place:
     position: int = 0
     anchor: bytes = b""
     held: bytes = b""
+    changed: float = 0.0
     copy: bool = False
 
     @property
@@ -51,6 +54,7 @@ class Place:
             "position": self.position,
             "anchor": base64.b64encode(self.anchor).decode(),
             "held": base64.b64encode(self.held).decode(),
+            "changed": self.changed,
             "copy": self.copy,
         }
 
@@ -63,5 +67,6 @@ class Place:
             int(value["position"]),
             base64.b64decode(value["anchor"]),
             base64.b64decode(value["held"]),
+            float(value["changed"]),
             bool(value["copy"]),
         )

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 import zmq
 
-# Sockets of publishers that are not there are looked for this often, in milliseconds: seldom
-# enough to cost nothing, soon enough for a publisher to wait for.
-RECONNECT = 500
+# Publishers that are not there are looked for this often, in milliseconds. On other hosts they
+# wait for it (`PATIENCE` of log_publishing); on this host only NEMO_Nowcast's publish.
+ELSEWHERE = 1000
+HERE = 4000
 _AT_ONCE = 200
 # What a publisher's own format has put before the message.
 _HEAD = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (?P<level>[A-Z]+) \[(?P<name>[^\]]+)\] ")
@@ -56,16 +57,17 @@ def log_published(record: PublishedRecord) -> None:
 
 
 class Published:
-    """Subscribed to the publishers at ``addresses`` (``host:port``), also those that are to come.
+    """Subscribed to publishers, also those that are to come.
 
-    Without addresses it opens nothing.
+    ``elsewhere`` and ``here`` are their addresses, ``host:port``, on other hosts and on this one.
+    Without any it opens nothing.
     """
 
-    def __init__(self, addresses: Collection[str]) -> None:
+    def __init__(self, elsewhere: Collection[str], here: Collection[str] = ()) -> None:
         self.strange = 0
         self._socket: zmq.Socket[bytes] | None = None
-        if addresses:
-            self._socket = _subscribed(addresses)
+        if elsewhere or here:
+            self._socket = _subscribed(elsewhere, here)
 
     def descriptors(self) -> list[int]:
         """Give what to poll; it tells of news once, so take all that has come."""
@@ -96,11 +98,12 @@ class Published:
             self._socket.context.destroy(linger=0)
 
 
-def _subscribed(addresses: Collection[str]) -> zmq.Socket[bytes]:
+def _subscribed(elsewhere: Collection[str], here: Collection[str]) -> zmq.Socket[bytes]:
     subscriber: zmq.Socket[bytes] = zmq.Context().socket(zmq.SUB)
     subscriber.rcvhwm = 0  # what has arrived is never thrown away
-    subscriber.reconnect_ivl = RECONNECT
     subscriber.subscribe(b"")
-    for address in addresses:
-        subscriber.connect(f"tcp://{address}")
+    for addresses, reconnect in ((elsewhere, ELSEWHERE), (here, HERE)):
+        subscriber.reconnect_ivl = reconnect
+        for address in addresses:
+            subscriber.connect(f"tcp://{address}")
     return subscriber

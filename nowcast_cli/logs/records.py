@@ -65,14 +65,15 @@ def parse_line(line: str, file: Path) -> Record | None:
 
 def records_of(lines: Iterable[str], before: Record) -> Iterator[Record]:
     """Join lines to records; lines without a head at the start are taken as more of ``before``."""
-    current: Record | None = None
+    begun: Record | None = None
+    texts: list[str] = []  # joined once: a worker may print a million lines that have no head
     for line in lines:
-        begun = parse_line(line, before.file)
-        if begun is None and current is not None:
-            current = replace(current, text=f"{current.text}\n{line}")
+        head = parse_line(line, before.file)
+        if head is None and texts:
+            texts.append(line)
             continue
-        if current is not None:
-            yield current
-        current = begun or replace(before, text=line)
-    if current is not None:
-        yield current
+        if texts:
+            yield replace(begun or before, text="\n".join(texts))
+        begun, texts = head, [line]
+    if texts:
+        yield replace(begun or before, text="\n".join(texts))

@@ -37,7 +37,7 @@ class Tail:
             os.close(descriptor)
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
         if place is None:
-            place = Place(status.st_dev, status.st_ino)
+            place = Place(status.st_dev, status.st_ino, changed=status.st_mtime)
             if at_end:
                 before = max(0, status.st_size - ANCHOR)
                 anchor = os.pread(descriptor, status.st_size - before, before)
@@ -60,11 +60,17 @@ class Tail:
         self.quiet_since = now
         self.place = replace(
             place,
+            changed=self.changed,
             position=place.position + len(chunk),
             anchor=(place.anchor + chunk)[-ANCHOR:],
             held=held,
         )
         return lines, len(chunk) == LARGEST_READ
+
+    @property
+    def changed(self) -> float:
+        """When the file last changed, as a time in seconds."""
+        return os.fstat(self._descriptor).st_mtime
 
     def finish(self) -> list[bytes]:
         """Give what is held as a line: nobody will end it."""
@@ -75,7 +81,7 @@ class Tail:
     def begin_again(self, held: bytes = b"") -> None:
         """Read from the begin of the file, which goes on from ``held``."""
         device, inode = self.place.identity
-        self.place = Place(device, inode, held=held)
+        self.place = Place(device, inode, held=held, changed=self.changed)
 
     def close(self) -> None:
         """Close the file."""
