@@ -17,8 +17,8 @@ from nowcast_cli.config.logging_ports import publisher_ports
 if TYPE_CHECKING:
     import zmq
 
-# A subscriber looks for us twice a second; records sent before it has found us would be lost.
-PATIENCE = 1500  # milliseconds
+# The aggregator looks for us every second; records sent before it has found us would be lost.
+PATIENCE = 2500  # milliseconds
 _LINGER = 1000  # milliseconds for the last records to leave
 # The publisher of this process, by the name that it logs as: logging may be set up again.
 _open: dict[str, zmq.Socket[bytes]] = {}

@@ -16,20 +16,19 @@ def publisher_ports(config: Mapping[str, Any], process: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(port for port in ports if port is not None))
 
 
-def publisher_addresses(config: Mapping[str, Any]) -> tuple[str, ...]:
+def publisher_addresses(config: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Give the addresses ``host:port`` of all publishers, which the aggregator connects to.
 
-    A port without a host is on the host of the message broker.
+    First those on other hosts, then those on the host of the message broker, whose ports stand
+    without a host.
     """
     zmq = config.get("zmq")
     host = (zmq.get("host") if isinstance(zmq, Mapping) else None) or "localhost"
-    entries = (entry for value in _section(config).values() for entry in _listed(value))
-    addresses = (
-        entry if isinstance(entry, str) and ":" in entry else f"{host}:{entry}"
-        for entry in entries
-        if _port(entry) is not None
-    )
-    return tuple(dict.fromkeys(addresses))
+    entries = [entry for value in _section(config).values() for entry in _listed(value)]
+    usable = dict.fromkeys(entry for entry in entries if _port(entry) is not None)
+    elsewhere = tuple(entry for entry in usable if ":" in str(entry))
+    here = tuple(f"{host}:{entry}" for entry in usable if ":" not in str(entry))
+    return elsewhere, here
 
 
 def _section(config: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -98,7 +98,7 @@ def test_a_simulated_day_runs_to_its_end_and_nothing_is_lost(production):
     system = production
     hold = system.folder / "hold"
     hold.touch()
-    system.start()
+    system.start("message_broker", "manager", "log_aggregator")
     chains = [
         system.launch("nowcast.workers.download_weather", "00", "2.5km"),
         system.launch("nowcast.workers.download_live_boundary"),
