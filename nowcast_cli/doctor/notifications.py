@@ -23,7 +23,7 @@ def notifications(subject: Subject) -> Iterator[Finding]:
     if manager_lives and not _is_held(subject.paths.run / "notify.lock"):
         yield warning(
             "the notifier does not run, which tells people what goes wrong",
-            "nowcast logs says why; the manager starts it again within a minute",
+            "nowcast logs says why; where an address was not set, set it and nowcast restart",
         )
     memory = read_memory(subject.paths.state / FILE_NAME)
     for name, box in memory.boxes.items() if memory else ():

@@ -41,7 +41,8 @@ class NotifierProcess:
             return
         if self._monotonic() < self._next_start:
             return
-        if self._process is not None and self._process.poll() is None:
+        # It ends by itself, with 0, where it can tell nobody; then only a reload changes that.
+        if self._process is not None and self._process.poll() in (None, 0):
             return
         self.close()
         self._next_start = self._monotonic() + SHORTEST_LIFE

@@ -34,7 +34,10 @@ LAST_MINUTES = GRACE + 60.0
 
 
 def main(arguments: list[str]) -> int:
-    """Run until the manager goes; where it was killed, until that is told or it is back."""
+    """Run until the manager goes; where it was killed, until that is told or it is back.
+
+    Returns 0 where there is nothing to do with this configuration and this environment.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of the terminal: meant for the manager
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     config = Config()
@@ -45,7 +48,7 @@ def main(arguments: list[str]) -> int:
     try:
         lock.acquire(timeout=LAST_MINUTES + GRACE)
     except Timeout:
-        return 0  # another one does the work
+        return 1  # another one does the work; the manager tries again
     configure_logging(config, "notify")
     logger = logging.getLogger("notify")
     channels = _usable_channels(config, logger)

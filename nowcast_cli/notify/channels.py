@@ -103,27 +103,36 @@ def _apprise(
     config: Mapping[str, Any], environment: Mapping[str, str]
 ) -> Iterator[Channel | Unusable]:
     for name, target in _mapping(config.get("notify")).items():
-        target = _mapping(target)
-        addresses = target.get("to") or []
-        kinds, workers = target.get("events"), target.get("workers")
-        for number, address in enumerate([addresses] if isinstance(addresses, str) else addresses):
-            try:
-                url = substituted(str(address), environment, {})
-            except UnsetVariable as error:
-                yield Unusable(
-                    f"notify.{name}",
-                    f"the environment variable {error.name} is not set, so nobody is told there",
-                    f"export {error.name}=…, then nowcast restart",
-                )
-                continue
-            yield Channel(
-                name=f"{name} {number + 1}" if number else str(name),
-                form="apprise",
-                url=url,
-                kinds=ALL_KINDS if kinds is None else frozenset(kinds),
-                workers=None if workers is None else frozenset(workers),
-                period=seconds_of(target.get("period", PERIOD)),
+        try:
+            yield from _target(str(name), _mapping(target), environment)
+        except (TypeError, ValueError) as error:
+            yield Unusable(f"notify.{name}", f"it cannot be used: {error}", "nowcast validate")
+
+
+def _target(
+    name: str, target: Mapping[Any, Any], environment: Mapping[str, str]
+) -> Iterator[Channel | Unusable]:
+    addresses = target.get("to") or []
+    kinds, workers = target.get("events"), target.get("workers")
+    period = seconds_of(target.get("period", PERIOD))
+    for number, address in enumerate([addresses] if isinstance(addresses, str) else addresses):
+        try:
+            url = substituted(str(address), environment, {})
+        except UnsetVariable as error:
+            yield Unusable(
+                f"notify.{name}",
+                f"the environment variable {error.name} is not set, so nobody is told there",
+                f"export {error.name}=…, then nowcast restart",
             )
+            continue
+        yield Channel(
+            name=f"{name} {number + 1}" if number else name,
+            form="apprise",
+            url=url,
+            kinds=ALL_KINDS if kinds is None else frozenset(kinds),
+            workers=None if workers is None else frozenset(workers),
+            period=period,
+        )
 
 
 def _mapping(value: Any) -> Mapping[Any, Any]:

@@ -247,3 +247,19 @@ def test_a_daemon_that_was_killed_and_stays_away_is_told(
         "the message broker is down",
     }
     wait_until(lambda: notifiers(system) == [], what="the notifier to end after its manager")
+
+
+def test_a_notifier_that_can_tell_nobody_ends_and_is_not_started_again(
+    make_system: MakeSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SLACK_TEST")
+    system = make_system(settings=slack("first"))
+    prelude = "import nowcast_cli.manager.notifier_process as n; n.SHORTEST_LIFE = 0.0"
+    system.start(prelude=prelude)
+    unset = "the environment variable SLACK_TEST is not set"
+    wait_until(lambda: unset in system.log(), what="the notifier to say so")
+    wait_until(lambda: notifiers(system) == [], what="the notifier to end")
+    for _ in range(5):
+        system.finish("second")  # each is a turn of the manager
+    assert notifiers(system) == []
+    assert system.log().count(unset) == 1

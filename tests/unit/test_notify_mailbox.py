@@ -135,3 +135,16 @@ def test_an_address_may_stand_in_the_environment() -> None:
     channels, (missing,) = channels_of(config, {})
     assert [channel.url for channel in channels] == ["json://b"]
     assert "ALERT is not set" in missing.reason
+
+
+def test_a_target_that_cannot_be_used_takes_no_other_with_it() -> None:
+    config = {
+        "notify": {
+            "a": {"to": "json://a", "period": "soon"},
+            "b": {"to": "json://b", "workers": [["nested"]]},
+            "c": {"to": "json://c", "period": "2h"},
+        }
+    }
+    (channel,), unusable = channels_of(config, {})
+    assert (channel.name, channel.period) == ("c", 7200)
+    assert [place.name for place in unusable] == ["notify.a", "notify.b"]
