@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nowcast_cli.cli.context import output_of
+from nowcast_cli.cli.context import invocation_of, output_of
 from nowcast_cli.cli.options import Json, command_app
 from nowcast_cli.cli.output import Color, Output, Painted
 
@@ -18,15 +18,21 @@ if TYPE_CHECKING:
 
 app = command_app()
 
-_COLORS: dict[str, Color] = {"used": "green", "yours": "green", "ignored": "yellow", "differs": "yellow"}
+_COLORS: dict[str, Color] = {
+    "used": "green",
+    "yours": "green",
+    "ignored": "yellow",
+    "differs": "yellow",
+}
 
 
 @app.command()
 def adopt(
     ctx: typer.Context,
     folder: Annotated[
-        Path, typer.Argument(exists=True, help="The deployment, or its configuration file.")
-    ] = Path(),
+        Path | None,
+        typer.Argument(exists=True, help="The deployment, or its configuration file."),
+    ] = None,
     write: Annotated[bool, typer.Option("--write", help="Add what is missing.")] = False,
     json: Json = False,
 ) -> int:
@@ -39,13 +45,14 @@ def adopt(
 
     \b
     Examples:
-      nowcast adopt ~/SalishSeaNowcast
-      nowcast adopt ~/SalishSeaNowcast --write
+      nowcast adopt ~/my-deployment
+      nowcast adopt ~/my-deployment --write
     """
     from nowcast_cli.adopt.additions import write as write_addition
     from nowcast_cli.adopt.report import report_on
 
-    report = report_on(folder)
+    asked = invocation_of(ctx)
+    report = report_on(folder or asked.config or asked.directory or Path())
     if write:
         for addition in report.additions:
             write_addition(addition)

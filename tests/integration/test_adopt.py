@@ -168,6 +168,11 @@ def test_an_existing_gitignore_gets_one_line_more(fundy, capsys):
     assert (fundy / ".gitignore").read_text() == "*.pyc\n/config/var/\n"
 
 
+def test_the_common_options_name_a_deployment_too(fundy, capsys):
+    assert main(["-C", str(fundy), "adopt"]) == 0
+    assert "47 workers with 292 message types" in capsys.readouterr().out
+
+
 def test_a_folder_without_a_deployment_is_not_found(tmp_path, capsys):
     assert main(["adopt", str(tmp_path)]) == 4
     assert "holds no nowcast.yaml" in capsys.readouterr().err
