@@ -14,6 +14,7 @@ _OURS = {
     "NOWCAST_ENV": "honoured; where it is not set, it is the environment of the interpreter",
     "NOWCAST_LOGS": "honoured; where it is not set, it is the logs folder of the state directory",
     "NOWCAST_YAML": "honoured; where it is not set, it is the configuration file itself",
+    "SENTRY_DSN": "daemons and workers report their errors there, where sentry_sdk is installed",
 }
 
 

@@ -16,6 +16,7 @@ from nowcast_cli.config.logging_layout import (
     publishing_logging,
 )
 from nowcast_cli.config.paths import system_paths
+from nowcast_cli.config.sentry import report_errors_to_sentry
 from nowcast_cli.errors import ConfigError, NowcastError
 
 TO_FILES = "writing log messages to local file system"
@@ -65,6 +66,9 @@ def configure_logging(
             cause=f"{name} could not set up its logging: {reason}",
             hint="nowcast validate",
         ) from None
+    trouble = None if debug else report_errors_to_sentry()
+    if trouble is not None:
+        logging.getLogger(name).warning(trouble)
     if elsewhere and publisher is None:
         logging.getLogger(name).warning(UNPUBLISHED)
     if publisher is not None:
