@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
+import os
+import time
 from pathlib import Path
 
 import pytest
 
+from nowcast_cli.logs.of_job import job_records
 from nowcast_cli.logs.records import Record, parse_line
-from nowcast_cli.logs.search import Follower, last_records, log_files
+from nowcast_cli.logs.search import Follower, Span, last_records, log_files
 
 
 def every(record: Record) -> bool:
@@ -67,6 +71,17 @@ def test_a_traceback_stays_with_its_record(logs: Path) -> None:
     broke, _ = last_records([file], 10, every)
     assert broke.text.endswith("broke\nTraceback …\n  File x")
     assert last_records([file], 10, lambda record: record.is_at_least("ERROR")) == [broke]
+
+
+@pytest.mark.timeout(10)
+def test_a_record_of_very_many_lines_is_joined_once(logs: Path) -> None:
+    printed = logs / "stdout"
+    printed.touch()
+    follower = Follower(lambda: [printed])
+    printed.write_text("a line without a time\n" * 200_000)
+    (record,) = follower.poll()
+    assert record.text.count("\n") == 199_999
+    follower.close()
 
 
 def test_a_large_file_is_read_from_its_end_to_where_enough_match(logs: Path) -> None:
@@ -160,3 +175,43 @@ def test_following_on_from_the_last_lines_neither_repeats_nor_omits(logs: Path) 
     assert texts(last_records([file], 9, every, follower.positions)) == ["one"]
     assert texts(follower.poll()) == ["two"]
     follower.close()
+
+
+def test_a_span_of_time_is_found_in_rotated_and_compressed_files(logs: Path) -> None:
+    with gzip.open(logs / "a.log.2.gz", "wt") as compressed:
+        compressed.write(line(1, "oldest") + line(2, "older"))
+    (logs / "a.log.1").write_text(line(3, "old"))
+    (logs / "a.log").write_text(line(4, "new") + line(5, "newest"))
+    for age, name in enumerate(("a.log", "a.log.1", "a.log.2.gz")):
+        at = time.mktime((2026, 11, 22, 3, 4, 6 - age, 0, 0, -1))
+        os.utime(logs / name, (at, at))
+    span = Span("2026-11-22 03:04:02,000", "2026-11-22 03:04:04,500")
+    found = last_records([logs / "a.log"], None, every, span=span)
+    assert texts(found) == ["older", "old", "new"]
+    since = last_records([logs / "a.log"], None, every, span=Span("2026-11-22 03:04:04,900"))
+    assert texts(since) == ["newest"]
+
+
+def test_files_that_were_last_written_before_a_span_are_not_read(logs: Path) -> None:
+    (logs / "a.log").write_text(line(5, "new"))
+    old = logs / "a.log.1"
+    old.write_text(line(5, "its lines have a time, but the file is older"))
+    os.utime(old, (0, 0))
+    assert len(last_records([logs / "a.log"], None, every, span=Span("2026-11-22"))) == 1
+
+
+def test_a_job_shows_its_workers_records_in_its_time_and_what_it_printed(tmp_path: Path) -> None:
+    log, folder = tmp_path / "nowcast.log", tmp_path / "job"
+    folder.mkdir()
+    log.write_text(
+        line(1, "an earlier job") + line(3, "reading winds") + line(4, "of another", name="awaken")
+        + line(4, "brought by the aggregator") + line(9, "a later job")
+    )  # fmt: skip
+    (folder / "stdout").write_text("brought by the aggregator\nnot yet brought\n")
+    (folder / "stderr").write_text("Traceback\n")
+    span = Span("2026-11-22 03:04:02", "2026-11-22 03:04:05")
+    found = job_records([log], folder, "sleep", None, every, span)
+    assert sorted(texts(found)) == [
+        "Traceback", "brought by the aggregator", "not yet brought", "reading winds",
+    ]  # fmt: skip
+    assert {record.name for record in found} == {"sleep"}
