@@ -39,7 +39,9 @@ class _Command(TyperCommand):
             unknown = getattr(error, "option_name", None)
             if unknown not in words[3:]:
                 raise
-            words.insert(words.index(unknown), "--")
+            place = words.index(unknown)
+            rest = [word for word in words[place:] if word != "--"]
+            words[place:] = ["--", *rest]
             raise UsageError(
                 f"run-worker has no option {unknown}; options of the worker go after --",
                 hint=shlex.join(words),
@@ -122,7 +124,7 @@ def run_worker(
         dates = read_dates(first, last)
         request = Request(worker, module, tuple(given), date_option, *dates, parallel)
         return run_backfill(system, out, request)
-    if debug:
+    if debug or not {"-h", "--help"}.isdisjoint(given):  # its help is no job
         return _run_here(system, module, given)
     if "--debug" in given:
         raise UsageError(
@@ -194,7 +196,11 @@ def _run_as_job(
     watch.finish()
     _tell_what_followed(system, out, watch, job)
     if follow:
-        _follow_chain(system, out, watch, job)
+        try:
+            _follow_chain(system, out, watch, job)
+        except KeyboardInterrupt:
+            out.note("\nno longer followed; what was launched goes on: nowcast job list")
+            return _INTERRUPTED
     return exit_code_of(job, read_exit(folder_of_job(system, job)))
 
 

@@ -163,10 +163,14 @@ def ended(system: System, job_id: str) -> JobRecord | None:
 
 
 def exit_code_of(job: JobRecord, exit_: Exit | None) -> int:
-    """Give the exit code of a job's process as a shell would, else one that fits its state."""
+    """Give the exit code of a job's process as a shell would, else one that fits its state.
+
+    That of a process which ended with 0 before it told how it went fits its state, too: it is no
+    success to go on from.
+    """
     if exit_ is not None and exit_.signal is not None:
         return 128 + exit_.signal
-    if exit_ is not None and exit_.code is not None:
+    if exit_ is not None and exit_.code:
         return exit_.code
     return {"succeeded": 0, "failed": 1}.get(job.state, 70)
 

@@ -58,6 +58,7 @@ def test_log_lines_come_while_the_worker_runs(system: System) -> None:
         (["--fail"], 1, "first failed after"),
         (["--raise"], 70, "first crashed after"),
         (["--os-exit", "5"], 5, "first crashed after"),
+        (["--os-exit", "0"], 70, "first crashed after"),
         (["--signal", "9"], 137, "SIGKILL"),
     ],
 )
@@ -167,6 +168,28 @@ def test_debug_with_control_c_waits_for_the_worker(make_system: MakeSystem) -> N
     assert system.processes() == []
 
 
+def test_the_help_of_a_worker_needs_no_daemons_and_is_no_job(make_system: MakeSystem) -> None:
+    system = make_system()
+    done = nowcast(system.folder, "run-worker", "first", "--", "--help")
+    assert done.code == 0
+    assert done.out.startswith("usage: ")
+    assert not system.paths.database.exists()
+
+
+def test_control_c_while_it_follows_says_that_the_chain_goes_on(make_system: MakeSystem) -> None:
+    system = make_system(after={"first": "[NextWorker('workers.second', ['--sleep', '60'])]"})
+    command = begin_nowcast(system.start().folder, "run-worker", "--follow", "first")
+    wait_until(lambda: "second" in system.ran(), what="the second worker to begin")
+    assert command.stderr is not None
+    wait_until(lambda: "second began" in (command.stderr.readline() if command.stderr else ""),
+               what="the command to tell of it")  # fmt: skip
+    command.send_signal(signal.SIGINT)
+    _, err = command.communicate(timeout=20)
+    assert command.returncode == 130
+    assert "what was launched goes on: nowcast job list" in err
+    assert system.jobs("second")[0].unfinished
+
+
 def test_debug_among_the_arguments_of_a_job_is_refused(system: System) -> None:
     done = nowcast(system.folder, "run-worker", "first", "--", "--debug")
     assert done.code == 2
@@ -181,6 +204,8 @@ def test_an_option_of_the_worker_without_the_two_dashes_gets_them_in_the_hint(
     done = nowcast(folder, "run-worker", "--follow", "first", "--sleep", "2")
     assert done.code == 2
     assert "hint: nowcast run-worker --follow first -- --sleep 2\n" in done.err
+    done = nowcast(folder, "run-worker", "first", "--sleep", "--", "2")
+    assert "hint: nowcast run-worker first -- --sleep 2\n" in done.err
     assert "hint: nowcast run-worker --help" in nowcast(folder, "run-worker", "--folow").err
 
 

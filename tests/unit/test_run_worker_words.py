@@ -85,6 +85,8 @@ def test_a_stuck_message_says_why_in_its_last_line() -> None:
     [
         (exit_of(0), "succeeded", 0),
         (exit_of(75), "succeeded", 75),
+        (exit_of(0), "crashed", 70),
+        (exit_of(0), "failed", 1),
         (exit_of(None, 9), "crashed", 137),
         (None, "succeeded", 0),
         (None, "failed", 1),
