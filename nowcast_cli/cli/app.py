@@ -5,6 +5,7 @@ Only this module is loaded for ``nowcast --version``, so it imports next to noth
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import sys
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 BUG = 1
 INTERRUPTED = 130
 COMPLETION_VARIABLE = "_NOWCAST_COMPLETE"
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     # Nearly all that a command makes lives to its end: looking for garbage often finds none.
     gc.set_threshold(20_000, 20, 20)
+    _open_streams_that_are_closed()
     try:
         code = _tell_version() if arguments in (["--version"], ["-V"]) else _run(arguments)
         sys.stdout.flush()
@@ -41,6 +44,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except KeyboardInterrupt:
         return INTERRUPTED
+    except OSError as error:
+        if not _is_of_the_output(error):
+            raise
+        _silence_standard_output()
+        print(f"error: the output cannot be written: {error.strerror}", file=sys.stderr)
+        return 1
     return code
 
 
@@ -75,6 +84,8 @@ def _run(arguments: list[str]) -> int:
     except (BrokenPipeError, KeyboardInterrupt):
         raise
     except Exception as error:
+        if isinstance(error, OSError) and _is_of_the_output(error):
+            raise
         _print_traceback_if(invocation.debug)
         print_error(_bug(error, invocation.debug), invocation.out)
         return BUG
@@ -94,6 +105,19 @@ def _print_traceback_if(debug: bool) -> None:
         import traceback
 
         traceback.print_exc()
+
+
+def _is_of_the_output(error: OSError) -> bool:
+    """Tell whether a file has no room for what is printed: an error about another file names it."""
+    return error.filename is None and error.errno in _NO_ROOM
+
+
+def _open_streams_that_are_closed() -> None:
+    """Let what goes to a stream that the caller has closed (``>&-``) go nowhere."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115
 
 
 def _silence_standard_output() -> None:

@@ -132,9 +132,10 @@ def _aligned(rows: Sequence[Sequence[Text]]) -> list[list[Text]]:
 
 def _aligned_row(row: Sequence[Text], widths: Mapping[int, int]) -> list[Text]:
     parts: list[Text] = []
-    for column, cell in enumerate(row):
+    last = max((column for column, cell in enumerate(row) if _plain(cell)), default=-1)
+    for column, cell in enumerate(row[: last + 1]):
         parts.append(cell)
-        if column < len(row) - 1:  # no blanks at the end of a line
+        if column < last:  # no blanks at the end of a line
             parts.append(" " * (widths[column] - len(_plain(cell)) + 2))
     return parts
 

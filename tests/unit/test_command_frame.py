@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import PIPE, run
 from types import ModuleType
 from typing import Annotated, Any
 
@@ -97,6 +99,26 @@ def test_an_interruption_and_a_reader_that_has_gone_are_quiet(
     command(raising(error))
     assert main(["status"]) == code
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["--help"]])
+def test_output_that_has_no_room_is_one_sentence(arguments: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = run(
+            [sys.executable, "-m", "nowcast_cli.cli", *arguments],
+            stdout=full,
+            stderr=PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr == "error: the output cannot be written: No space left on device\n"
+
+
+def test_a_closed_standard_output_is_no_error() -> None:
+    command = f"{sys.executable} -m nowcast_cli.cli --help >&-"
+    done = run(["/bin/sh", "-c", command], stderr=PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_what_a_command_returns_is_the_exit_code(command: Callable[[Command], None]) -> None:
@@ -257,6 +279,13 @@ def test_columns_align_on_the_text_without_its_colour(capsys: pytest.CaptureFixt
 def test_a_table_without_rows_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     Output().table(["id"], [])
     assert capsys.readouterr().out == ""
+
+
+def test_a_row_whose_last_cells_are_empty_ends_without_blanks(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Output().table(["id", "took", "reason"], [["1", "2.0 s", ""], ["2", "", Painted("killed")]])
+    assert capsys.readouterr().out == "ID  TOOK   REASON\n1   2.0 s\n2          killed\n"
 
 
 def test_json_says_its_schema_first_and_a_stream_is_one_object_a_line(
