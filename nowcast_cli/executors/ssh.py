@@ -69,7 +69,7 @@ class SshExecutor:
         self._trouble: str | None = None
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._changed = threading.Condition()
-        self._news = False  # an order has come since the last call
+        self._hurry = False  # whether something has come that need not wait for its turn
         self._closed = False
         self._thread = threading.Thread(target=self._run, name=f"ssh {host.name}", daemon=True)
         self._thread.start()
@@ -81,7 +81,9 @@ class SshExecutor:
     def use(self, host: RemoteHost) -> None:
         """Go on with a configuration that was reloaded."""
         with self._changed:
+            self._hurry = self._hurry or host != self._host
             self._host = host
+            self._changed.notify()
 
     def submit(self, job: JobRequest) -> None:
         """Have a job begun, as soon as the host can be reached; may be repeated.
@@ -139,7 +141,8 @@ class SshExecutor:
     def _follow(self, followed: Followed) -> None:
         with self._changed:
             self._followed[followed.job.id] = followed
-            self._news = True
+            # A host that is away is not asked more often because there is more to ask.
+            self._hurry = self._hurry or self._trouble is None
             self._changed.notify()
 
     # --- in the thread
@@ -172,12 +175,10 @@ class SshExecutor:
     def _await_turn(self) -> tuple[RemoteHost, list[Followed]] | None:
         """Wait until a call is due; None once closed."""
         with self._changed:
-            self._changed.wait_for(
-                lambda: self._closed or (self._news and self._trouble is None), self._pace.pause
-            )
+            self._changed.wait_for(lambda: self._closed or self._hurry, self._pace.pause)
             while not self._followed and not self._closed:
                 self._changed.wait()
-            self._news = False
+            self._hurry = False
             return None if self._closed else (self._host, list(self._followed.values()))
 
     def _take_in(self, followed: Iterable[Followed], answer: Mapping[str, Any]) -> bool:

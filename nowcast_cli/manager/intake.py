@@ -81,12 +81,17 @@ class Intake:
             turn.state,
             self._registry,
             incoming,
-            job=None if message.job is None else self._job(turn, message.job),
+            job=self._sender(turn, message),
             after_functions=self.after_functions,
         )
         self._log(turn, message, step)
         turn.add(_with_reply_text(step))
         return step.reply or ACKNOWLEDGED
+
+    def _sender(self, turn: Turn, message: Message) -> JobRecord | None:
+        if message.job is None:
+            return transitions.job_of_no_id(turn.state, message)
+        return self._job(turn, message.job)
 
     def _job(self, turn: Turn, job_id: str) -> JobRecord | None:
         return turn.state.jobs.get(job_id) or self._store.job(job_id)

@@ -96,6 +96,22 @@ def receive(
     return _effective(state, entry, incoming, job, outcome, after_functions)
 
 
+def job_of_no_id(state: State, message: Message) -> JobRecord | None:
+    """Give the job that a message without an id is from, as far as can be told.
+
+    NEMO_Nowcast's own library sends neither an id nor its job: of the jobs of that worker that
+    run, the one that was made first. Else its end would be taken for a crash, after its success.
+    """
+    if message.id is not None or message.type == "need":
+        return None
+    running = [
+        job
+        for job in state.jobs.values()
+        if job.worker == message.source and job.state in ("submitting", "running")
+    ]
+    return min(running, key=lambda job: job.id, default=None)
+
+
 def _refusal(entry: WorkerEntry | None, message: Message) -> tuple[Reply, Note] | None:
     if entry is None:
         return Reply("unregistered worker"), problem(
