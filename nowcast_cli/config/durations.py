@@ -13,6 +13,7 @@ _UNITS = {
     604800: ("w", "week", "weeks"),
 }
 _SECONDS = {word: seconds for seconds, words in _UNITS.items() for word in words}
+_LONGEST = 100 * 365 * 86400  # a hundred years: beyond that, arithmetic with dates ends
 _PART = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*")
 
 
@@ -23,10 +24,10 @@ class NotADuration(ValueError):
 def seconds_of(value: Any) -> float:
     """Give the seconds of a length of time; a bare number is one of seconds.
 
-    Raises NotADuration for what is none, or is not above 0.
+    Raises NotADuration for what is none, is not above 0, or longer than a hundred years.
     """
     seconds = _read(value)
-    if seconds is None or not 0 < seconds < float("inf"):
+    if seconds is None or not 0 < seconds <= _LONGEST:
         raise NotADuration(
             f"must be a length of time such as '90 s', '15 min', '2h' or '1d', not {value!r}"
         )

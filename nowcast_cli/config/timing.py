@@ -171,6 +171,8 @@ def _at_alone(at: Any, zone: ZoneInfo) -> tuple[Timing, str]:
             ) from None
     if isinstance(at, datetime):
         instant = at if at.tzinfo else at.replace(tzinfo=zone)
+        if not 1900 < instant.year < 2200:
+            raise WrongTiming("at", f"is in a year that is too far away: {at}")
         return Once(instant.astimezone(UTC)), f"once, at {at:%Y-%m-%d %H:%M:%S}"
     hour, minute, second = time_of_day(at)
     return (

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nowcast_cli.config.check import check
 from nowcast_cli.config.durations import NotADuration, duration_words, seconds_of
@@ -13,6 +15,7 @@ from nowcast_cli.config.positions import path_text
 from nowcast_cli.config.schedule import Item, schedule_of
 from nowcast_cli.config.timing import Cron, Interval, Once
 from nowcast_cli.config.zones import named_zone
+from nowcast_cli.scheduler.catching_up import due, next_fire_time
 
 TORONTO = {"time zone": "America/Toronto"}
 
@@ -216,3 +219,40 @@ def test_lengths_of_time_are_read_and_written(text: Any, seconds: float, words: 
 def test_what_is_no_length_of_time_is_refused(value: Any) -> None:
     with pytest.raises(NotADuration):
         seconds_of(value)
+
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.dates()
+ANYTHING = st.recursive(
+    SCALARS | st.datetimes(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(SCALARS, inner, max_size=3),
+    max_leaves=6,
+)
+DURATIONS = ANYTHING | st.from_regex(r"[1-9]\d{0,9} ?(s|min|h|d|w)", fullmatch=True)
+FIELDS = st.sampled_from(["*", "*/5", "1-5", "7", "L", "MON", "1#2", "*/0", "5-1", "2/", "31", "٣"])
+CRON = ANYTHING | st.lists(FIELDS, min_size=5, max_size=5).map(" ".join)
+TIMES = ANYTHING | st.sampled_from(["05:15", ":15", "2026-12-01 05:15", "0001-01-01 00:00"])
+SETTINGS = ANYTHING | st.fixed_dictionaries(
+    {},
+    optional={
+        "every": DURATIONS | st.sampled_from(["day", "hour", "monday"]),
+        "at": TIMES,
+        "cron": CRON,
+        "time zone": ANYTHING | st.sampled_from(["UTC", "../x", "America", "a\0b"]),
+        "catch up": ANYTHING,
+        "within": DURATIONS,
+        "jitter": DURATIONS,
+        "name": ANYTHING,
+        "cmd line opts": ANYTHING,
+    },
+)
+
+
+@given(ANYTHING | st.lists(st.dictionaries(SCALARS | st.just("w.a"), SETTINGS, max_size=2)))
+def test_whatever_stands_there_is_read_or_told_and_raises_nothing(section: Any) -> None:
+    schedule = schedule_of({"scheduled workers": section})
+    assert all(finding.message for finding in schedule.findings)
+    for item in schedule.items:
+        at = datetime(2026, 11, 22, tzinfo=UTC)
+        found = due(item, at - timedelta(days=2), at)
+        assert found.cursor <= at
+        assert (next_fire_time(item, at) or at + timedelta(1)) > at
