@@ -6,15 +6,19 @@ Files are read from their ends, so that the last lines of a large log cost littl
 
 from __future__ import annotations
 
+import io
 import os
+import sys
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import count, groupby
+from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from nowcast_cli.logs.globs import is_rotation_of
 from nowcast_cli.logs.records import Record, records_of
 
 Keep = Callable[[Record], bool]
@@ -34,20 +38,47 @@ def log_files(config: Mapping[str, Any], logs: Path) -> list[Path]:
     return sorted(file for file in files if file.is_file())
 
 
-def last_records(
-    files: Iterable[Path], number: int, keep: Keep, ends: Mapping[Path, int] | None = None
-) -> list[Record]:
-    """Give the last ``number`` records for which ``keep`` is true, oldest first.
+@dataclass(frozen=True)
+class Span:
+    """From when to when: local times in the form of ``Record.time``; None is open."""
 
-    ``ends`` says where to stop in a file, for a follower that goes on from there.
+    since: str | None = None
+    until: str | None = None
+
+    @classmethod
+    def between(cls, since: datetime | None, until: datetime | None) -> Span:
+        """Make a span of instants."""
+        return cls(*(None if at is None else time_text(at) for at in (since, until)))
+
+    def holds(self, record: Record) -> bool:
+        """Tell whether a record lies in the span."""
+        after = self.since is None or record.time >= self.since
+        return after and (self.until is None or record.time <= self.until)
+
+
+ALWAYS = Span()
+
+
+def last_records(
+    files: Iterable[Path],
+    number: int | None,
+    keep: Keep,
+    ends: Mapping[Path, int] | None = None,
+    span: Span = ALWAYS,
+) -> list[Record]:
+    """Give the last ``number`` records for which ``keep`` is true, oldest first; None is all.
+
+    ``ends`` says where to stop in a file, for a follower that goes on from there. Files of
+    which nothing lies in ``span`` are not read.
     """
+    most = sys.maxsize if number is None else number
     found = [
         record
         for file in files
-        for record in _last_of_file(file, number, keep, (ends or {}).get(file))
+        for record in _last_of_file(file, most, keep, (ends or {}).get(file), span)
     ]
     # -0 would be the whole list
-    return list(merged(found, Seen()))[-number:] if number else []
+    return list(merged(found, Seen()))[-most:] if most else []
 
 
 class Seen:
@@ -182,51 +213,79 @@ class _Tail:
         return records
 
 
+def time_text(instant: datetime) -> str:
+    """Give an instant in the form of ``Record.time``."""
+    local = instant.astimezone()
+    return local.strftime("%Y-%m-%d %H:%M:%S,") + f"{local.microsecond // 1000:03}"
+
+
 def _headless(file: Path) -> Record:
     """Stand for the record before the first line: it has the time of the file and its name."""
     try:
         changed = file.stat().st_mtime
     except OSError:
         changed = 0.0
-    time = datetime.fromtimestamp(changed).astimezone()
-    text = time.strftime("%Y-%m-%d %H:%M:%S,") + f"{time.microsecond // 1000:03}"
-    return Record(time=text, level=None, name=file.stem, text="", file=file)
+    time = time_text(datetime.fromtimestamp(changed).astimezone())
+    return Record(time=time, level=None, name=file.stem, text="", file=file)
 
 
-def _last_of_file(file: Path, number: int, keep: Keep, end: int | None) -> list[Record]:
+def _last_of_file(file: Path, number: int, keep: Keep, end: int | None, span: Span) -> list[Record]:
     """Read backwards in one file, then in those that rotation made of it."""
     found: list[Record] = []
-    for path in _rotated(file):
+    for path in (file, *_rotated(file)):
+        if span.since is not None and _headless(path).time < span.since:
+            break  # it was last written before, and those after it still earlier
         end_here = end if path == file else None
-        found = _last_of_one(path, number - len(found), keep, end_here) + found
+        found = _last_of_one(path, file, number - len(found), keep, end_here, span) + found
         if len(found) >= number:
             break
     return found
 
 
-def _rotated(file: Path) -> Iterator[Path]:
-    """Give the file, then file.1, file.2 and so on as far as there are any."""
-    yield file
-    for number in count(1):
-        older = file.with_name(f"{file.name}.{number}")
-        if not older.is_file():
-            return
-        yield older
+def _rotated(file: Path) -> list[Path]:
+    """List what rotation has made of a file, the newest first, compressed files too."""
+    beside = (path for path in file.parent.glob("*") if is_rotation_of(path, file))
+    found = [(_headless(path).time, _number(path), path) for path in beside if path.is_file()]
+    return [path for _, _, path in sorted(found, reverse=True)]
 
 
-def _last_of_one(file: Path, number: int, keep: Keep, end: int | None) -> list[Record]:
+def _number(path: Path) -> int:
+    """Sort what was rotated within a millisecond: .1 came after .2."""
+    numbers = [part for part in path.suffixes if part[1:].isdecimal()]
+    return -int(numbers[-1][1:]) if numbers else 0
+
+
+def _last_of_one(
+    path: Path, file: Path, number: int, keep: Keep, end: int | None, span: Span
+) -> list[Record]:
     try:
-        with file.open("rb") as opened:
-            return _last_of_open(opened, file, number, keep, end)
-    except OSError:
+        with _open(path) as opened:
+            return _last_of_open(opened, path, file, number, keep, end, span)
+    except (OSError, EOFError):
         return []  # rotated away, or not ours to read: the other files still have lines
 
 
+def _open(path: Path) -> BinaryIO:
+    if path.suffix != ".gz":
+        return path.open("rb")
+    import gzip
+
+    with gzip.open(path) as compressed:
+        return io.BytesIO(compressed.read())
+
+
 def _last_of_open(
-    opened: BinaryIO, file: Path, number: int, keep: Keep, end: int | None
+    opened: BinaryIO,
+    path: Path,
+    file: Path,
+    number: int,
+    keep: Keep,
+    end: int | None,
+    span: Span,
 ) -> list[Record]:
     start = opened.seek(0, os.SEEK_END) if end is None else end
     size, data = _BLOCK, b""
+    before = replace(_headless(path), name=file.stem)
     while True:
         block = min(size, start)
         start -= block
@@ -234,8 +293,10 @@ def _last_of_open(
         data = opened.read(block) + data
         # the first line of a block may be cut, or belong to a record that begins before it
         text = data.rstrip(b"\n").decode(errors="replace")
-        records = list(records_of(text.split("\n"), _headless(file))) if text else []
-        kept = [record for record in (records if start == 0 else records[1:]) if keep(record)]
-        if start == 0 or len(kept) >= number:
+        records = list(records_of(text.split("\n"), before)) if text else []
+        whole = records if start == 0 else records[1:]
+        kept = [record for record in whole if span.holds(record) and keep(record)]
+        has_begin = span.since is not None and whole and whole[0].time < span.since
+        if start == 0 or len(kept) >= number or has_begin:
             return kept[-number:] if number else []
         size *= 4  # few match: read the rest in few steps
