@@ -49,7 +49,7 @@ class Asker:
         """Give the seconds until there is something to do without an answer."""
         if not self._waiting:
             return None
-        return max(0.0, self._repeat_at - self._monotonic()) if self._socket else 0.0
+        return max(0.0, self._repeat_at - self._monotonic()) if self._attempt else 0.0
 
     def turn(self) -> list[tuple[Message, Message]]:
         """Give what was asked with its answer, where one has come; send what is next, or again."""

@@ -67,7 +67,8 @@ def _loop(context: DaemonContext, scheduler: Scheduler, asker: Asker) -> None:
         wait = scheduler.turn()
         for asked, reply in asker.turn():
             scheduler.answered(asked, reply)
-        wait = min(wait, asker.wait_at_most() or wait)
+        repeat = asker.wait_at_most()
+        wait = wait if repeat is None else min(wait, repeat)
 
 
 class Asks(Protocol):
