@@ -1,11 +1,13 @@
 """A deployment of production size in NEMO_Nowcast's form: it loads, validates, and runs a day.
 
-47 workers with 292 message types, barriers, distributed logging, remote hosts (which are this
-machine for the day), all as it would stand in a group's repository; only the work is simulated.
+47 workers with 292 message types, barriers, distributed logging, remote hosts, all as it would
+stand in a group's repository; only the work is simulated. The day runs once with all hosts being
+this machine, and once with two hosts behind ssh.
 """
 
 import copy
 import importlib.util
+import json
 import shutil
 import subprocess
 import sys
@@ -20,6 +22,7 @@ from helpers import wait_until
 from nowcast_cli.config.check import check
 from nowcast_cli.messages.message import Message
 from nowcast_cli.store.checklist_file import read_checklist
+from remote_host import SSHD, Sshd
 from systems import System, free_ports
 
 DEPLOYMENT = Path(__file__).parents[1] / "production_deployment"
@@ -34,28 +37,55 @@ BUILT_IN = {"clear_checklist", "rotate_logs"}
 
 
 class Production(System):
-    """A copy of the deployment, on this machine, with daemons."""
+    """A copy of the deployment with daemons, and with its two hosts behind ``sshd``, if given.
 
-    def __init__(self, folder):
-        shutil.copytree(DEPLOYMENT, folder)
-        self.folder = folder
-        text = (folder / "nowcast.yaml").read_text()
+    ``there`` is the copy on those hosts.
+    """
+
+    def __init__(self, folder, sshd=None):
+        self.folder, self.there = folder, folder.with_name("there")
         self.port, manager_port = free_ports(2)
-        for old, new in (
-            ("host: forecast-gw.example.org", "host: localhost"),
-            ("manager: 5554", f"manager: {manager_port}"),
-            ("workers: 5555", f"workers: {self.port}"),
-            *((f"{name}: cluster", f"{name}: localhost") for name in HOSTS),
-            *((f"{name}: east", f"{name}: localhost") for name in HOSTS),
-        ):
-            text = text.replace(old, new)
-        (folder / "nowcast.yaml").write_text(text)
-        self.settings = yaml.safe_load(text)
+        changes = {
+            "host: forecast-gw.example.org": "host: localhost",
+            "manager: 5554": f"manager: {manager_port}",
+            "workers: 5555": f"workers: {self.port}",
+        }
+        if sshd is None:
+            changes |= {f"{name}: cluster": f"{name}: localhost" for name in HOSTS}
+            changes |= {f"{name}: east": f"{name}: localhost" for name in HOSTS}
+        else:
+            reached = f"ssh options: {json.dumps(sshd.options)}\n      state directory: "
+            changes |= {
+                "ssh key: fundy_id_rsa": f"{reached}{folder.with_name('home')}",
+                "envvars: /nfs/fundy/envvars.sh": "envvars: /dev/null",
+                "envvars: /home/fundy/envvars.sh": "envvars: /dev/null",
+                "python: /nfs/fundy/env/bin/python": f"python: {sys.executable}",
+                "python: /home/fundy/env/bin/python": f"python: {sys.executable}",
+                "/nfs/fundy/config/nowcast.yaml": f"{self.there}/nowcast.yaml",
+                "/home/fundy/config/nowcast.yaml": f"{self.there}/nowcast.yaml",
+            }
+        for copy_of_it in (self.there, folder):
+            self._plant(copy_of_it, changes)
+        self.settings = yaml.safe_load(self.config_file.read_text())
         self.workers = tuple(self.registry)
-        (folder / "nowcast" / "workers").mkdir()
-        for name in set(self.workers) - BUILT_IN:
-            self.write(f"nowcast/workers/{name}.py", WORKER.format(name=name))
         self._begin()
+
+    @staticmethod
+    def _plant(folder, changes):
+        shutil.copytree(DEPLOYMENT, folder)
+        file = folder / "nowcast.yaml"
+        text = file.read_text()
+        for old, new in changes.items():
+            text = text.replace(old, new)
+        file.write_text(text)
+        (folder / "nowcast" / "workers").mkdir()
+        for name in set(yaml.safe_load(text)["message registry"]["workers"]) - BUILT_IN:
+            (folder / "nowcast" / "workers" / f"{name}.py").write_text(WORKER.format(name=name))
+
+    def effects_there(self):
+        file = self.there / "effects.txt"
+        lines = file.read_text().splitlines() if file.exists() else []
+        return [tuple(line.split()) for line in lines]
 
     def journal(self):
         """Give all messages of workers, the oldest first."""
@@ -66,7 +96,23 @@ class Production(System):
 
 @pytest.fixture
 def production(tmp_path):
-    system = Production(tmp_path / "fundy")
+    yield from running(Production(tmp_path / "fundy"))
+
+
+@pytest.fixture(params=["hosts here", "hosts behind ssh"])
+def day(request, tmp_path):
+    if request.param == "hosts here":
+        yield from running(Production(tmp_path / "fundy"))
+        return
+    if SSHD is None:
+        pytest.skip("there is no sshd: apt-get install openssh-server")
+    sshd = Sshd(tmp_path / "sshd")
+    sshd.start()
+    yield from running(Production(tmp_path / "fundy", sshd))
+    sshd.stop()
+
+
+def running(system):
     yield system
     system.end()
     if system.paths.logs.exists():
@@ -94,17 +140,19 @@ def test_it_is_of_production_size_and_validates(production):
     assert (checked.returncode, checked.stdout) == (0, ""), checked.stdout
 
 
-def test_a_simulated_day_runs_to_its_end_and_nothing_is_lost(production):
-    system = production
+@pytest.mark.timeout(240)
+def test_a_simulated_day_runs_to_its_end_and_nothing_is_lost(day):
+    system = day
     hold = system.folder / "hold"
     hold.touch()
+    hindcast = system.config["run"]["hindcast host"]
     system.start("message_broker", "manager", "log_aggregator")
     chains = [
         system.launch("nowcast.workers.download_weather", "00", "2.5km"),
         system.launch("nowcast.workers.download_live_boundary"),
         system.launch("nowcast.workers.check_disk_space", "--threshold", "90"),
         system.launch("nowcast.workers.make_monthly_report"),
-        system.launch("nowcast.workers.run_hindcast", "localhost"),
+        system.launch("nowcast.workers.run_hindcast", hindcast, host=hindcast),
     ]
 
     def several_barriers():
@@ -114,12 +162,16 @@ def test_a_simulated_day_runs_to_its_end_and_nothing_is_lost(production):
     wait_until(several_barriers, timeout=30, what="two barriers at once")
     hold.unlink()
     for chain in chains:
-        system.wait_for_chain(chain, timeout=60)
+        system.wait_for_chain(chain, timeout=200)
 
     assert what_should_have_followed(system) == what_followed(system)
     jobs = system.jobs()
     assert {job.state for job in jobs} == {"succeeded"}
-    assert Counter(system.effects()) == Counter((job.id, job.worker) for job in jobs)
+    began = Counter(system.effects() + system.effects_there())
+    assert began == Counter((job.id, job.worker) for job in jobs)
+    elsewhere = [(job.id, job.worker) for job in jobs if job.host != "localhost"]
+    assert Counter(system.effects_there()) == Counter(elsewhere)
+    assert (len(elsewhere) > 15) == (hindcast != "localhost")
     outcomes = Counter(message.job for message in system.journal() if message.outcome)
     assert outcomes == Counter(job.id for job in jobs)
     with system.reader() as reader:

@@ -165,12 +165,20 @@ def after_collect_drifters(msg, config, checklist):
 
 
 def after_upload_forcing(msg, config, checklist):
-    """Links are made on the host that the forcing was uploaded to, as the checklist has it."""
-    if msg.type in ("success nowcast+", "success forecast2", "success ssh"):
-        run_type = msg.type.split()[1]
-        host = msg.payload[run_type]["host"]
-        return [NextWorker("nowcast.workers.make_forcing_links", args=[host, run_type], host=host)]
-    return []
+    """Links are made on the host that the forcing was uploaded to, for the runs there."""
+    if msg.type not in ("success nowcast+", "success forecast2", "success ssh"):
+        return []
+    run_type = msg.type.split()[1]
+    host = msg.payload[run_type]["host"]
+    links = []
+    if host == config["run"]["model host"]:
+        links.append(run_type)
+    if host == config["run"]["agrif host"] and run_type == "nowcast+":
+        links.append("nowcast-agrif")
+    return [
+        NextWorker("nowcast.workers.make_forcing_links", args=[host, link], host=host)
+        for link in links
+    ]
 
 
 def after_make_forcing_links(msg, config, checklist):
@@ -179,11 +187,6 @@ def after_make_forcing_links(msg, config, checklist):
     next_workers = {
         "success nowcast+": [
             NextWorker("nowcast.workers.run_model", args=[model, "nowcast"], host=model),
-            NextWorker(
-                "nowcast.workers.make_forcing_links",
-                args=[hosts["agrif host"], "nowcast-agrif"],
-                host=hosts["agrif host"],
-            ),
         ],
         "success nowcast-green": [
             NextWorker("nowcast.workers.run_model", args=[model, "nowcast-green"], host=model)
