@@ -7,4 +7,4 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-pytest_plugins = ["pytester", "log_deployment", "no_skip", "systems", "remote_host", "webhook"]
+pytest_plugins = ["pytester", "no_skip", "systems", "log_deployment", "remote_host", "webhook"]

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 
 import pytest
 
 from helpers import wait_until
 from nowcast_command import nowcast
-from systems import MODULES
+from systems import MESSAGES, MODULES
 
 
 @pytest.fixture
 def system(make_system, monkeypatch):
     monkeypatch.setitem(MODULES, "log_aggregator", "nowcast_cli.logs.aggregator")
-    return make_system(settings={"logs": {"follow": ["model/*.txt"]}}).start()
+    system = make_system(settings={"logs": {"follow": ["model/*.txt"]}})
+    system.registry["rotate_logs"] = {"checklist key": "log files", **MESSAGES}
+    system.write_config()
+    return system.start()
 
 
 def test_what_a_job_prints_is_in_the_logs_once_beside_what_it_logs(system):
@@ -53,8 +54,7 @@ def test_what_cannot_be_asked_of_the_logs_is_refused(system):
 def test_a_job_that_runs_across_a_rotation_goes_on_in_the_new_file(system):
     job = system.launch("first", "--until", "rotated")
     wait_until(system.effects, what="the job to run")
-    rotate = [sys.executable, "-m", "nowcast_cli.workers.rotate_logs", "--debug"]
-    subprocess.run([*rotate, str(system.config_file)], check=True, cwd=system.folder)
+    system.wait_for_chain(system.launch("nowcast_cli.workers.rotate_logs"))
     before = system.log("nowcast.log.1")
     assert "[first] running in process" in before
     system.touch("rotated")
