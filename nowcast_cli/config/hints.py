@@ -11,7 +11,11 @@ def closest(word: str, known: Iterable[str]) -> str | None:
 
     lowered = {name.lower(): name for name in known}
     matches = get_close_matches(word.lower(), lowered, n=1, cutoff=0.75)
-    return lowered[matches[0]] if matches else None
+    if matches:
+        return lowered[matches[0]]
+    # two letters that change places are half of a short word, and yet one slip
+    swapped = (name for name in lowered if len(name) > 2 and sorted(name) == sorted(word.lower()))
+    return lowered.get(next(swapped, ""))
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

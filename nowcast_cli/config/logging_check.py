@@ -9,6 +9,9 @@ from typing import Any
 from nowcast_cli.config.findings import Finding
 from nowcast_cli.config.hints import did_you_mean
 
+_OF_ANY_HANDLER = ("class", "level", "formatter", "filters", ".")
+_NEEDED = frozenset(("filename", "host", "port", "url", "mailhost"))
+
 
 def logging_findings(section: Any) -> Iterator[Finding]:
     """Check names that refer to each other, classes and levels, in either layout."""
@@ -48,6 +51,43 @@ def _handler(handler: dict[Any, Any], path: tuple[Any, ...]) -> Iterator[Finding
             "is missing",
             hint="name a handler, for example logging.handlers.WatchedFileHandler",
         )
+    name = handler.get("class")
+    if isinstance(name, str) and name.startswith("logging."):
+        yield from _handler_of_logging(name, handler, path)
+
+
+def _handler_of_logging(
+    name: str, handler: dict[Any, Any], path: tuple[Any, ...]
+) -> Iterator[Finding]:
+    """Check a class of the standard library: that it exists, and takes what it is given."""
+    import inspect
+
+    known = _handlers_of_logging()
+    if name not in known:
+        words = f"there is no handler {name}" + did_you_mean(name, known)
+        yield Finding((*path, "class"), words)
+        return
+    parameters = inspect.signature(known[name]).parameters
+    # dictConfig itself takes care of `queue`, `listener` and `handlers`, where there are any
+    taken = {*parameters, *_OF_ANY_HANDLER, "queue", "listener", "handlers"}
+    for key in handler:
+        if key not in taken:
+            words = f"is not an argument of {name}" + did_you_mean(str(key), parameters)
+            yield Finding((*path, key), words)
+    for parameter in parameters.values():
+        if parameter.default is inspect.Parameter.empty and parameter.name in _NEEDED - {*handler}:
+            yield Finding((*path, parameter.name), f"is missing: {name} needs it")
+
+
+def _handlers_of_logging() -> dict[str, type[logging.Handler]]:
+    import logging.handlers
+
+    return {
+        f"{module.__name__}.{name}": found
+        for module in (logging, logging.handlers)
+        for name, found in vars(module).items()
+        if isinstance(found, type) and issubclass(found, logging.Handler)
+    }
 
 
 def _level(holder: dict[Any, Any], path: tuple[Any, ...]) -> Iterator[Finding]:

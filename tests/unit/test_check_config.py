@@ -135,6 +135,14 @@ messages: {deadine: 5}
          "logging.handlers.a.formatter", "there is no formatter 'b'"),
         ("zmq:", "logging: {handlers: {a: {level: INFO}}}\nzmq:",
          "logging.handlers.a.class", "is missing"),
+        ("zmq:", "logging: {handlers: {a: {class: logging.FileHandlr}}}\nzmq:",
+         "logging.handlers.a.class", "there is no handler logging.FileHandlr; did you mean "
+         "'logging.FileHandler'?"),
+        ("zmq:", "logging: {handlers: {a: {class: logging.StreamHandler, steam: x}}}\nzmq:",
+         "logging.handlers.a.steam", "is not an argument of logging.StreamHandler; did you mean "
+         "'stream'?"),
+        ("zmq:", "logging: {handlers: {a: {class: logging.handlers.WatchedFileHandler}}}\nzmq:",
+         "logging.handlers.a.filename", "is missing: logging.handlers.WatchedFileHandler needs"),
         ("zmq:", "logging: {root: {level: INFOS, handlers: []}}\nzmq:",
          "logging.root.level", "'INFOS' is not a level; did you mean 'INFO'?"),
         ("zmq:", "logging: {publisher: {root: {handlers: [x]}}}\nzmq:",

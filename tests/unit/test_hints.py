@@ -36,4 +36,5 @@ def test_one_slip_of_a_finger_is_understood(name: str, data: st.DataObject) -> N
 def test_case_and_separators_do_not_matter_much() -> None:
     assert closest("Checklist_File", ["checklist file", "python"]) == "checklist file"
     assert did_you_mean("pythn", ["python"]) == "; did you mean 'python'?"
+    assert did_you_mean("zqm", ["zmq", "run"]) == "; did you mean 'zmq'?"
     assert did_you_mean("archive", ["checklist file", "python"]) == ""
