@@ -24,6 +24,7 @@ SECTIONS: dict[str, dict[str, CommandEntry]] = {
         "stop": CommandEntry("stop", "Stop the daemons; jobs go on."),
         "restart": CommandEntry("restart", "Restart the daemons, or one of them."),
         "reload": CommandEntry("reload", "Take in a changed configuration and next_workers."),
+        "clean": CommandEntry("clean", "Remove old jobs, scratch folders and rotated logs."),
         "run-worker": CommandEntry("run_worker", "Run a worker and show what follows from it."),
     },
     "Look at it": {

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
 _SIGNS = tuple(".-_")  # what stands between the name of a file and what rotation adds to it
+_ADDED = re.compile(r"[.\-_]\d[\d.\-_:TZ]*(\.(gz|bz2|xz|zst|lz4|Z))?")
 
 
 def base_of(pattern: str) -> Path:
@@ -44,6 +46,6 @@ def _is_rotated(file: Path, names: Collection[Path]) -> bool:
 
 
 def is_rotation_of(file: Path, name: Path) -> bool:
-    """Tell whether a name is another one with a sign, digits and the like behind it."""
+    """Tell whether a name is another one with a number or a date behind it, or compressed so."""
     added = file.name.removeprefix(name.name)
-    return added != file.name and added[:1] in _SIGNS and any(c.isdigit() for c in added)
+    return added != file.name and _ADDED.fullmatch(added) is not None

@@ -232,7 +232,7 @@ def _headless(file: Path) -> Record:
 def _last_of_file(file: Path, number: int, keep: Keep, end: int | None, span: Span) -> list[Record]:
     """Read backwards in one file, then in those that rotation made of it."""
     found: list[Record] = []
-    for path in (file, *_rotated(file)):
+    for path in (file, *rotated_files(file)):
         if span.since is not None and _headless(path).time < span.since:
             break  # it was last written before, and those after it still earlier
         end_here = end if path == file else None
@@ -242,7 +242,7 @@ def _last_of_file(file: Path, number: int, keep: Keep, end: int | None, span: Sp
     return found
 
 
-def _rotated(file: Path) -> list[Path]:
+def rotated_files(file: Path) -> list[Path]:
     """List what rotation has made of a file, the newest first, compressed files too."""
     beside = (path for path in file.parent.glob("*") if is_rotation_of(path, file))
     found = [(_headless(path).time, _number(path), path) for path in beside if path.is_file()]

@@ -1,0 +1,168 @@
+"""``nowcast clean``."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from nowcast_cli.cli.context import System, output_of, system_of
+from nowcast_cli.cli.options import DryRun, Json, Yes, command_app
+from nowcast_cli.cli.output import Output
+from nowcast_cli.errors import NotFound, UsageError
+
+if TYPE_CHECKING:
+    from nowcast_cli.cli.cleaning import Removal
+
+_WORDS = {
+    "job": ("folder of a job", "folders of jobs"),
+    "scratch": ("scratch folder", "scratch folders"),
+    "log": ("rotated log file", "rotated log files"),
+}
+
+app = command_app()
+
+
+@app.command()
+def clean(
+    ctx: typer.Context, dry_run: DryRun = False, yes: Yes = False, as_json: Json = False
+) -> int | None:
+    """Remove old jobs, scratch folders and rotated logs.
+
+    \b
+    Examples:
+      nowcast clean --dry-run
+      nowcast clean --yes
+
+    How long they are kept says `retention` in nowcast.yaml: jobs 30 days, their
+    scratch folders 7, rotated logs 90. Jobs that have not ended, and messages that
+    were not delivered, are never touched, and neither is the journal.
+    """
+    system, out = system_of(ctx), output_of(ctx)
+    found = _found(system)
+    if found and not (dry_run or yes):
+        _show(out, found, system.paths.state)
+        _ask_leave(found)
+    failed = {} if dry_run else _remove(found)
+    done = [removal for removal in found if removal.path not in failed]
+    if as_json:
+        out.json(_document(done, failed, dry_run))
+    else:
+        if dry_run:
+            _show(out, found, system.paths.state)
+        _say(out, done, failed, dry_run)
+    return 1 if failed else None
+
+
+def _found(system: System) -> list[Removal]:
+    from nowcast_cli.cli.cleaning import removals
+    from nowcast_cli.config import logging_section
+    from nowcast_cli.config.log_settings import retention
+    from nowcast_cli.logs import search
+
+    keep = retention(system.config)
+    logs = {
+        *logging_section.log_files(system.config),
+        *search.log_files(system.config, system.paths.logs),
+    }
+    return removals(system.paths.jobs, logs, _open_jobs(system), keep, time.time())
+
+
+def _open_jobs(system: System) -> set[str] | None:
+    from nowcast_cli.store.reader import Reader
+    from nowcast_cli.store.records import UNFINISHED_STATES
+
+    try:
+        with Reader(system.paths.database) as reader:
+            return {job.id for job in reader.jobs(states=UNFINISHED_STATES, limit=None)}
+    except NotFound:
+        return None  # without the store nobody can tell which jobs go on
+
+
+def _remove(found: Sequence[Removal]) -> dict[Path, str]:
+    from nowcast_cli.cli.cleaning import remove
+
+    failed = {}
+    for removal in found:
+        try:
+            remove(removal)
+        except OSError as error:
+            failed[removal.path] = f"{error.filename or removal.path}: {error.strerror}"
+    return failed
+
+
+def _show(out: Output, found: Sequence[Removal], state: Path) -> None:
+    from nowcast_cli.config.durations import duration_words
+
+    out.table(
+        ["what", "age", "size", "path"],
+        [
+            [
+                removal.kind,
+                duration_words(removal.age),
+                size_words(removal.size),
+                str(removal.path.relative_to(state) if _is_below(removal.path, state)
+                    else removal.path),
+            ]
+            for removal in found
+        ],
+    )  # fmt: skip
+
+
+def _is_below(path: Path, folder: Path) -> bool:
+    return path.is_relative_to(folder)
+
+
+def _ask_leave(found: Sequence[Removal]) -> None:
+    if not sys.stdin.isatty():
+        raise UsageError(
+            "removing files needs --yes where there is no terminal to ask at",
+            hint="nowcast clean --dry-run",
+        )
+    typer.confirm(f"Remove {_counted(found)}?", abort=True)
+
+
+def _say(out: Output, done: Sequence[Removal], failed: dict[Path, str], dry_run: bool) -> None:
+    for reason in failed.values():
+        out.note(f"could not be removed: {reason}")
+    if done:
+        out.line("would remove " if dry_run else "removed ", _counted(done))
+    elif not failed:
+        out.line("nothing is older than it is to be kept")
+
+
+def _counted(found: Sequence[Removal]) -> str:
+    counts = Counter(removal.kind for removal in found)
+    parts = [f"{n} {_WORDS[kind][n != 1]}" for kind in _WORDS if (n := counts[kind])]  # type: ignore[index]
+    size = size_words(sum(removal.size for removal in found))
+    return f"{', '.join(parts)}: {size}"
+
+
+def size_words(size: int) -> str:
+    """Give a number of bytes as people read it: ``512 B``, ``3.4 MB``."""
+    if size < 1000:
+        return f"{size} B"
+    value = float(size)
+    for unit in ("kB", "MB", "GB"):
+        value /= 1000
+        if value < 999.5:
+            return f"{value:.{1 if value < 9.95 else 0}f} {unit}"
+    return f"{value / 1000:.1f} TB"
+
+
+def _document(done: Sequence[Removal], failed: dict[Path, str], dry_run: bool) -> dict[str, object]:
+    return {
+        "dry_run": dry_run,
+        "removed": [
+            {"kind": removal.kind, "path": str(removal.path), "size": removal.size,
+             "age_seconds": round(removal.age)}
+            for removal in done
+        ],
+        "failed": [{"path": str(path), "reason": reason} for path, reason in failed.items()],
+        "size": sum(removal.size for removal in done),
+    }  # fmt: skip
