@@ -99,6 +99,21 @@ def test_launches_are_late_and_not_lost_while_the_manager_is_down(make_system: M
     os.kill(system.pid("scheduler"), signal.SIGCONT)
 
 
+def test_requests_of_schedulers_that_are_gone_launch_nothing_twice(make_system: MakeSystem) -> None:
+    system = every_second(make_system)
+    system.kill("manager")
+    for _ in range(3):
+        # the broker keeps what each asked last, and the next one asks for the same time again
+        wait_until(lambda: (system.health("scheduler") or {}).get("waiting"), what="a request")
+        system.restart("scheduler")
+    wait_until(lambda: (system.health("scheduler") or {}).get("waiting"), what="a request")
+    system.start("manager")
+    wait_until(lambda: (system.health("scheduler") or {}).get("waiting") == 0, what="the answers")
+    os.kill(system.pid("scheduler"), signal.SIGSTOP)
+    assert_each_ran_once(system, least=3)
+    os.kill(system.pid("scheduler"), signal.SIGCONT)
+
+
 def test_what_was_due_while_everything_was_down_is_made_up_for(make_system: MakeSystem) -> None:
     system = every_second(make_system)
     for name in ("scheduler", "manager", "message_broker"):
