@@ -3,13 +3,17 @@
 On the broker's own host processes write the files themselves, which loses nothing. On another
 host a process binds a port of ``zmq.ports.logging`` for it and publishes to the aggregator; when
 none is free, or nobody subscribes, it logs to files of its own host: it never fails for that.
+What is logged while the aggregator is away is kept until it is back, or in a file of this host.
 """
 
 from __future__ import annotations
 
 import atexit
+import logging
 import socket
+from collections import deque
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nowcast_cli.config.logging_ports import publisher_ports
@@ -21,7 +25,7 @@ if TYPE_CHECKING:
 PATIENCE = 2500  # milliseconds
 _LINGER = 1000  # milliseconds for the last records to leave
 # The publisher of this process, by the name that it logs as: logging may be set up again.
-_open: dict[str, zmq.Socket[bytes]] = {}
+_open: dict[str, Publisher] = {}
 
 
 def is_elsewhere(host: str) -> bool:
@@ -35,10 +39,69 @@ def is_elsewhere(host: str) -> bool:
     return not any(_is_ours(family, address) for family, _, _, _, address in found)
 
 
-def open_publisher(config: Mapping[str, Any], process: str) -> zmq.Socket[bytes] | None:
+class Publisher:
+    """A bound XPUB socket with a subscriber; keeps records while the subscriber is away.
+
+    Parameters
+    ----------
+    socket
+        Told its subscription already.
+    spare
+        The file for what nobody has taken when the process ends.
+    """
+
+    def __init__(self, socket: zmq.Socket[bytes], spare: Path) -> None:
+        self._socket = socket
+        self._spare = spare
+        self._subscribed = True
+        self._unsent: deque[list[bytes]] = deque()
+
+    def send(self, topic: str, text: str) -> None:
+        """Send a record after those before it, as soon as there is a subscriber."""
+        self._unsent.append([topic.encode(), text.encode("utf-8", "replace")])
+        self._hear_of_subscriptions()
+        while self._subscribed and self._unsent:
+            self._socket.send_multipart(self._unsent.popleft())
+
+    def finish(self) -> None:
+        """Let the last records leave; write those that nobody takes to a file of this host."""
+        if self._unsent and not self._subscribed and self._socket.poll(_LINGER):
+            self._hear_of_subscriptions()
+        while self._subscribed and self._unsent:
+            self._socket.send_multipart(self._unsent.popleft())
+        if self._unsent:
+            self._spare.parent.mkdir(parents=True, exist_ok=True)
+            with self._spare.open("ab") as file:
+                file.writelines(b" ".join(frames) + b"\n" for frames in self._unsent)
+        # waits until what was sent has left, but not for ever
+        self._socket.context.destroy(linger=_LINGER)
+
+    def _hear_of_subscriptions(self) -> None:
+        while self._socket.poll(0):
+            self._subscribed = self._socket.recv().startswith(b"\x01")
+
+
+class PublishingHandler(logging.Handler):
+    """Sends each record through a publisher: its topic ``<process>.<LEVEL>``, and its text."""
+
+    def __init__(self, publisher: Publisher, process: str) -> None:
+        super().__init__()
+        self._publisher = publisher
+        self._process = process
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send one record."""
+        try:
+            self._publisher.send(f"{self._process}.{record.levelname}", self.format(record))
+        except Exception:
+            self.handleError(record)
+
+
+def open_publisher(config: Mapping[str, Any], process: str, logs: Path) -> Publisher | None:
     """Bind a free port for the log of ``process``, and wait for the aggregator to subscribe.
 
-    None when there is no port for it, none is free, or nobody subscribes.
+    ``logs`` is the folder for what could not be sent. None when there is no port for it, none is
+    free, or nobody subscribes.
     """
     ports = publisher_ports(config, process)
     if not ports:
@@ -53,9 +116,8 @@ def open_publisher(config: Mapping[str, Any], process: str) -> zmq.Socket[bytes]
             context.destroy(linger=0)
             return None
         publisher.recv()
-        # the end of the context waits until the last records have left, but not for ever
-        atexit.register(context.destroy, linger=_LINGER)
-        _open[process] = publisher
+        _open[process] = Publisher(publisher, logs / f"{process}.unpublished.log")
+        atexit.register(_open[process].finish)
     return _open[process]
 
 

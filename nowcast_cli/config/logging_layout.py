@@ -9,7 +9,7 @@ A process on another host takes the publisher's alone, and publishes.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,24 +33,6 @@ class LoggerName(logging.Filter):
         return True
 
 
-class PublishingHandler(logging.Handler):
-    """Sends each record through a socket: its topic ``<process>.<LEVEL>``, and its text."""
-
-    def __init__(self, publisher: Any, process: str) -> None:
-        super().__init__()
-        self._publisher = publisher
-        self._process = process
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Send one record."""
-        try:
-            topic = f"{self._process}.{record.levelname}"
-            text = self.format(record).encode("utf-8", "replace")
-            self._publisher.send_multipart([topic.encode(), text])
-        except Exception:
-            self.handleError(record)
-
-
 def process_logging(section: Any, logs: Path, *, rotate: bool, debug: bool) -> Section:
     """Give the dictConfig of one process.
 
@@ -70,11 +52,11 @@ def process_logging(section: Any, logs: Path, *, rotate: bool, debug: bool) -> S
     return {**layout, "handlers": handlers, "filters": filters}
 
 
-def publishing_logging(section: Any, process: str, publisher: Any) -> Section:
-    """Give the dictConfig of a process that publishes through the socket ``publisher``."""
+def publishing_logging(section: Any, publishing: Callable[[], logging.Handler]) -> Section:
+    """Give the dictConfig of a process that publishes by a handler that ``publishing`` makes."""
     layout = _normal(section.get("publisher") or {})
     handlers = {
-        name: _through(publisher, process, handler) if _publishes(handler) else _watching(handler)
+        name: _through(publishing, handler) if _publishes(handler) else _watching(handler)
         for name, handler in layout["handlers"].items()
     }
     formatters = {
@@ -218,11 +200,10 @@ def _publishes(handler: Any) -> bool:
     return str(kind).startswith("zmq.")
 
 
-def _through(publisher: Any, process: str, handler: Section) -> Section:
-    """Have a handler send through our socket, under the topic ``<process>.<LEVEL>``."""
+def _through(publishing: Callable[[], logging.Handler], handler: Section) -> Section:
+    """Have a handler of ours take the place of one that publishes."""
     kept: Section = {key: handler[key] for key in ("level", "filters") if key in handler}
-    ours = {"()": PublishingHandler, "publisher": publisher, "process": process}
-    return {**kept, **ours, "formatter": "nowcast published"}
+    return {**kept, "()": publishing, "formatter": "nowcast published"}
 
 
 def _watching(handler: Section) -> Section:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from functools import partial
 from logging import CRITICAL, getLevelNamesMapping
 from pathlib import Path
 from typing import Any
@@ -40,19 +41,20 @@ def configure_logging(
     """
     from logging.config import dictConfig
 
-    section = config.get("logging")
+    section, logs = config.get("logging"), system_paths(config).logs
     publisher, elsewhere = None, False
     if not debug and not rotate and publishes(section):
         from nowcast_cli.config import log_publishing
 
         elsewhere = log_publishing.is_elsewhere(_host(config))
-        publisher = log_publishing.open_publisher(config, name) if elsewhere else None
+        if elsewhere:
+            publisher = log_publishing.open_publisher(config, name, logs)
     try:
         if publisher is None:
-            logs = system_paths(config).logs
             layout = process_logging(section, logs, rotate=rotate, debug=debug)
         else:
-            layout = publishing_logging(section, name, publisher)
+            handler = partial(log_publishing.PublishingHandler, publisher, name)
+            layout = publishing_logging(section, handler)
         _make_folders(layout)
         dictConfig(layout)
     except (ValueError, TypeError, AttributeError, ImportError, KeyError) as error:

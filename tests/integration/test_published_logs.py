@@ -139,6 +139,73 @@ def test_every_line_of_a_worker_elsewhere_arrives_from_its_first_to_its_last(
     assert not (tmp_path / "cluster" / "nowcast.log").exists()
 
 
+PAUSING = """
+import logging, sys, time
+from pathlib import Path
+from nowcast_cli.config import Config
+from nowcast_cli.config.logging_section import configure_logging
+config = Config()
+config.load(sys.argv[1])
+configure_logging(config, "run_model")
+logger = logging.getLogger("run_model")
+for stage in ("one", "two", "three"):
+    logger.info("stage %s", stage)
+    Path(f"after-{stage}").touch()
+    while not Path(f"go-on-{stage}").exists():
+        time.sleep(0.01)
+"""
+
+
+@pytest.fixture
+def pausing(tmp_path):
+    """Start a worker elsewhere that logs, and goes on when it is told to."""
+    folder = tmp_path / "cluster"
+    folder.mkdir()
+    [port] = free_ports(1)
+    file = folder / "nowcast.yaml"
+    file.write_text(yaml.safe_dump(distributed(folder, ELSEWHERE, {"workers": [port]})))
+    process = subprocess.Popen([sys.executable, "-c", PAUSING, str(file)], cwd=folder)
+    yield folder, port, process
+    process.kill()
+    process.wait()
+
+
+def test_lines_wait_for_an_aggregator_that_is_away(pausing, subscribe, logged):
+    folder, port, process = pausing
+    published = subscribe(port)
+    wait_until((folder / "after-one").exists, what="the first stage")
+    wait_until(lambda: published.log_what_has_come() or logged, what="the first line")
+    published.close()
+    time.sleep(0.1)  # the end of a connection reaches the other side by itself
+    (folder / "go-on-one").touch()
+    wait_until((folder / "after-two").exists, what="the second stage")
+
+    published = subscribe(port)
+    (folder / "go-on-three").touch()
+    time.sleep(1.5)  # as does a new subscription: the worker has nothing to say of it
+    (folder / "go-on-two").touch()
+    wait_until(lambda: published.log_what_has_come() or len(logged) == 3, timeout=15)
+    assert [text for _, _, text in logged] == ["stage one", "stage two", "stage three"]
+    assert process.wait(10) == 0
+    assert not list(folder.rglob("*unpublished*"))
+
+
+def test_lines_that_nobody_has_taken_at_the_end_are_in_a_file_of_that_host(
+    pausing, subscribe, logged
+):
+    folder, port, process = pausing
+    published = subscribe(port)
+    wait_until((folder / "after-one").exists, what="the first stage")
+    wait_until(lambda: published.log_what_has_come() or logged, what="the first line")
+    published.close()
+    time.sleep(0.1)
+    for stage in ("one", "two", "three"):
+        (folder / f"go-on-{stage}").touch()
+    assert process.wait(20) == 0
+    [spare] = folder.rglob("run_model.unpublished.log")
+    assert spare.read_text() == "run_model.INFO stage two\nrun_model.INFO stage three\n"
+
+
 def test_a_port_that_is_taken_is_passed_over(tmp_path, subscribe, logged):
     taken, free = free_ports(2)
     with socket.socket() as other:
