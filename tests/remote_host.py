@@ -90,8 +90,9 @@ class Sshd:
     def stop(self) -> None:
         """End the server and all connections."""
         if self._process is not None:
-            self._process.kill()
+            self._process.send_signal(signal.SIGSTOP)  # so that no connection comes meanwhile
             self.cut()
+            self._process.kill()
             self._process.wait(10)
             self._process = None
             (self.folder / "sshd.pid").unlink(missing_ok=True)

@@ -23,4 +23,4 @@ class Pace:
 
     def failed(self) -> None:
         """Take note that there was none."""
-        self.pause = min(self.slowest_when_away, max(1.0, 2 * self.pause))
+        self.pause = min(self.slowest_when_away, max(1.0, 1.5 * self.pause))

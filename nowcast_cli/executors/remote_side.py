@@ -19,8 +19,8 @@ import socket
 import sys
 import time
 import zlib
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -60,15 +60,29 @@ def exchange(order: Mapping[str, Any]) -> dict[str, Any]:
     -------
     dict
         ``jobs``, by id what is new (see ``look``); ``trouble``, sentences about jobs that
-        could not begin.
+        could not begin, be ended or be looked at: of these nothing is known.
     """
     root = _filled_in(order["root"])
     jobs = {job_id: dict(job, folder=f"{root}/{job['folder']}") for job_id, job in
             order["look"].items()}  # fmt: skip
     trouble = begin([_on_this_host(job, root) for job in order["submit"]])
     for job_id in order["cancel"]:
-        cancel(Path(jobs[job_id]["folder"]), order["grace"])
-    return {"jobs": {job_id: look(job) for job_id, job in jobs.items()}, "trouble": trouble}
+        with _told_of(job_id, trouble):
+            cancel(Path(jobs[job_id]["folder"]), order["grace"])
+    seen = {}
+    for job_id, job in jobs.items():
+        with _told_of(job_id, trouble):
+            seen[job_id] = look(job)
+    return {"jobs": seen, "trouble": trouble}
+
+
+@contextmanager
+def _told_of(job_id: str, trouble: list[str]) -> Iterator[None]:
+    """One job whose folder is damaged must not keep the others from being seen to."""
+    try:
+        yield
+    except OSError as error:
+        trouble.append(f"nothing can be said of job {job_id}: {error}")
 
 
 def _filled_in(path: str) -> str:
@@ -95,10 +109,12 @@ def begin(jobs: Sequence[Mapping[str, Any]]) -> list[str]:
         return []
     told, tell = os.pipe()
     os.set_blocking(tell, False)
+    trouble: list[str] = []
     for job in jobs:
-        _start(job, tell)
+        with _told_of(job["id"], trouble):
+            _start(job, tell)
     os.close(tell)
-    return _await_claims(told, len(jobs))
+    return trouble + _await_claims(told, len(jobs) - len(trouble))
 
 
 def _start(job: Mapping[str, Any], tell: int) -> None:

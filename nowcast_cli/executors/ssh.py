@@ -184,7 +184,9 @@ class SshExecutor:
     def _take_in(self, followed: Iterable[Followed], answer: Mapping[str, Any]) -> bool:
         changed = False
         for each in followed:
-            news = answer["jobs"][each.job.id]
+            news = answer["jobs"].get(each.job.id)
+            if news is None:
+                continue
             if not each.folder.exists():
                 mirror.prepare(each.job)
             if mirror.take_in(each.folder, news) or news["gone"]:

@@ -77,7 +77,10 @@ def failure(host: RemoteHost, code: int, stderr: str) -> str:
     """Say in a sentence why a call has failed; ``code`` is the exit code of ssh."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     last = lines[-1] if lines else f"exit code {code}"
+    if code == 0:
+        return f"the answer of host {host.name} was cut off"
     if code == _SSH_FAILED:
+        last = lines[-1] if lines else "the connection has ended"
         why = f"{_why(stderr) or last}{_remedy(host, stderr)}"
         return f"host {host.name} cannot be reached by ssh: {why}"
     if code == _NO_ENVVARS:

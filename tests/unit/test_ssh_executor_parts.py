@@ -1,0 +1,195 @@
+"""What is decided about other hosts before anything is sent to them."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from nowcast_cli.config.remote_hosts import RemoteHost, remote_hosts
+from nowcast_cli.errors import ConfigError
+from nowcast_cli.executors import shipped
+from nowcast_cli.executors.mirror import have, take_in
+from nowcast_cli.executors.pace import Pace
+from nowcast_cli.executors.ssh_command import control_path, exchange_command, failure
+from nowcast_cli.manager.job_transitions import new_job
+from nowcast_cli.manager.remote_jobs import RemoteJobs
+
+EAST = RemoteHost(
+    name="east",
+    envvars="~/envvars.sh",
+    python="/env/bin/python",
+    config_file="/there/nowcast.yaml",
+    state_directory="~/.cache/nowcast",
+    ssh_options=(("ConnectTimeout", "3"),),
+)
+NOTHING_NEW = {"stdout": None, "stderr": None, "outbox": {}, "pid": None, "exit": None}
+
+
+def test_hosts_are_read_in_the_form_of_nemo_nowcast() -> None:
+    config = {
+        "python": "/here/python",
+        "run": {
+            "enabled hosts": {
+                "localhost": {"python": "/not/used"},
+                "east": {
+                    "envvars": "~/envvars.sh",
+                    "python": "/env/bin/python",
+                    "config file": "/there/nowcast.yaml",
+                    "ssh options": {"Port": 2222, "Compression": True},
+                    "users": "allen,doug",
+                },
+                "shared": None,
+            }
+        },
+    }
+    hosts = remote_hosts(config, "/here/nowcast.yaml")
+    assert list(hosts) == ["east", "shared"]
+    assert hosts["east"].ssh_options == (("Port", "2222"), ("Compression", "yes"))
+    assert hosts["shared"] == RemoteHost(
+        "shared", None, "/here/python", "/here/nowcast.yaml", "~/.cache/nowcast", ()
+    )
+
+
+@pytest.mark.parametrize("hosts", [["east"], {"east": "/env/bin/python"}])
+def test_hosts_of_a_wrong_form_are_refused(hosts: object) -> None:
+    with pytest.raises(ConfigError, match=r"run\.enabled hosts"):
+        remote_hosts({"python": "p", "run": {"enabled hosts": hosts}}, "nowcast.yaml")
+
+
+def test_the_executor_of_a_job_follows_from_its_host() -> None:
+    def executor_of(host: str) -> str:
+        return new_job("id", "workers.first", (), host, cause=None, chain="c", now="now").executor
+
+    assert [executor_of(host) for host in ("localhost", "127.0.0.1", "east")] == [
+        "local", "local", "ssh",
+    ]  # fmt: skip
+
+
+def test_a_users_own_options_come_first_for_ssh_takes_the_first() -> None:
+    command = exchange_command(EAST, Path("/run/s"), "abc")
+    assert command[:4] == ["ssh", "-T", "-o", "ConnectTimeout=3"]
+    assert command.index("ConnectTimeout=3") < command.index("ConnectTimeout=10")
+    assert command[-3:-1] == ["--", "east"]
+
+
+def test_the_socket_of_the_connection_fits_with_what_ssh_adds() -> None:
+    assert len(str(control_path(EAST, Path("/" + "r" * 79)))) + 17 <= 107
+
+
+def test_paths_are_filled_in_by_the_other_shell_and_never_run(tmp_path: Path) -> None:
+    (tmp_path / "it's here").mkdir()
+    python = tmp_path / "it's here" / "python"
+    python.write_text("#!/bin/bash\nprintf '%s\\n' \"$@\"\n")
+    python.chmod(0o755)
+    code = tmp_path / 'a "b" `c` $(d) \\e' / "code" / "abc.pyz"
+    code.parent.mkdir(parents=True)
+    code.touch()
+    (tmp_path / "envvars.sh").write_text('BASE="$HOME/it\'s here"; read line; echo noise\n')
+    host = RemoteHost("east", "~/envvars.sh", "$BASE/python", "x", str(code.parent.parent), ())
+    script = exchange_command(host, tmp_path, "abc")[-1]
+    ended = subprocess.run(
+        ["sh", "-c", script], env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"},
+        input="order", capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert ended.stdout.splitlines() == ["-I", "-S", str(code)]
+
+
+@pytest.mark.parametrize(
+    ("code", "stderr", "said"),
+    [
+        (255, "", "host east cannot be reached by ssh: the connection has ended"),
+        (255, "ssh: connect to host east port 22: Connection timed out\n",
+         "host east cannot be reached by ssh: ssh: connect to host east port 22: "
+         "Connection timed out"),
+        (255, "No key!\nHost key verification failed.\nbye\n",
+         "host east cannot be reached by ssh: Host key verification failed. (its key is not the "
+         "known one, or not known: `ssh east` by hand shows it)"),
+        (94, "", "host east has no file ~/envvars.sh (envvars) that can be read"),
+        (127, "bash: line 1: /env/bin/python: No such file or directory\n",
+         "/env/bin/python cannot be run on host east: bash: line 1: /env/bin/python: No such "
+         "file or directory"),
+        (1, "Traceback\nMemoryError\n",
+         "host east does not carry out what it is asked: MemoryError"),
+        (0, "Welcome!\n", "the answer of host east was cut off"),
+    ],
+)  # fmt: skip
+def test_a_failed_call_is_told_in_a_sentence(code: int, stderr: str, said: str) -> None:
+    assert failure(EAST, code, stderr) == said
+
+
+def test_a_quiet_host_is_asked_less_often_and_one_with_news_soon() -> None:
+    pace = Pace()
+    pauses = []
+    for _ in range(30):
+        pace.went_well(changed=False)
+        pauses.append(pace.pause)
+    assert pauses[:4] == [0.25, 0.5, 1.0, 2.0]
+    assert pauses == sorted(pauses)
+    assert pauses[-1] == 10.0
+    pace.went_well(changed=True)
+    assert pace.pause == 0.25
+
+
+def test_a_host_that_is_away_is_asked_at_least_twice_a_minute() -> None:
+    pace = Pace()
+    pauses = []
+    for _ in range(20):
+        pace.failed()
+        pauses.append(pace.pause)
+    assert pauses[0] == 1.0
+    assert pauses[-1] == 30.0
+
+
+def test_what_is_shipped_is_the_same_each_time_and_fits_python_3_9() -> None:
+    assert shipped.archive.__wrapped__() == shipped.archive()
+    for module in shipped.MODULES:
+        text = files("nowcast_cli").joinpath(module.replace(".", "/") + ".py").read_text()
+        ast.parse(text, feature_version=(3, 9))
+
+
+def test_a_mirror_goes_on_where_it_was_cut(tmp_path: Path) -> None:
+    assert have(tmp_path / "none") == {"stdout": 0, "stderr": 0, "outbox": []}
+    assert not take_in(tmp_path, NOTHING_NEW | {"stdout": ""})
+    assert take_in(tmp_path, NOTHING_NEW | {"stdout": "aGln", "outbox": {"1.yaml": "a: b"}})
+    assert take_in(tmp_path, NOTHING_NEW | {"stdout": "aA==", "pid": "{}"})
+    assert (tmp_path / "stdout").read_text() == "high"
+    assert have(tmp_path) == {"stdout": 4, "stderr": 0, "outbox": ["1.yaml"]}
+    assert not take_in(tmp_path, NOTHING_NEW | {"pid": "{}"})
+
+
+def test_a_mirror_writes_nothing_outside_its_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "job"
+    folder.mkdir()
+    take_in(folder, NOTHING_NEW | {"outbox": {"../../evil.yaml": "a: b"}})
+    assert [path.name for path in tmp_path.rglob("*.yaml")] == ["evil.yaml"]
+    assert (folder / "outbox" / "evil.yaml").exists()
+
+
+def test_jobs_of_a_host_go_on_when_a_reload_takes_it_away() -> None:
+    jobs = RemoteJobs({"east": EAST}, Silent)  # type: ignore[arg-type]
+    east = jobs.on("east")
+    jobs.use({})
+    assert jobs.on("east") is east
+    jobs.close()
+
+
+class Silent:
+    """An executor of which nothing is heard."""
+
+    def __init__(self, host: RemoteHost) -> None:
+        self.reading, self.writing = os.pipe()
+
+    def fileno(self) -> int:
+        return self.reading
+
+    def use(self, host: RemoteHost) -> None:
+        pass
+
+    def close(self) -> None:
+        os.close(self.reading)
+        os.close(self.writing)
