@@ -107,7 +107,8 @@ class Aggregator:
         poller.register(signals.fileno(), select.POLLIN)
         poller.register(health.fileno(), select.POLLIN)
         if woken_by_changes and self._trouble is None:
-            poller.register(self._watcher.fileno(), select.POLLIN)
+            for descriptor in (self._watcher.fileno(), *self._published.descriptors()):
+                poller.register(descriptor, select.POLLIN)
         ready = dict(poller.poll(round(seconds * 1000)))
         if health.fileno() in ready:
             health.answer(self._context.status(**self._facts()))
