@@ -60,7 +60,7 @@ def follow(state: State, payload: Any) -> Step:
     """
     items = payload.get("items") if isinstance(payload, dict) else None
     if not isinstance(items, list):
-        raise RequestError("A schedule names its items.")
+        raise RequestError("a schedule names its items")
     step = Step(state)
     for about in items:
         item, timing = _text(about, "item"), _text(about, "timing")
@@ -89,7 +89,7 @@ def resume(state: State, payload: Any, now: str) -> Step:
     item = _text(payload, "item")
     before = state.schedule.get(item)
     if before is None or before.paused is None:
-        raise RequestError(f"{item} is not paused.", "nowcast schedule list")
+        raise RequestError(f"{item} is not paused", "nowcast schedule list")
     step = _put(state, replace(before, paused=None, cursor=now))
     return replace(step, notes=(info(f"{item} goes on in the schedule"),))
 
@@ -112,15 +112,14 @@ def _drop(state: State, item: str) -> Step:
 def _text(about: Any, key: str) -> str:
     value = about.get(key) if isinstance(about, dict) else None
     if not isinstance(value, str) or not value:
-        raise RequestError(f"The request has no {key!r}.", "nowcast schedule --help")
+        raise RequestError(f"the request has no {key!r}", "nowcast schedule --help")
     return value
 
 
 def _instant(about: Any, key: str) -> str:
     """Give an instant in the one form that the store has, whatever zone it came in."""
     try:
-        at = datetime.fromisoformat(_text(about, key))
-    except ValueError:
-        raise RequestError(f"The {key} of the request is no instant.") from None
-    utc = at.astimezone(UTC)
+        utc = datetime.fromisoformat(_text(about, key)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise RequestError(f"the {key} of the request is no instant") from None
     return f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 1000:03d}Z"

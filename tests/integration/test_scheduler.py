@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from helpers import wait_until
 from systems import MakeSystem, System
 
@@ -81,7 +83,25 @@ def test_a_paused_item_is_not_launched_until_it_is_resumed(make_system: MakeSyst
 def test_resuming_what_is_not_paused_is_refused(make_system: MakeSystem) -> None:
     system = scheduled(make_system, {"workers.first": {"every": "day"}})
     reply = system.request("resume schedule", {"item": "first"})
-    assert (reply.type, reply.payload["what"]) == ("refused", "first is not paused.")
+    assert (reply.type, reply.payload["what"]) == ("refused", "first is not paused")
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        {},
+        {"item": ["first"], "timing": "x", "nominal": "2026-11-22T00:00:00+00:00"},
+        {"item": "first", "timing": "x", "nominal": "noon"},
+        {"item": "first", "timing": "x", "nominal": "0001-01-01T00:00:00+14:00"},
+        5,
+    ],
+)
+def test_a_scheduled_launch_of_a_wrong_form_is_refused(system: System, about: Any) -> None:
+    payload = {"module": "workers.first", "arguments": [], "schedule": about}
+    assert system.request("launch", payload).type == "refused"
+    assert system.request("schedule", {"items": 5}).type == "refused"
+    assert system.request("pause schedule", about if about == 5 else {}).type == "refused"
+    assert system.jobs() == []
 
 
 def test_a_worker_that_is_overdue_is_in_the_journal_once(make_system: MakeSystem) -> None:
