@@ -93,7 +93,7 @@ def test_an_item_is_paused_and_resumed(up: System) -> None:
     assert done.out.startswith("often goes on: ")
     assert ", in " in done.out
     again = schedule(up, "resume", "often")
-    assert (again.code, again.err.splitlines()[0]) == (1, "error: often is not paused.")
+    assert (again.code, again.err.splitlines()[0]) == (1, "error: often is not paused")
 
 
 def test_an_unknown_item_is_refused_with_those_that_there_are(down: System) -> None:
