@@ -100,7 +100,9 @@ def test_whatever_is_killed_user_code_begins_once_and_the_chain_comes_to_an_end(
     system, killed = _run_with_kills(make_system, seed, victims)
 
     started = Counter(system.effects())
-    assert max(started.values()) == 1, f"user code began twice; seed {seed}, killed {killed}"
+    # None at all, when the first worker was killed between its claim and its first effect.
+    began = max(started.values(), default=0)
+    assert began <= 1, f"user code began twice; seed {seed}, killed {killed}"
     for job in system.jobs():
         said = f"{job}; seed {seed}, killed {killed}"
         assert job.state in ("succeeded", "crashed", "lost"), said
