@@ -156,6 +156,8 @@ def ended(system: System, job_id: str) -> JobRecord | None:
     folder = folder_of_job(system, job)
     if read_exit(folder) is not None:
         return job
+    if job.executor != "local":
+        return job  # how its process ends comes when its host can be asked
     claim = read_claim(folder)
     # Without an `exit` file nobody is left who would write it: the runner was killed.
     is_gone = claim is None or not is_alive(claim.process)
