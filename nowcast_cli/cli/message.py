@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
 
 from nowcast_cli.cli import complete
-from nowcast_cli.cli.context import output_of, system_of
+from nowcast_cli.cli.context import System, output_of, system_of
 from nowcast_cli.cli.options import Json, Limit, group_app
 from nowcast_cli.cli.output import Color, Output, Painted
 from nowcast_cli.errors import UsageError
 
 if TYPE_CHECKING:
+    from nowcast_cli.store.reader import Reader
     from nowcast_cli.store.records import MessageRecord
 
 State = Literal["received", "decided", "stuck", "answered", "late"]
@@ -118,7 +119,7 @@ def retry(
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="All that are stuck.")] = False,
     as_json: Json = False,
-) -> None:
+) -> int:
     """Decide again what follows from a stuck message.
 
     \b
@@ -128,20 +129,54 @@ def retry(
 
     A message is stuck when its after_ function in the next workers module
     failed; mend the module first. `nowcast message show` has the traceback.
+    The exit code is 1 when one of them is stuck again.
     """
     if (message is None) == (not every):
         raise UsageError("give the number of a message, or --all", hint="nowcast message list")
     from nowcast_cli.cli.asking import ask_manager
+    from nowcast_cli.cli.watching import read_store
 
-    out = output_of(ctx)
-    reply = ask_manager(system_of(ctx), "retry", {"message": "all" if every else message})
-    numbers: list[Any] = reply.get("messages", [])
-    if as_json:
-        out.json({"messages": numbers})
-    elif numbers:
-        out.line(f"taken again: message {', '.join(map(str, numbers))}")
-    else:
+    system, out = system_of(ctx), output_of(ctx)
+    wanted = "all"
+    if message not in (None, wanted):
+        wanted = str(read_store(system, lambda reader: reader.message(str(message))).number)
+    reply = ask_manager(system, "retry", {"message": wanted})
+    numbers: list[int] = reply.get("messages", [])
+    if not numbers:
         out.note("no message is stuck")
+    decided = _once_decided(system, out, numbers) if numbers else []
+    stuck = [record.number for record, _ in decided if record.state == "stuck"]
+    if as_json:
+        out.json({"messages": numbers, "stuck": stuck})
+        return 1 if stuck else 0
+    for record, sentences in decided:
+        out.line(
+            f"message {record.number} ({record.source} {record.type}) is taken again: "
+            f"{sentences[0]}"
+        )
+        for sentence in sentences[1:]:
+            out.note(sentence)
+    return 1 if stuck else 0
+
+
+def _once_decided(
+    system: System, out: Output, numbers: list[int]
+) -> list[tuple[MessageRecord, list[str]]]:
+    """Wait until it is decided what follows from the messages, and say it in words."""
+    from nowcast_cli.cli.chain import jobs_after
+    from nowcast_cli.cli.following import Decision, what_follows
+    from nowcast_cli.cli.watching import Watch, read_store
+
+    def look(reader: Reader) -> list[tuple[MessageRecord, list[str]]] | None:
+        records = [reader.message(str(number)) for number in numbers]
+        if any(record.state == "received" for record in records):
+            return None
+        return [
+            (record, what_follows(Decision(record, jobs_after(reader, record))))
+            for record in records
+        ]
+
+    return Watch(system, out).until(lambda: read_store(system, look))
 
 
 def _painted(state: str) -> Painted:

@@ -149,7 +149,7 @@ class Intake:
         elif kind == "cancel":
             step, job = requests.cancel_job(turn.state, self._named_job(turn, payload), now=at)
         else:
-            raise requests.RequestError(f"There is no request {kind!r}.", "nowcast --help")
+            raise requests.RequestError(f"there is no request {kind!r}", "nowcast --help")
         return step, job.chain
 
     def _named_job(self, turn: Turn, payload: Any) -> JobRecord | None:

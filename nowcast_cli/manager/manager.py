@@ -208,7 +208,7 @@ class Manager:
         ]
         if not stuck and wanted != "all":
             raise requests.RequestError(
-                f"Message {wanted} is not stuck.", "nowcast message list --state stuck"
+                f"message {wanted} is not stuck", f"nowcast message show {wanted}"
             )
         if self._deciders.broken is not None:
             self._deciders.load_anew()

@@ -52,15 +52,15 @@ def launch(
 ) -> tuple[Step, JobRecord]:
     """Launch a worker by hand: ``{module, arguments, host}``; a chain of its own begins."""
     if not isinstance(payload, dict) or not isinstance(payload.get("module"), str):
-        raise RequestError("A launch names a module.", "nowcast run-worker WORKER")
+        raise RequestError("a launch names a module", "nowcast run-worker WORKER")
     if not is_module_name(payload["module"]):
         raise RequestError(
-            f"{payload['module']!r} is not the dotted name of a module.",
+            f"{payload['module']!r} is not the dotted name of a module",
             "nowcast run-worker WORKER",
         )
     arguments = payload.get("arguments") or []
     if not isinstance(arguments, list):
-        raise RequestError("The arguments of a launch are a list.", "nowcast run-worker WORKER")
+        raise RequestError("the arguments of a launch are a list", "nowcast run-worker WORKER")
     module, job_id = payload["module"], new_id()
     job = new_job(
         job_id,
@@ -81,10 +81,10 @@ def rerun(
 ) -> tuple[Step, JobRecord]:
     """Run a job that has ended again, with the same arguments; the chain goes on from it."""
     if old is None:
-        raise RequestError("There is no such job.", "nowcast job list")
+        raise RequestError("there is no such job", "nowcast job list")
     if old.unfinished:
         raise RequestError(
-            f"Job {old.id} ({old.worker}) has not ended: it is {old.state}.",
+            f"job {old.id} ({old.worker}) has not ended: it is {old.state}",
             f"nowcast job cancel {old.id}",
         )
     job_id = new_id()
@@ -107,9 +107,9 @@ def rerun(
 def cancel_job(state: State, job: JobRecord | None, *, now: str) -> tuple[Step, JobRecord]:
     """Cancel a job that has not ended."""
     if job is None:
-        raise RequestError("There is no such job.", "nowcast job list")
+        raise RequestError("there is no such job", "nowcast job list")
     if not job.unfinished:
-        raise RequestError(f"Job {job.id} ({job.worker}) has ended already: it is {job.state}.")
+        raise RequestError(f"job {job.id} ({job.worker}) has ended already: it is {job.state}")
     step = cancel(state, job, "cancelled by hand", now)
     return replace(step, reply=Reply("ack", {"job": job.id, "state": "cancelled"})), job
 

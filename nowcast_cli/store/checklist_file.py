@@ -72,7 +72,7 @@ def read_checklist(path: Path) -> dict[Any, Any]:
         text = path.read_bytes()
     except FileNotFoundError:
         raise NotFound(
-            f"There is no checklist file {path}.", hint="nowcast start writes it."
+            f"there is no checklist file {path}", hint="nowcast start writes it"
         ) from None
     try:
         checklist = yaml.load(text, Loader=yaml.CSafeLoader)
@@ -87,8 +87,8 @@ def read_checklist(path: Path) -> dict[Any, Any]:
 
 def _damaged(path: Path, cause: str) -> NowcastError:
     return NowcastError(
-        f"The checklist file {path} cannot be read.",
+        f"the checklist file {path} cannot be read",
         cause=cause,
-        hint="Move it away; a running manager writes it anew at the next message, "
-        "and nowcast start writes it from the store.",
+        hint="move it away; a running manager writes it anew at the next message, "
+        "and nowcast start writes it from the store",
     )

@@ -59,11 +59,11 @@ _PUT_SCHEDULE = _upsert("schedule", SCHEDULE_COLUMNS)
 def cannot_be_used(path: Path, error: sqlite3.DatabaseError) -> NowcastError:
     """Give the error for a store that cannot be opened, or turns out to be damaged."""
     return NowcastError(
-        f"The store {path} cannot be used.",
+        f"the store {path} cannot be used",
         cause=str(error),
-        hint="Is the disk full, or the folder read-only? If the file itself is damaged, "
-        "move it away with its -wal and -shm: the checklist is then read from the "
-        "checklist file, the journal starts anew.",
+        hint="see whether the disk is full, or the folder read-only; if the file itself is "
+        "damaged, move it away with its -wal and -shm: the checklist is then read from the "
+        "checklist file, the journal starts anew",
     )
 
 
@@ -79,9 +79,9 @@ class Store:
         file_system = network_file_system_of(path.parent)
         if file_system is not None:
             raise NowcastError(
-                f"The state directory {path.parent} lies on a network file system "
-                f"({file_system}), where the store cannot live.",
-                hint="Set `state directory` in nowcast.yaml to a folder on a local disk.",
+                f"the state directory {path.parent} lies on a network file system "
+                f"({file_system}), where the store cannot live",
+                hint="set `state directory` in nowcast.yaml to a folder on a local disk",
             )
         try:
             self._connection = sqlite3.connect(path, isolation_level=None)
@@ -105,9 +105,9 @@ class Store:
         )
         if version > len(migrations):
             raise NowcastError(
-                f"The store {self.path} was written by a newer nowcast (schema {version}; "
-                f"this one knows {len(migrations)}).",
-                hint="Upgrade nowcast-cli.",
+                f"the store {self.path} was written by a newer nowcast (schema {version}; "
+                f"this one knows {len(migrations)})",
+                hint="upgrade nowcast-cli",
             )
         for number, migration in enumerate(migrations[version:], start=version + 1):
             self._connection.executescript(

@@ -40,7 +40,7 @@ class Reader:
     def __init__(self, path: Path) -> None:
         if not path.exists():
             raise NotFound(
-                f"This system has never been started: there is no store {path}.",
+                f"this system has never been started: there is no store {path}",
                 hint="nowcast start",
             )
         # Without a write-ahead log nobody has the database open. To open it then in mode=ro would
@@ -56,9 +56,9 @@ class Reader:
             self._connection.execute("SELECT 1 FROM message LIMIT 1")
         except sqlite3.DatabaseError as error:
             raise NowcastError(
-                f"The store {path} cannot be read.",
+                f"the store {path} cannot be read",
                 cause=str(error),
-                hint="Is it yours to read? nowcast start says more where it is damaged.",
+                hint="see whether it is yours to read; nowcast start says more where it is damaged",
             ) from error
 
     def __enter__(self) -> Reader:
@@ -105,14 +105,14 @@ class Reader:
         ).fetchall() or self._by_part("job", columns, id_or_part)
         if not rows:
             raise NotFound(
-                f"There is no job {id_or_part}.",
-                hint="nowcast job list shows those that there are.",
+                f"there is no job {id_or_part}",
+                hint="nowcast job list",
             )
         if len(rows) > 1:
             raise NowcastError(
-                f"Several jobs have an id that begins or ends with {id_or_part}: "
-                f"{', '.join(str(row[0]) for row in rows[:5])}.",
-                hint="Give more of the id.",
+                f"several jobs have an id that begins or ends with {id_or_part}: "
+                f"{', '.join(str(row[0]) for row in rows[:5])}",
+                hint="give more of the id",
             )
         return job_of_row(rows[0])
 
@@ -158,13 +158,13 @@ class Reader:
         ).fetchall() or self._by_part("message", columns, id_or_number)
         if not rows:
             raise NotFound(
-                f"There is no message {id_or_number}.",
-                hint="nowcast message list shows those that there are.",
+                f"there is no message {id_or_number}",
+                hint="nowcast message list",
             )
         if len(rows) > 1:
             raise NowcastError(
-                f"Several messages have an id that begins or ends with {id_or_number}.",
-                hint="Give the number that nowcast message list shows.",
+                f"several messages have an id that begins or ends with {id_or_number}",
+                hint="give the number that nowcast message list shows",
             )
         return message_of_row(rows[0])
 

@@ -149,11 +149,11 @@ def test_a_job_can_be_run_again_and_is_told_from_the_first(system):
 @pytest.mark.parametrize(
     ("kind", "payload", "words"),
     [
-        ("cancel", {"job": "nobody"}, "There is no such job"),
-        ("cancel", None, "There is no such job"),
-        ("cancel", {"job": ["a", "list"]}, "There is no such job"),
-        ("rerun", {"job": 3}, "There is no such job"),
-        ("rerun", "text", "There is no such job"),
+        ("cancel", {"job": "nobody"}, "there is no such job"),
+        ("cancel", None, "there is no such job"),
+        ("cancel", {"job": ["a", "list"]}, "there is no such job"),
+        ("rerun", {"job": 3}, "there is no such job"),
+        ("rerun", "text", "there is no such job"),
         ("launch", None, "names a module"),
         ("launch", {"module": 3}, "names a module"),
         ("launch", {"module": "workers.first", "arguments": "--x"}, "are a list"),
@@ -161,7 +161,7 @@ def test_a_job_can_be_run_again_and_is_told_from_the_first(system):
         ("launch", {"module": ""}, "dotted name"),
         ("retry", {"message": 10**9}, "is not stuck"),
         ("retry", ["all"], "is not stuck"),
-        ("dance", {}, "There is no request 'dance'"),
+        ("dance", {}, "there is no request 'dance'"),
     ],
 )
 def test_a_request_that_cannot_be_met_is_refused_in_a_sentence(system, kind, payload, words):

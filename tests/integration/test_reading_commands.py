@@ -155,7 +155,8 @@ def test_messages_are_listed_and_shown_with_every_daemon_down(stopped: System) -
 
 
 def test_a_stuck_message_shows_its_traceback_and_is_taken_again(make_system: MakeSystem) -> None:
-    system = make_system(after={"first": "1 / 0"}).start()
+    after = "[NextWorker('workers.second')] if os.path.exists('mended') else 1 / 0"
+    system = make_system(after={"first": after}).start()
     system.finish("first")
     number = system.messages("first")[0].number
     system.wait_for_message(number, "stuck")
@@ -165,7 +166,13 @@ def test_a_stuck_message_shows_its_traceback_and_is_taken_again(make_system: Mak
     assert stuck["number"] == number
     assert "ZeroDivisionError" in nowcast(system.folder, "message", "show", str(number)).out
     done = nowcast(system.folder, "message", "retry", str(number))
-    assert (done.code, done.out) == (0, f"taken again: message {number}\n")
+    said = f"message {number} (first success) is taken again: what follows could not be decided\n"
+    assert (done.code, done.out) == (1, said)
+    assert "is stuck: ZeroDivisionError" in done.err
+    system.touch("mended")
+    done = nowcast(system.folder, "message", "retry", str(number))
+    assert (done.code, done.err) == (0, "")
+    assert "is taken again: second follows (job " in done.out
 
 
 def test_retry_wants_a_message_or_all(used: System) -> None:
@@ -173,6 +180,8 @@ def test_retry_wants_a_message_or_all(used: System) -> None:
     assert nowcast(used.folder, "message", "retry", "1", "--all").code == 2
     done = nowcast(used.folder, "message", "retry", "--all")
     assert (done.code, done.err) == (0, "no message is stuck\n")
+    done = nowcast(used.folder, "message", "retry", "9999")
+    assert (done.code, done.err.splitlines()[0]) == (4, "error: there is no message 9999")
 
 
 # --- checklist
