@@ -70,6 +70,11 @@ class Sshd:
             "UserKnownHostsFile": str(self.folder / "known_hosts"),
         }
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         assert SSHD is not None
         with contextlib.suppress(PermissionError):
@@ -82,8 +87,7 @@ class Sshd:
 
     def cut(self) -> None:
         """End all connections that there are, as when a cable is pulled and the server notices."""
-        assert self._process is not None
-        for connection in children_of(self._process.pid):
+        for connection in children_of(self.pid):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(connection, signal.SIGKILL)
 

@@ -61,7 +61,9 @@ def _environment(host: RemoteHost) -> tuple[str, ...]:
 
 
 def _ssh(host: RemoteHost, control: Path, script: str) -> list[str]:
-    options = (*host.ssh_options, *_OPTIONS.items(), ("ControlPath", str(control)))
+    # ssh splits the value at spaces, and fills in what follows a percent sign.
+    path = '"' + str(control).replace("%", "%%") + '"'
+    options = (*host.ssh_options, *_OPTIONS.items(), ("ControlPath", path))
     flags = [word for name, value in options for word in ("-o", f"{name}={value}")]
     # bash, whatever the login shell is: `source` and what stands in envvars are for it.
     return ["ssh", "-T", *flags, "--", host.name, f"exec bash -c {shlex.quote(script)}"]

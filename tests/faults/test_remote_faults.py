@@ -14,6 +14,7 @@ from collections import Counter
 
 import pytest
 
+from executor_helpers import children_of
 from helpers import wait_until
 from nowcast_cli.executors.job_folder import read_claim
 from nowcast_cli.process_identity import is_alive
@@ -63,6 +64,19 @@ def test_a_job_outlives_its_connection(remote):
     ended = remote.system.wait_for_process_end(job, 20)
     assert (ended.state, ended.exit["code"]) == ("succeeded", 0)
     assert remote.there.effects() == [(job, "first")]
+
+
+def test_a_connection_that_hangs_is_given_up(remote):
+    options(remote)["ssh options"] |= {"ServerAliveInterval": 1, "ServerAliveCountMax": 1}
+    reload(remote)
+    job = begin(remote, "--until", "high-water", "--os-exit", "3")
+    hanging = children_of(remote.sshd.pid)
+    assert hanging != []
+    for connection in hanging:
+        os.kill(connection, signal.SIGSTOP)
+    remote.there.touch("high-water")
+    assert "code 3" in remote.system.wait_for_job(job, "crashed", timeout=40).reason
+    remote.sshd.cut()
 
 
 def test_a_host_that_is_away_says_nothing_about_its_jobs(remote):
