@@ -18,6 +18,7 @@ from nowcast_cli.config.logging_layout import (
 )
 from nowcast_cli.config.paths import system_paths
 from nowcast_cli.config.sentry import report_errors_to_sentry
+from nowcast_cli.config.settings import wants_aggregator
 from nowcast_cli.errors import ConfigError, NowcastError
 
 TO_FILES = "writing log messages to local file system"
@@ -68,6 +69,10 @@ def configure_logging(
             cause=f"{name} could not set up its logging: {reason}",
             hint="nowcast validate",
         ) from None
+    if not debug and not rotate and wants_aggregator(config):
+        from nowcast_cli.config.log_spool import keep_what_cannot_be_written, spool_folder
+
+        keep_what_cannot_be_written(spool_folder(system_paths(config).state))
     trouble = None if debug else report_errors_to_sentry()
     if trouble is not None:
         logging.getLogger(name).warning(trouble)

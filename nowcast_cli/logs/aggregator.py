@@ -15,6 +15,7 @@ from typing import Any
 
 from nowcast_cli.config import Config
 from nowcast_cli.config.log_settings import LogSettings, log_settings
+from nowcast_cli.config.log_spool import spool_folder, take_up
 from nowcast_cli.config.logging_ports import publisher_addresses
 from nowcast_cli.config.logging_section import log_files, logs_to_console
 from nowcast_cli.daemon.main import DaemonContext, run_daemon
@@ -60,6 +61,7 @@ class Aggregator:
             context.logger,
             echoes=logs_to_console(config),
         )
+        self._spool = spool_folder(context.paths.state)
         self._watcher = Watcher(settings.watch, context.logger)
         self._published = Published(*publisher_addresses(config))
         self._trouble: str | None = None
@@ -70,6 +72,7 @@ class Aggregator:
         self._watcher.watch(self._follower.folders())
         more = self._published.log_what_has_come()
         try:
+            self._take_up_spools()
             self._behind = self._follower.turn(time.monotonic()) or more
         except CannotWrite as error:
             if self._trouble is None:  # the log itself cannot be told; what we print is kept
@@ -79,6 +82,13 @@ class Aggregator:
         if self._trouble is not None:
             self._context.logger.info("the logs can be written again")
         self._trouble = None
+
+    def _take_up_spools(self) -> None:
+        try:
+            take_up(self._spool)
+        except OSError as error:
+            where = error.filename or self._spool
+            raise CannotWrite(f"{where} cannot be written: {error.strerror}") from None
 
     def wait(self) -> list[int]:
         """Wait until there is something to read; give the signals that have arrived."""

@@ -6,9 +6,9 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 
+from nowcast_cli.config.log_spool import forget_what_was_not_written
 from nowcast_cli.errors import NowcastError
 
 
@@ -60,11 +60,8 @@ class LogWriter:
     def _failed_in(self, handler: logging.Handler) -> Callable[[logging.LogRecord], None]:
         def note(record: logging.LogRecord) -> None:  # noqa: ARG001
             self._failure = sys.exc_info()[1]
-            # The stream holds the line, and would write it once more later.
-            if isinstance(handler, logging.FileHandler) and handler.stream is not None:
-                with suppress(OSError):
-                    handler.stream.close()
-                handler.stream = None
+            if isinstance(handler, logging.FileHandler):
+                forget_what_was_not_written(handler)
 
         return note
 

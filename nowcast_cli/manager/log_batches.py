@@ -6,6 +6,8 @@ import logging
 from collections.abc import Iterator
 from logging.handlers import WatchedFileHandler
 
+from nowcast_cli.config.log_spool import forget_what_was_not_written
+
 LARGEST = 1000
 
 
@@ -41,6 +43,7 @@ class BatchingHandler(logging.Handler):
             self._target.stream.write("".join(lines))
             self._target.flush()
         except OSError:
+            forget_what_was_not_written(self._target)
             self._lines = lines[-LARGEST:]  # a full disk: the latest are kept for later
 
     def close(self) -> None:
