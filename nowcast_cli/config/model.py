@@ -96,6 +96,12 @@ def _dotted_name(value: str) -> str:
     return value
 
 
+def _key_of_a_mapping(value: Any) -> Any:
+    if isinstance(value, list | dict | set):
+        raise PydanticCustomError("checklist_key", "must be text or a number")
+    return value
+
+
 Port = Annotated[
     int, BeforeValidator(_port), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 65535})
 ]
@@ -124,6 +130,8 @@ Duration = Annotated[
     WithJsonSchema({"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string"}]}),
 ]
 EventKind = Literal["failure", "crash", "lost", "overdue", "stuck", "daemon down"]
+
+
 Module = Annotated[str, AfterValidator(_dotted_name)]
 Seconds = Annotated[float, Field(gt=0)]
 
@@ -158,7 +166,7 @@ class WorkerRegistration(Section):
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, str | None]
 
-    checklist_key: Any = Field(
+    checklist_key: Annotated[Any, AfterValidator(_key_of_a_mapping)] = Field(
         default=None, description="The key of the checklist that its payloads go to."
     )
     module: Module | None = Field(

@@ -71,9 +71,15 @@ def registry_of(config: Config | Mapping[str, Any]) -> Registry:
 def _entry(name: str, section: Any) -> WorkerEntry:
     entry = _mapping(section, f"message registry.workers.{name}")
     module = entry.get("module")
+    key = entry.get("checklist key")
+    if isinstance(key, list | dict | set):
+        raise ConfigError(
+            f"message registry.workers.{name}.checklist key: must be text or a number, not {key!r}",
+            hint="nowcast validate says where it stands",
+        )
     return WorkerEntry(
         name=name,
-        checklist_key=entry.get("checklist key"),
+        checklist_key=key,
         has_checklist_key="checklist key" in entry,
         messages={str(key): _words(value) for key, value in entry.items() if key not in SETTINGS},
         module=None if module is None else str(module),

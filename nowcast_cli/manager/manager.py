@@ -11,6 +11,7 @@ from typing import Any
 
 import zmq
 
+from nowcast_cli.config.registry import registry_of
 from nowcast_cli.config.remote_hosts import RemoteHost, remote_hosts
 from nowcast_cli.config.settings import endpoints, next_workers_deadline
 from nowcast_cli.daemon.main import DaemonContext
@@ -30,7 +31,6 @@ from nowcast_cli.manager.reload import (
     checked_config,
     find_module_file,
     needs_restart,
-    usable_registry,
 )
 from nowcast_cli.manager.remote_jobs import RemoteJobs
 from nowcast_cli.manager.state import Reply, Step
@@ -67,7 +67,7 @@ class Manager:
         self._context = context
         self._logger = context.logger
         self._config = context.config
-        paths, registry = context.paths, usable_registry(context.config)
+        paths, registry = context.paths, registry_of(context.config)
         self._store = Store(paths.database)
         self._state = recover(self._store, paths.checklist_file, self._logger)
         self._undecided = {record.number: record for record in self._store.undecided_messages()}
@@ -331,7 +331,7 @@ class Manager:
         for line in needs_restart(self._config, config):
             self._logger.warning("%s", line)
         self._config = config
-        self._intake.use(usable_registry(config))
+        self._intake.use(registry_of(config))
         self._deciders.reload()
         self._jobs.use(self._hosts())
         self._notifier.reload()

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 from nowcast_cli.config import Config
-from nowcast_cli.config.registry import Registry, registry_of
+from nowcast_cli.config.registry import registry_of
 from nowcast_cli.config.remote_hosts import remote_hosts
-from nowcast_cli.errors import ConfigError, NowcastError
+from nowcast_cli.errors import NowcastError
 
 
 def checked_config(path: Path) -> tuple[Config | None, list[str]]:
@@ -22,24 +22,11 @@ def checked_config(path: Path) -> tuple[Config | None, list[str]]:
             return None, problems
         config = Config()
         config.load(path)
-        usable_registry(config)
+        registry_of(config)
         remote_hosts(config, str(path))
     except NowcastError as error:
         return None, [error.what]
     return config, []
-
-
-def usable_registry(config: Config) -> Registry:
-    """Give the message registry. Raises ConfigError where a worker's checklist key can be none."""
-    registry = registry_of(config)
-    for worker in registry.workers.values():
-        if isinstance(worker.checklist_key, list | dict | set):
-            raise ConfigError(
-                f"{config.file}: message registry.workers.{worker.name}.checklist key: must be "
-                f"text or a number, not {worker.checklist_key!r}",
-                hint="nowcast validate says where it stands",
-            )
-    return registry
 
 
 def find_module_file(name: str, deployment: Path) -> str:

@@ -109,6 +109,8 @@ messages: {deadine: 5}
         ("module: next_workers", "module: next-workers", "message registry.next workers module",
          "must be the dotted name of a Python module, not 'next-workers'"),
         ("success: slept", "5: slept", "message registry.workers.sleep.5", "the key is read as 5"),
+        ("key: sleepyhead", "key: [a]", "message registry.workers.sleep.checklist key",
+         "must be text or a number"),
         ("      checklist key: sleepyhead\n      success: slept", "", "message registry.workers."
          "sleep", "must hold keys with values, not nothing"),
         ("file: var/nowcast_checklist.yaml", "file: $(NOWCAST.ENV.NO_SUCH_VARIABLE)/c.yaml",
