@@ -18,6 +18,7 @@ _MARK = ".logged"  # in the folder of a job whose output is in the logs to its e
 _LENGTH_OF_AN_ID = 36
 _LATE = 30.0  # seconds in which processes that a job has left behind may still print
 _LOST = 600.0  # seconds without a byte after which a job without an `exit` is given up
+_LOST_ELSEWHERE = 86_400.0  # the same, for a job of another host: who knows whether it lives
 _CLOCK_OF_FOLDERS = 1.0  # seconds; within them a folder may change and keep its time
 
 
@@ -40,6 +41,8 @@ class FollowedJob:
             return now - last >= _LATE
         if now - last < _LOST:
             return False
+        if not (self.folder / "runner.lock").exists():  # no runner of this machine was here
+            return now - last >= _LOST_ELSEWHERE
         claim = read_claim(self.folder)
         processes = () if claim is None else (claim.process, claim.runner)
         return claim is not None and not any(one and is_alive(one) for one in processes)

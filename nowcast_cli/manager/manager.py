@@ -16,7 +16,6 @@ from nowcast_cli.config.remote_hosts import RemoteHost, remote_hosts
 from nowcast_cli.config.settings import endpoints, next_workers_deadline
 from nowcast_cli.daemon.main import DaemonContext
 from nowcast_cli.executors.local import LocalExecutor
-from nowcast_cli.executors.ssh import SshExecutor
 from nowcast_cli.manager import job_transitions, requests
 from nowcast_cli.manager.clock import now
 from nowcast_cli.manager.decider_process import DeciderProcess
@@ -32,7 +31,7 @@ from nowcast_cli.manager.reload import (
     find_module_file,
     needs_restart,
 )
-from nowcast_cli.manager.remote_jobs import RemoteJobs
+from nowcast_cli.manager.remote_jobs import RemoteJobs, over_ssh
 from nowcast_cli.manager.state import Reply, Step
 from nowcast_cli.manager.turn import Turn
 from nowcast_cli.store.checklist_file import ChecklistFile
@@ -76,7 +75,7 @@ class Manager:
         orders = {"retry": self._retry, "reload": self._reload_by_request}
         self._intake = Intake(self._store, registry, orders, self._logger)
         executor = LocalExecutor(paths, str(self._config["python"]), paths.config_file)
-        remote = RemoteJobs(self._hosts(), lambda host: SshExecutor(host, paths.run))
+        remote = RemoteJobs(self._hosts(), lambda host: over_ssh(host, paths.run))
         self._jobs = JobWatch(executor, remote, paths, time.monotonic)
         self._deciders = Deciders(
             lambda: DeciderProcess(context.config_file, self._store.text.document()),

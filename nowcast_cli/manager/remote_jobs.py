@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Protocol
 
 from nowcast_cli.config.remote_hosts import RemoteHost
@@ -43,6 +44,13 @@ class RemoteExecutor(Protocol):
 
     def close(self) -> None:
         """Let go; the jobs go on."""
+
+
+def over_ssh(host: RemoteHost, run: Path) -> RemoteExecutor:
+    """Give what runs the jobs of a host; ``run`` is the folder for sockets."""
+    from nowcast_cli.executors.ssh import SshExecutor  # few systems have other hosts
+
+    return SshExecutor(host, run)
 
 
 class RemoteJobs:

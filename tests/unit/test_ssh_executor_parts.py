@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import subprocess
 from importlib.resources import files
@@ -16,8 +17,11 @@ from nowcast_cli.executors import shipped
 from nowcast_cli.executors.mirror import have, take_in
 from nowcast_cli.executors.pace import Pace
 from nowcast_cli.executors.ssh_command import control_path, exchange_command, failure
+from nowcast_cli.logs.job_output import FollowedJob
 from nowcast_cli.manager.job_transitions import new_job
 from nowcast_cli.manager.remote_jobs import RemoteJobs
+from nowcast_cli.process_identity import ProcessIdentity
+from nowcast_cli.runner import Claim
 
 EAST = RemoteHost(
     name="east",
@@ -168,6 +172,15 @@ def test_a_mirror_writes_nothing_outside_its_folder(tmp_path: Path) -> None:
     take_in(folder, NOTHING_NEW | {"outbox": {"../../evil.yaml": "a: b"}})
     assert [path.name for path in tmp_path.rglob("*.yaml")] == ["evil.yaml"]
     assert (folder / "outbox" / "evil.yaml").exists()
+
+
+def test_the_log_waits_a_day_for_a_silent_job_of_another_host(tmp_path: Path) -> None:
+    from_elsewhere = Claim(ProcessIdentity(1, 1, "another boot"), None, "2026-11-22T00:00:00Z")
+    take_in(tmp_path, NOTHING_NEW | {"stdout": "", "pid": json.dumps(from_elsewhere.to_json())})
+    job = FollowedJob("id", "first", tmp_path)
+    last = (tmp_path / "stdout").stat().st_mtime
+    assert not job.is_over(last + 20 * 3600)
+    assert job.is_over(last + 25 * 3600)
 
 
 def test_jobs_of_a_host_go_on_when_a_reload_takes_it_away() -> None:
