@@ -66,6 +66,7 @@ class Aggregator:
         self._published = Published(*publisher_addresses(config))
         self._trouble: str | None = None
         self._behind = False
+        self._was_woken = False
 
     def turn(self) -> None:
         """Write to the logs what has come, and see to it that more wakes us."""
@@ -93,7 +94,9 @@ class Aggregator:
     def wait(self) -> list[int]:
         """Wait until there is something to read; give the signals that have arrived."""
         started = time.monotonic()
-        arrived = self._poll(self._interval())
+        interval = self._interval()
+        arrived = self._poll(interval)
+        self._was_woken = time.monotonic() - started < interval
         if not arrived and not self._behind:
             rest = _TOGETHER - (time.monotonic() - started)
             arrived = self._poll(max(0.0, rest), woken_by_changes=False)
@@ -109,7 +112,10 @@ class Aggregator:
     def _interval(self) -> float:
         if self._trouble is not None:
             return BETWEEN_POLLS
-        return 0.0 if self._behind else self._watcher.interval
+        if self._behind:
+            return 0.0
+        # What follows an event may be in a folder so new that it is not watched yet.
+        return BETWEEN_POLLS if self._was_woken else self._watcher.interval
 
     def _poll(self, seconds: float, *, woken_by_changes: bool = True) -> list[int]:
         signals, health = self._context.signals, self._context.health

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from nowcast_cli.logs.followed import FollowedFile
-from nowcast_cli.logs.globs import base_of, matching
+from nowcast_cli.logs.globs import base_of, existing, matching
 from nowcast_cli.logs.job_output import STREAMS, FollowedJob, JobFolders
 from nowcast_cli.logs.lines import shown
 from nowcast_cli.logs.offsets import Offsets, read_offsets, write_offsets
@@ -94,7 +94,7 @@ class Follower:
     def folders(self) -> dict[Path, bool]:
         """Where something may happen: folders, and whether in those below them too."""
         near = {self._jobs: False, **dict.fromkeys(self._folders.days(), True)}
-        near |= {base_of(glob): False for glob in self._globs}
+        near |= {existing(base_of(glob)): False for glob in self._globs}
         active = (f.file.path.parent for f in self._files.values() if f.file.is_open and not f.job)
         return near | dict.fromkeys(active, False)
 

@@ -22,6 +22,11 @@ def base_of(pattern: str) -> Path:
     return Path(*plain)
 
 
+def existing(folder: Path) -> Path:
+    """Give the folder, or the nearest above it that is there."""
+    return next((each for each in (folder, *folder.parents) if each.is_dir()), folder)
+
+
 def matching(patterns: Iterable[str], known: Collection[Path]) -> dict[str, list[Path]]:
     """Give, by pattern, the files to follow: not those that rotation has made of another.
 

@@ -42,7 +42,7 @@ class Watcher(FileSystemEventHandler):
         self._how = how
         self._logger = logger
         self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._watches: dict[tuple[Path, bool], ObservedWatch] = {}
+        self._watches: dict[tuple[Path, bool, int], ObservedWatch] = {}
         self._polled: set[Path] = set()
         self._observer: BaseObserver | None = None
         # It logs each event at DEBUG, and a log file may be what is watched.
@@ -67,12 +67,16 @@ class Watcher(FileSystemEventHandler):
         """Watch these folders and no others; the value says whether with all below them."""
         if self._how == "poll":
             return
-        wanted = {key for key in list(folders.items())[:_MOST_FOLDERS] if key[0].is_dir()}
+        wanted = {
+            (folder, recursive, inode)
+            for folder, recursive in list(folders.items())[:_MOST_FOLDERS]
+            if (inode := _inode(folder)) is not None
+        }
         for key in self._watches.keys() - wanted:
             self._forget(key)
-        for folder, recursive in wanted - self._watches.keys():
-            if folder not in self._polled:
-                self._begin(folder, recursive)
+        for key in wanted - self._watches.keys():
+            if key[0] not in self._polled:
+                self._begin(key)
 
     def close(self) -> None:
         """Stop watching."""
@@ -87,7 +91,8 @@ class Watcher(FileSystemEventHandler):
         with suppress(OSError):  # the pipe is full: it is awake
             os.write(self._writer, b"!")
 
-    def _begin(self, folder: Path, recursive: bool) -> None:
+    def _begin(self, key: tuple[Path, bool, int]) -> None:
+        folder, recursive, _ = key
         if self._how == "auto" and (kind := network_file_system_of(folder)) is not None:
             self._poll(folder, f"it lies on {kind}, which tells nothing of other hosts")
             return
@@ -103,15 +108,23 @@ class Watcher(FileSystemEventHandler):
         except OSError as error:
             self._poll(folder, f"{error.strerror}; see /proc/sys/fs/inotify")
             return
-        self._watches[folder, recursive] = watch
+        self._watches[key] = watch
 
     def _poll(self, folder: Path, reason: str) -> None:
         if not self._polled:
             self._logger.warning("%s is looked at every second: %s", folder, reason)
         self._polled.add(folder)
 
-    def _forget(self, key: tuple[Path, bool]) -> None:
+    def _forget(self, key: tuple[Path, bool, int]) -> None:
         watch = self._watches.pop(key)
         if self._observer is not None:
             with suppress(KeyError, OSError):  # watchdog forgets a folder that has gone by itself
                 self._observer.unschedule(watch)
+
+
+def _inode(folder: Path) -> int | None:
+    """Tell one folder from another of the same name; None where there is none."""
+    try:
+        return folder.stat().st_ino if folder.is_dir() else None
+    except OSError:
+        return None

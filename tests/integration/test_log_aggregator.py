@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -104,3 +105,14 @@ def test_a_log_that_cannot_be_written_is_written_later(make_deployment):
     target.unlink()
     deployment.wait_for("INFO [feed] one", "INFO [feed] two")
     wait_until(lambda: deployment.health()["trouble"] is None, what="the trouble to be over")
+
+
+def test_a_folder_that_was_removed_and_made_anew_is_watched_again(make_deployment):
+    deployment = make_deployment().start()
+    run = deployment.folder / "run"
+    append(run / "feed.log", "one\n")
+    deployment.wait_for("INFO [feed] one")
+    shutil.rmtree(run)
+    run.mkdir()
+    append(run / "feed.log", "two\n")
+    deployment.wait_for("INFO [feed] one", "INFO [feed] two")
