@@ -51,7 +51,7 @@ class Aggregator:
     def __init__(self, context: DaemonContext, config: Config) -> None:
         self._context = context
         settings: LogSettings = log_settings(config, context.paths.deployment)
-        own = {*log_files(config), *context.paths.logs.glob("*")}
+        own = {*log_files(config), context.paths.logs}
         self._follower = Follower(
             context.paths.jobs,
             context.paths.state / FILE_NAME,

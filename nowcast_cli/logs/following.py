@@ -53,7 +53,7 @@ class Follower:
     globs
         Further files to follow.
     not_these
-        The system's own log files, which a glob may match.
+        The system's own log files and folders of them, which a glob may match.
     echoes
         Whether jobs print their own log records, which are in the logs already.
     """
@@ -71,7 +71,7 @@ class Follower:
     ) -> None:
         self._offsets_file = offsets
         self._globs = globs
-        self._not_these = frozenset(not_these)
+        self._not_these = frozenset((*not_these, jobs))
         self._writer = writer
         self._logger = logger
         self._echoes = echoes
@@ -143,7 +143,7 @@ class Follower:
         self._match_at = now + _SHARE * (time.monotonic() - began)
 
     def _begin(self, path: Path, *, at_end: bool) -> None:
-        if path in self._files or path in self._not_these:
+        if path in self._files or not self._not_these.isdisjoint((path, *path.parents)):
             return
         saved = self._unclaimed.pop(path, None)
         file = FollowedFile(path, saved, at_end=at_end and saved is None)

@@ -75,6 +75,15 @@ def test_a_job_that_has_ended_is_marked_and_never_read_again(tmp_path, follow, c
     assert said(caplog) == ["one", "half"]
 
 
+def test_a_glob_that_matches_the_output_of_jobs_does_not_bring_it_twice(tmp_path, follow, caplog):
+    follower = follow("**/*")
+    follower.turn(0)
+    job(tmp_path, "once\n")
+    follower.turn(1)
+    follower.turn(2)
+    assert said(caplog) == ["once"]
+
+
 def test_what_a_process_of_an_ended_job_still_prints_is_read(tmp_path, follow, caplog):
     follower = follow()
     follower.turn(0)
