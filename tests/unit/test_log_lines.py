@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nowcast_cli.logs.followed import QUIET, FollowedFile, Saved
@@ -108,6 +108,9 @@ class Writer:
 
 @settings(max_examples=150, deadline=None)
 @given(ACTIONS, st.booleans())
+@example(["line", "look", "line", "rotate", "line"], False)
+@example(["half", "look", "rotate", "line"], False)
+@example(["line", "look", "rotate", "line", "rotate", "line", "restart"], True)
 def test_lines_of_a_file_come_once_and_in_order_over_rotations_cuts_and_restarts(
     actions: list[str], by_renaming: bool
 ) -> None:
