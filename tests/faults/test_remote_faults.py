@@ -6,11 +6,14 @@ code begins once, however often it was asked for.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
 import threading
+import time
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +27,7 @@ pytestmark = pytest.mark.ssh
 
 # In a manager: what becomes of the first answer that tells of a claim.
 AT_THE_FIRST_ANSWER = """
+import contextlib
 import os
 import random
 from nowcast_cli.executors import ssh_call
@@ -236,3 +240,24 @@ def test_what_is_wrong_with_a_host_is_said_and_mended_by_a_reload(remote, break_
     options(remote).update(right)
     reload(remote)
     remote.system.wait_for_job(job, "succeeded", timeout=20)
+
+
+def test_a_host_that_does_not_answer_holds_nobody_up(remote):
+    """Other jobs begin and end meanwhile, and the manager ends when it is told to."""
+    os.kill(remote.sshd.pid, signal.SIGSTOP)
+    remote.system.launch("first", host="east")
+    manager = remote.system.pid("manager")
+    wait_until(lambda: "ssh" in commands_of(children_of(manager)), what="the call")
+    here = remote.system.launch("second")
+    remote.system.wait_for_job(here, "succeeded", timeout=5)
+    began = time.monotonic()
+    assert remote.system.stop() == 0
+    assert time.monotonic() - began < 3
+
+
+def commands_of(processes: list[int]) -> list[str]:
+    found = []
+    for process in processes:
+        with contextlib.suppress(OSError):
+            found.append(Path(f"/proc/{process}/comm").read_text().strip())
+    return found
