@@ -132,7 +132,8 @@ class FollowedFile:
         """Open the file when it is new or has grown; put it behind when it was renamed."""
         known = self.saved.current
         if status is not None and known is not None and _identity(status) == known.identity:
-            if self._current is None and status.st_size != known.position:
+            is_as_read = (status.st_size, status.st_mtime) == (known.position, known.changed)
+            if self._current is None and not is_as_read:
                 self._open(known, now)
             return
         if known is not None:
@@ -246,7 +247,7 @@ class FollowedFile:
     def _close_when_quiet(self, tail: Tail, now: float) -> None:
         """Hold no file open that does not grow: there may be thousands."""
         if now - tail.quiet_since >= QUIET and not tail.place.held and not self._older:
-            self._place, self._current = tail.place, None
+            self._place, self._current = replace(tail.place, changed=tail.changed), None
             tail.close()
 
 

@@ -110,6 +110,7 @@ class Writer:
 @given(ACTIONS, st.booleans())
 @example(["line", "look", "line", "rotate", "line"], False)
 @example(["half", "look", "rotate", "line"], False)
+@example(["line", "look", "rotate", "restart", "line"], False)  # as long as it was before
 @example(["line", "look", "rotate", "line", "rotate", "line", "restart"], True)
 def test_lines_of_a_file_come_once_and_in_order_over_rotations_cuts_and_restarts(
     actions: list[str], by_renaming: bool
