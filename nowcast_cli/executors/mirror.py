@@ -9,6 +9,7 @@ import base64
 import json
 from collections.abc import Mapping
 from contextlib import suppress
+from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,14 @@ from nowcast_cli.atomic_files import write_atomically
 from nowcast_cli.executors.job_folder import JobRequest
 
 STREAMS = ("stdout", "stderr")
+
+
+class News(IntEnum):
+    """What was new of a job: nothing, what it has printed, or a step of its way to its end."""
+
+    NOTHING = 0
+    OUTPUT = 1
+    STEP = 2
 
 
 def prepare(job: JobRequest) -> None:
@@ -34,23 +43,23 @@ def have(folder: Path) -> dict[str, Any]:
     }
 
 
-def take_in(folder: Path, news: Mapping[str, Any]) -> bool:
-    """Write what an answer tells of a job; whether anything was new. Raises OSError."""
-    changed = False
+def take_in(folder: Path, news: Mapping[str, Any]) -> News:
+    """Write what an answer tells of a job; gives what was new. Raises OSError."""
+    found = News.STEP if news["gone"] or news["more"] else News.NOTHING
     for name in STREAMS:
         if news[name] is not None:
             part = base64.b64decode(news[name])
             _append(folder / name, part)
-            changed = changed or bool(part)
+            found = max(found, News.OUTPUT if part else News.NOTHING)
     for name, text in news["outbox"].items():
         (folder / "outbox").mkdir(exist_ok=True)
         write_atomically(folder / "outbox" / Path(name).name, text.encode())
-        changed = True
+        found = News.STEP
     for name in ("pid", "exit"):
         if news[name] is not None and not (folder / name).exists():
             write_atomically(folder / name, news[name].encode())
-            changed = True
-    return changed
+            found = News.STEP
+    return found
 
 
 def _append(path: Path, part: bytes) -> None:

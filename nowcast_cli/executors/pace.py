@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from nowcast_cli.executors.mirror import News
+
 
 @dataclass
 class Pace:
@@ -15,11 +17,18 @@ class Pace:
     slowest_when_away: float = 30.0
     pause: float = field(default=0.0, init=False)
 
-    def went_well(self, *, changed: bool) -> None:
-        """Take note of an answer; up to the usual pause it grows fast, then slowly."""
+    def went_well(self, news: News) -> None:
+        """Take note of an answer.
+
+        A step is followed by others soon. A job that prints all the time is asked as often as is
+        usual, and one of which nothing is heard less and less often.
+        """
+        if news is News.STEP:
+            self.pause = self.soonest
+            return
         factor = 2.0 if self.pause < self.usual else 1.1
-        self.pause = self.soonest if changed else min(self.slowest, self.pause * factor)
-        self.pause = max(self.soonest, self.pause)
+        longest = self.usual if news is News.OUTPUT else self.slowest
+        self.pause = min(longest, max(self.soonest, self.pause * factor))
 
     def failed(self) -> None:
         """Take note that there was none."""

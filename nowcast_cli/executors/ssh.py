@@ -20,6 +20,7 @@ from nowcast_cli.config.remote_hosts import RemoteHost
 from nowcast_cli.errors import NowcastError
 from nowcast_cli.executors import mirror
 from nowcast_cli.executors.job_folder import JobRequest
+from nowcast_cli.executors.mirror import News
 from nowcast_cli.executors.pace import Pace
 from nowcast_cli.executors.ssh_call import NoExchangeError, SshCall
 
@@ -159,7 +160,7 @@ class SshExecutor:
         """Call the host and take in the answer; gives a sentence when that was not possible."""
         try:
             answer = self._call.exchange(host, order_of(host, followed))
-            changed = self._take_in(followed, answer)
+            news = self._take_in(followed, answer)
         except NoExchangeError as error:
             return str(error)
         except OSError as error:
@@ -167,7 +168,7 @@ class SshExecutor:
         except Exception as error:  # without this thread nobody would look any more
             _logger.exception("the exchange with host %s went wrong", host.name)
             return f"the exchange with host {host.name} went wrong: {error!r}"
-        self._pace.went_well(changed=changed)
+        self._pace.went_well(news)
         if answer["trouble"]:
             return f"host {host.name}: {answer['trouble'][0]}"
         return None
@@ -181,18 +182,20 @@ class SshExecutor:
             self._hurry = False
             return None if self._closed else (self._host, list(self._followed.values()))
 
-    def _take_in(self, followed: Iterable[Followed], answer: Mapping[str, Any]) -> bool:
-        changed = False
+    def _take_in(self, followed: Iterable[Followed], answer: Mapping[str, Any]) -> News:
+        most = News.NOTHING
         for each in followed:
             news = answer["jobs"].get(each.job.id)
             if news is None:
                 continue
             if not each.folder.exists():
                 mirror.prepare(each.job)
-            if mirror.take_in(each.folder, news) or news["gone"]:
-                changed = True
+            found = mirror.take_in(each.folder, news)
+            most = max(most, found)
+            # An earlier manager may have written the claim, and not have known of it.
+            if found is News.STEP or (each.begin and news["pid"] is not None):
                 self._note(each, news)
-        return changed
+        return most
 
     def _note(self, followed: Followed, news: Mapping[str, Any]) -> None:
         job_id = followed.job.id

@@ -14,7 +14,7 @@ import pytest
 from nowcast_cli.config.remote_hosts import RemoteHost, remote_hosts
 from nowcast_cli.errors import ConfigError
 from nowcast_cli.executors import shipped
-from nowcast_cli.executors.mirror import have, take_in
+from nowcast_cli.executors.mirror import News, have, take_in
 from nowcast_cli.executors.pace import Pace
 from nowcast_cli.executors.ssh_command import control_path, exchange_command, failure
 from nowcast_cli.logs.job_output import FollowedJob
@@ -31,7 +31,15 @@ EAST = RemoteHost(
     state_directory="~/.cache/nowcast",
     ssh_options=(("ConnectTimeout", "3"),),
 )
-NOTHING_NEW = {"stdout": None, "stderr": None, "outbox": {}, "pid": None, "exit": None}
+NOTHING_NEW = {
+    "stdout": None,
+    "stderr": None,
+    "outbox": {},
+    "pid": None,
+    "exit": None,
+    "gone": False,
+    "more": False,
+}
 
 
 def test_hosts_are_read_in_the_form_of_nemo_nowcast() -> None:
@@ -130,12 +138,14 @@ def test_a_quiet_host_is_asked_less_often_and_one_with_news_soon() -> None:
     pace = Pace()
     pauses = []
     for _ in range(30):
-        pace.went_well(changed=False)
+        pace.went_well(News.NOTHING)
         pauses.append(pace.pause)
     assert pauses[:4] == [0.25, 0.5, 1.0, 2.0]
     assert pauses == sorted(pauses)
     assert pauses[-1] == 10.0
-    pace.went_well(changed=True)
+    pace.went_well(News.OUTPUT)
+    assert pace.pause == 2.0
+    pace.went_well(News.STEP)
     assert pace.pause == 0.25
 
 
@@ -158,12 +168,14 @@ def test_what_is_shipped_is_the_same_each_time_and_fits_python_3_9() -> None:
 
 def test_a_mirror_goes_on_where_it_was_cut(tmp_path: Path) -> None:
     assert have(tmp_path / "none") == {"stdout": 0, "stderr": 0, "outbox": []}
-    assert not take_in(tmp_path, NOTHING_NEW | {"stdout": ""})
-    assert take_in(tmp_path, NOTHING_NEW | {"stdout": "aGln", "outbox": {"1.yaml": "a: b"}})
-    assert take_in(tmp_path, NOTHING_NEW | {"stdout": "aA==", "pid": "{}"})
+    assert take_in(tmp_path, NOTHING_NEW | {"stdout": ""}) is News.NOTHING
+    assert take_in(tmp_path, NOTHING_NEW | {"stdout": "aGln"}) is News.OUTPUT
+    letter = {"outbox": {"1.yaml": "a: b"}}
+    assert take_in(tmp_path, NOTHING_NEW | {"stdout": "aA=="} | letter) is News.STEP
+    assert take_in(tmp_path, NOTHING_NEW | {"pid": "{}"}) is News.STEP
     assert (tmp_path / "stdout").read_text() == "high"
     assert have(tmp_path) == {"stdout": 4, "stderr": 0, "outbox": ["1.yaml"]}
-    assert not take_in(tmp_path, NOTHING_NEW | {"pid": "{}"})
+    assert take_in(tmp_path, NOTHING_NEW | {"pid": "{}"}) is News.NOTHING
 
 
 def test_a_mirror_writes_nothing_outside_its_folder(tmp_path: Path) -> None:
