@@ -70,8 +70,9 @@ def holder_of(port: int) -> str | None:
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             if any(str(entry.readlink()) in inodes for entry in (process / "fd").iterdir()):
-                command = (process / "cmdline").read_bytes().replace(b"\0", b" ").strip()
-                return f"process {process.name} ({command.decode(errors='replace')[:200]})"
+                command = (process / "cmdline").read_bytes().replace(b"\0", b" ")
+                words = " ".join(command.decode(errors="replace").split())
+                return f"process {process.name} ({words[:200]})"
     return None
 
 

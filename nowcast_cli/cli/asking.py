@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nowcast_cli.cli.context import System
+from nowcast_cli.config.paths import other_owner
 from nowcast_cli.errors import NotRunning, NowcastError
 
 # The supervisor brings a killed daemon back much sooner, and the request is repeated till then.
@@ -15,7 +16,17 @@ _NEEDED = ("message_broker", "manager")
 
 
 def runs(system: System) -> bool:
-    """Tell whether any of the daemons that take a request answers."""
+    """Tell whether any of the daemons that take a request answers.
+
+    Raises NowcastError when another user's they are.
+    """
+    owner = other_owner(system.paths.run)
+    if owner is not None:
+        raise NowcastError(
+            f"the daemons of {system.paths.deployment} take requests of {owner} alone",
+            cause=f"the folder {system.paths.run} with their sockets belongs to {owner}",
+            hint=f"run nowcast as {owner}",
+        )
     from nowcast_cli.daemon.health import ask_health
 
     return any(ask_health(system.paths.run / f"{name}.sock") is not None for name in _NEEDED)

@@ -288,8 +288,9 @@ def _checklist_if_any(file: Path) -> dict[Any, Any]:
 
 def _warn_if_nothing_will_change(system: System, out: Output) -> None:
     from nowcast_cli.cli.asking import runs
+    from nowcast_cli.config.paths import other_owner
 
-    if not runs(system):
+    if other_owner(system.paths.run) is None and not runs(system):
         out.note(
             "note: the system does not run, and its checklist changes only when it does: "
             "nowcast start"

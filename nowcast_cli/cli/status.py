@@ -15,7 +15,7 @@ def status(ctx: typer.Context, json: Json = False) -> int:
     """Show the daemons, jobs and what needs somebody.
 
     Exit code 0 when all is well, 3 when nothing runs, 5 when something
-    needs somebody.
+    needs somebody, 1 when only another user can see it.
 
     \b
     Examples:

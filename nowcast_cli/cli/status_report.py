@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from nowcast_cli.cli.context import System
+from nowcast_cli.config.paths import other_owner
 from nowcast_cli.errors import Degraded, NotFound, NotRunning, NowcastError
 from nowcast_cli.store.reader import Reader
 from nowcast_cli.supervisor.daemons import daemons_of
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from nowcast_cli.scheduler.overdue import Overdue
     from nowcast_cli.store.records import BarrierRecord, MessageRecord
 
-Verdict: TypeAlias = Literal["well", "degraded", "stopped"]
+Verdict: TypeAlias = Literal["well", "degraded", "stopped", "unknown"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class Report:
     @property
     def verdict(self) -> Verdict:
         """How it is, in a word."""
+        if self.state.supervisor == "unknown":
+            return "unknown"
         if not self.state.runs:
             return "stopped"
         needs_somebody = self.stored.stuck or self.stored.overdue or self.trouble
@@ -53,15 +56,23 @@ class Report:
     @property
     def exit_code(self) -> int:
         """The exit code that says it."""
-        codes = {"well": 0, "stopped": NotRunning.exit_code, "degraded": Degraded.exit_code}
-        return codes[self.verdict]
+        return {
+            "well": 0,
+            "stopped": NotRunning.exit_code,
+            "degraded": Degraded.exit_code,
+            "unknown": NowcastError.exit_code,
+        }[self.verdict]
 
 
 def gather(system: System) -> Report:
     """Look at the daemons and at the store; works with every daemon down."""
     state = observe(system.paths, daemons_of(system.config))
     stored = _read(system)
-    return Report(system.paths.config_file, state, stored, _trouble_in(state.daemons, stored))
+    trouble = _trouble_in(state.daemons, stored)
+    owner = other_owner(system.paths.run)
+    if owner is not None:
+        trouble = (f"only {owner} sees whether the daemons run; run nowcast as {owner}", *trouble)
+    return Report(system.paths.config_file, state, stored, trouble)
 
 
 def as_json(report: Report) -> dict[str, Any]:

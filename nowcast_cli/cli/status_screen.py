@@ -12,6 +12,7 @@ _MARKS: dict[str, tuple[str, Color]] = {
     "stopped": ("○", "dim"),
     "starting": ("○", "yellow"),
     "stopping": ("○", "yellow"),
+    "unknown": ("○", "yellow"),
 }
 _BAD_MARK: tuple[str, Color] = ("✗", "red")
 _ENDINGS = ("failed", "crashed", "timed out", "lost")
@@ -36,7 +37,7 @@ def _daemon_row(daemon: DaemonState) -> list[Text]:
     if daemon.lives:
         row.append(f"process {daemon.pid}" if daemon.pid else "no process")
         row.append(f"since {local(daemon.since)}" if daemon.since else "")
-    if daemon.restarts:
+    if daemon.restarts and daemon.lives:  # where there is none any more they tell nothing
         row.append(f"{daemon.restarts} restart{'s' if daemon.restarts > 1 else ''}")
     return row
 

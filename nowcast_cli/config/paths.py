@@ -80,6 +80,22 @@ def ensure(paths: SystemPaths) -> None:
     _make_private(paths.run)
 
 
+def other_owner(run: Path) -> str | None:
+    """Return the user to whom alone the sockets in ``run`` are open, if that is not this one."""
+    if os.access(run, os.X_OK):
+        return None
+    try:
+        owner = run.stat().st_uid
+    except OSError:  # it is not there as yet
+        return None
+    import pwd
+
+    try:
+        return pwd.getpwuid(owner).pw_name
+    except KeyError:
+        return f"user {owner}"
+
+
 def _make(folder: Path, mode: int) -> None:
     try:
         folder.mkdir(mode=mode, parents=True, exist_ok=True)

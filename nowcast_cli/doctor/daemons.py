@@ -21,6 +21,12 @@ _LONG = 60.0  # seconds; the manager looks into outboxes each 5
 def daemons(subject: Subject) -> Iterator[Finding]:
     """Failure means that nobody takes messages, decides, or launches what is due."""
     state = observe(subject.paths, daemons_of(subject.config))
+    if state.supervisor == "unknown":
+        yield note(
+            f"only the owner of {subject.paths.run} sees whether the system runs",
+            "run nowcast doctor as that user",
+        )
+        return
     if not state.runs:
         yield note("the system does not run", "nowcast start")
         return

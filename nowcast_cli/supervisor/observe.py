@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from nowcast_cli.config.paths import other_owner
 from nowcast_cli.daemon.health import ask_health
 from nowcast_cli.errors import NotRunning
 from nowcast_cli.process_identity import ProcessIdentity, from_json, is_alive
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from nowcast_cli.config import SystemPaths
     from nowcast_cli.supervisor.rpc import Process
 
-SupervisorState: TypeAlias = Literal["running", "gone", "another", "stopped"]
+SupervisorState: TypeAlias = Literal["running", "gone", "another", "stopped", "unknown"]
 
 _STATES = {
     "STARTING": "starting",
@@ -43,7 +44,8 @@ class DaemonState:
     """A daemon as it is now.
 
     ``state``: *ready*, *starting*, *stopping*, *not answering* (it lives, but its loop does
-    not), *restarting* (it died and will be started again), *stopped*, or the daemon's own word.
+    not), *restarting* (it died and will be started again), *stopped*, *unknown* (another user's
+    to ask), or the daemon's own word.
     ``since`` is ISO 8601 UTC; ``restarts`` counts its deaths since the system was started;
     ``health`` is all that it says of itself, empty when it does not answer.
     """
@@ -58,7 +60,7 @@ class DaemonState:
     @property
     def lives(self) -> bool:
         """Whether there is a process, or soon will be again."""
-        return self.state != "stopped"
+        return self.state not in ("stopped", "unknown")
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class SystemState:
 
     *gone*: ``nowcast start`` had started them, and its supervisord was killed; nothing keeps them
     up. *another*: they were started by other means, such as systemd, circus or a person.
+    *unknown*: their sockets are not open to this user.
     """
 
     supervisor: SupervisorState
@@ -87,6 +90,8 @@ class SystemState:
 
 def observe(paths: SystemPaths, daemons: Sequence[Daemon]) -> SystemState:
     """Look at the daemons of a system."""
+    if other_owner(paths.run) is not None:
+        return SystemState("unknown", tuple(DaemonState(d.name, "unknown") for d in daemons))
     answers = {d.name: ask_health(paths.run / f"{d.name}.sock") for d in daemons}
     supervised = somebody_listens(supervisor_socket(paths.run))
     all_answer = all(answers.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import shutil
@@ -17,6 +18,7 @@ import pexpect
 import pytest
 
 from helpers import wait_until
+from nowcast_cli.cli.app import main
 from nowcast_cli.config import Config, SystemPaths, system_paths
 from nowcast_cli.process_identity import from_json, is_alive
 
@@ -125,6 +127,30 @@ def test_a_system_starts_tells_its_state_and_stops(nowcast: Nowcast) -> None:
     down = nowcast("status")
     assert down.returncode == 3
     assert "jobs      0 running" in down.stdout
+
+
+def test_another_user_is_told_whom_to_ask_and_not_that_nothing_runs(
+    nowcast: Nowcast, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert nowcast("start").returncode == 0
+    run, access = nowcast.paths.run, os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: path != run and access(path, mode))
+    owner = getpass.getuser()
+
+    def told(*arguments: str) -> tuple[int, str, str]:
+        code = main(["-C", str(nowcast.folder), *arguments])
+        return (code, *capsys.readouterr())
+
+    code, out, _ = told("status")
+    assert code == 1
+    assert "○  manager         unknown\n" in out
+    assert f"only {owner} sees whether the daemons run; run nowcast as {owner}" in out
+    assert "nowcast start" not in out
+    assert "jobs      0 running" in out
+    for command in (["run-worker", "sleep"], ["checklist", "clear", "--yes"]):
+        code, _, err = told(*command)
+        assert code == 1
+        assert err.endswith(f"hint: run nowcast as {owner}\n")
 
 
 def test_a_daemon_down_is_degraded(nowcast: Nowcast) -> None:

@@ -45,6 +45,7 @@ def report(
     [
         (report(READY), "well", 0),
         (report(STOPPED, supervisor="stopped"), "stopped", 3),
+        (report(DaemonState("manager", "unknown"), supervisor="unknown"), "unknown", 1),
         (report(READY, STOPPED), "degraded", 5),
         (report(READY, supervisor="gone"), "degraded", 5),
         (report(DaemonState("manager", "restarting")), "degraded", 5),
@@ -86,6 +87,7 @@ def test_barriers_and_counts_of_jobs_are_shown(capsys: pytest.CaptureFixture[str
         (READY, "●  manager  ready  process 7  since "),
         (STOPPED, "○  message_broker  stopped"),
         (DaemonState("manager", "restarting", restarts=2), "✗  manager  restarting  no process"),
+        (DaemonState("manager", "stopped", restarts=1), "○  manager  stopped\n"),
         (DaemonState("manager", "not answering", 7), "✗  manager  not answering  process 7"),
     ],
 )
