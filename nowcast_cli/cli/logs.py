@@ -58,7 +58,8 @@ def logs(
         str | None, typer.Option("--until", metavar="TIME", help="Until then, in the same form.")
     ] = None,
     level: Annotated[
-        Level, typer.Option("--level", help="Leave out what is less serious.")
+        Level,
+        typer.Option("--level", case_sensitive=False, help="Leave out what is less serious."),
     ] = "debug",
     worker: Annotated[
         list[str] | None,

@@ -202,6 +202,7 @@ def test_a_key_that_is_not_there_is_exit_code_4_with_a_guess(used: System) -> No
 
 
 def test_a_watch_shows_the_checklist_again_when_it_changes(used: System) -> None:
+    assert used.checklist() == {"first": {"tide": 3}}  # written up to 0.2 s after the message
     command = begin_nowcast(used.folder, "checklist", "show", "first", "--watch", "--json")
     assert command.stdout is not None
     assert json.loads(command.stdout.readline())["checklist"] == {"first": {"tide": 3}}
@@ -256,6 +257,7 @@ def test_logs_give_the_last_lines_of_those_who_are_named(stopped: System) -> Non
 
 def test_logs_leave_out_what_is_less_serious(stopped: System) -> None:
     lines = nowcast(stopped.folder, "logs", "--level", "error").out.splitlines()
+    assert nowcast(stopped.folder, "logs", "--level", "ERROR").out.splitlines() == lines
     assert all(" DEBUG " not in line and " INFO " not in line for line in lines)
 
 
