@@ -113,10 +113,11 @@ class Intake:
             logger.log(level, "checklist:\n%s", pprint.pformat(dict(turn.state.checklist)))
 
     def _request(self, turn: Turn, incoming: Incoming) -> Reply:
+        """Carry out a request. A refusal is an answer too: a repeat must not be carried out."""
         try:
             step, chain = self._carry_out(turn, incoming)
         except requests.RequestError as error:
-            return requests.refusal(error)
+            step, chain = Step(turn.state, reply=requests.refusal(error)), incoming.id
         reply = step.reply or ACKNOWLEDGED
         if step.journalled is None:
             text = reply_text(reply)

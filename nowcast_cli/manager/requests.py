@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from nowcast_cli.manager.job_transitions import cancel, is_module_name, new_job
@@ -14,12 +14,13 @@ from nowcast_cli.store.records import JobRecord, MessageReceived, MessageRecord
 SOURCE = "nowcast"
 
 
-@dataclass(frozen=True, slots=True)
 class RequestError(Exception):
     """A request cannot be met: why, and what to do instead."""
 
-    what: str
-    hint: str | None = None
+    def __init__(self, what: str, hint: str | None = None) -> None:
+        super().__init__(what)
+        self.what = what
+        self.hint = hint
 
 
 def journalled(state: State, incoming: Incoming, chain: str, reply_text: str | None) -> Step:

@@ -240,3 +240,16 @@ def test_a_damaged_checklist_file_is_set_aside_with_a_word(make_system, damaged)
 def test_sigint_ends_the_manager_cleanly_too(system):
     system.kill("manager", signal.SIGINT)
     assert "shutting down" in system.log()
+
+
+def test_a_request_that_was_refused_stays_refused_when_it_is_repeated(system):
+    job = system.launch("first", "--until", "let-it-end")
+    system.wait_for_job(job, "running")
+    asked = Message("nowcast", "rerun", {"job": job}, id="0193-again")
+    first = system.send(asked)
+    system.write("let-it-end", "")
+    system.wait_for_job(job, "succeeded")
+
+    assert first.type == "refused"
+    assert system.send(asked) == first
+    assert system.ran() == ["first"]
