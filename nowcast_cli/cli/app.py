@@ -20,6 +20,9 @@ BUG = 1
 INTERRUPTED = 130
 COMPLETION_VARIABLE = "_NOWCAST_COMPLETE"
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_OF_THE_MACHINE = (
+    *_NO_ROOM, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE, errno.ENFILE
+)  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -87,8 +90,19 @@ def _run(arguments: list[str]) -> int:
         if isinstance(error, OSError) and _is_of_the_output(error):
             raise
         _print_traceback_if(invocation.debug)
-        print_error(_bug(error, invocation.debug), invocation.out)
+        told = _trouble_of_the_machine(error) or _bug(error, invocation.debug)
+        print_error(told, invocation.out)
         return BUG
+
+
+def _trouble_of_the_machine(error: Exception) -> NowcastError | None:
+    """Say in a sentence that a disk is full or read-only, a file another user's, and so on."""
+    from nowcast_cli.errors import NowcastError
+
+    if not isinstance(error, OSError) or error.errno not in _OF_THE_MACHINE or not error.filename:
+        return None
+    file = os.fsdecode(error.filename)
+    return NowcastError(f"{file} cannot be used", cause=error.strerror, hint="nowcast doctor")
 
 
 def _bug(error: Exception, debug: bool) -> NowcastError:

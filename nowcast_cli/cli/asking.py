@@ -7,7 +7,7 @@ from typing import Any
 
 from nowcast_cli.cli.context import System
 from nowcast_cli.config.paths import other_owner
-from nowcast_cli.errors import NotRunning, NowcastError
+from nowcast_cli.errors import Degraded, NotRunning, NowcastError
 
 # The supervisor brings a killed daemon back much sooner, and the request is repeated till then.
 _DEADLINE = 20.0  # seconds
@@ -41,18 +41,35 @@ def ask_manager(
     Raises NotRunning (exit 3) when nobody is there to answer, and NowcastError with the manager's
     own sentence when it refuses.
     """
-    from nowcast_cli.messages.client import Client
+    from nowcast_cli.messages.client import Client, NoAnswer
     from nowcast_cli.messages.message import Message
 
     if not runs(system):
         raise NotRunning(f"the system {system.paths.deployment} does not run", hint="nowcast start")
     zmq = system.config["zmq"]
     with Client(zmq["host"], zmq["ports"]["workers"], deadline=_DEADLINE) as client:
-        reply = client.ask(Message("nowcast", request, dict(payload), id=request_id))
+        try:
+            reply = client.ask(Message("nowcast", request, dict(payload), id=request_id))
+        except NoAnswer as error:
+            raise _in_trouble(system, request) or error from None
     if reply.type in ("ack", "checklist cleared"):
         return reply.payload if isinstance(reply.payload, dict) else {}
     said = reply.payload if isinstance(reply.payload, dict) else {}
     raise NowcastError(
         said.get("what") or f"the manager answered the {request} request with {reply.type!r}",
         hint=said.get("hint"),
+    )
+
+
+def _in_trouble(system: System, request: str) -> NowcastError | None:
+    """Say why a manager that is there does not answer, where it knows."""
+    from nowcast_cli.daemon.health import ask_health
+
+    trouble = (ask_health(system.paths.run / "manager.sock") or {}).get("trouble")
+    if not trouble:
+        return None
+    return Degraded(
+        f"the manager cannot take the {request} request as yet",
+        cause=f"{trouble}; the request waits, and is met once the manager can",
+        hint="mend that, and see `nowcast status` for its end",
     )

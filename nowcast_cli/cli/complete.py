@@ -28,6 +28,13 @@ def workers(ctx: typer.Context, incomplete: str) -> list[str]:
     return _beginning(ctx, incomplete, lambda system: known_workers(system.config))
 
 
+def daemons(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the names of the daemons."""
+    from nowcast_cli.supervisor.daemons import daemons_of
+
+    return _beginning(ctx, incomplete, lambda system: [d.name for d in daemons_of(system.config)])
+
+
 def jobs(ctx: typer.Context, incomplete: str) -> list[str]:
     """Offer the short ids of the latest jobs, newest first."""
     return _beginning(ctx, incomplete, lambda system: _job_ids(system, None))

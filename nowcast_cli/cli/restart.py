@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from nowcast_cli.cli import complete
 from nowcast_cli.cli.context import output_of, system_of
 from nowcast_cli.cli.options import command_app
 from nowcast_cli.cli.plant import plant_of, refuse_bad_configuration, show_last_lines
@@ -16,7 +17,10 @@ app = command_app()
 @app.command()
 def restart(
     ctx: typer.Context,
-    daemon: Annotated[str | None, typer.Argument(help="Restart this daemon alone.")] = None,
+    daemon: Annotated[
+        str | None,
+        typer.Argument(help="Restart this daemon alone.", autocompletion=complete.daemons),
+    ] = None,
 ) -> None:
     """Restart the daemons, or one of them.
 

@@ -189,7 +189,7 @@ def _run_as_job(
     try:
         watch.begin(read_store(system, lambda reader: reader.job(job_id)))
         if watch.within(_SLOW_BEGIN, lambda: begun(system, job_id)) is None:
-            out.note(f"job {job_id[-8:]} has not begun yet; `nowcast logs -n 20` may say why")
+            out.note(f"job {job_id[-8:]} has not begun yet; `nowcast status` may say why")
         job = watch.until(lambda: ended(system, job_id))
     except KeyboardInterrupt:
         return _cancel(system, out, watch, job_id)

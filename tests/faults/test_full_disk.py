@@ -8,6 +8,9 @@ import time
 import pytest
 
 from helpers import wait_until
+from nowcast_cli.cli import asking
+from nowcast_cli.cli.context import System as CommandSystem
+from nowcast_cli.errors import Degraded
 from nowcast_cli.messages.message import Message
 from nowcast_cli.store.checklist_file import read_checklist
 
@@ -62,6 +65,21 @@ def test_a_full_disk_loses_nothing_and_all_goes_on_when_there_is_room(small_disk
     assert system.checklist()["first"] == payload
     assert len(system.messages("first")) == 1
     wait_until(lambda: system.health()["state"] == "ready", what="the end of the trouble")
+
+
+def test_a_request_of_the_command_line_is_told_of_the_full_disk(
+    small_disk, make_system, monkeypatch
+):
+    monkeypatch.setattr(asking, "_DEADLINE", 2.0)
+    system = make_system(small_disk.parent).start()
+    fill(small_disk)
+    of_the_command = CommandSystem(system.config, system.paths)
+    with pytest.raises(Degraded) as told:
+        asking.ask_manager(of_the_command, "clear checklist", {"x": "x" * 20_000})
+    assert "cannot take the clear checklist request" in told.value.what
+    assert "the store cannot be written: database or disk is full" in told.value.cause
+    (small_disk / "filler").unlink()
+    wait_until(lambda: system.messages("nowcast"), what="the request to be met")
 
 
 def test_a_manager_that_is_killed_on_a_full_disk_goes_on_from_what_was_committed(

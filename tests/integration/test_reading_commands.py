@@ -124,6 +124,7 @@ def test_tab_offers_the_ids_that_fit(used: System) -> None:
     numbers = [str(message.number) for message in used.messages()[::-1]]
     assert completions(used, "message", "show", "") == numbers
     assert completions(used, "message", "retry", "") == []
+    assert completions(used, "restart", "") == ["message_broker", "manager"]
 
 
 def completions(system: System, *words: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import sys
@@ -85,6 +86,18 @@ def test_a_bug_is_called_one_and_asks_for_a_report(
     assert err.startswith("error: a mistake in nowcast itself\ncaused by: ZeroDivisionError")
     assert "--debug" in err
     assert "Traceback" not in err
+
+
+def test_a_disk_that_is_read_only_is_no_mistake_of_nowcast(
+    command: Callable[[Command], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command(raising(OSError(errno.EROFS, "Read-only file system", "/var/x.lock")))
+    assert main(["status"]) == 1
+    assert capsys.readouterr().err == (
+        "error: /var/x.lock cannot be used\n"
+        "caused by: Read-only file system\n"
+        "hint: nowcast doctor\n"
+    )
 
 
 @pytest.mark.parametrize(
