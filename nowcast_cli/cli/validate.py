@@ -25,6 +25,7 @@ def validate(
         Literal["text", "json", "github"],
         typer.Option("--format", help="github: annotations of a pull request."),
     ] = "text",
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Fail on warnings too.")] = False,
 ) -> int:
     """Check the configuration and next_workers.
@@ -40,6 +41,7 @@ def validate(
     out = output_of(ctx)
     file = invocation_of(ctx).config_file
     problems = [_relative(problem) for problem in find_problems(file)]
+    form = "json" if as_json else form
     if form == "json":
         _print_json(out, file, problems)
     elif form == "github":

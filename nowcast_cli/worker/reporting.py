@@ -45,15 +45,16 @@ class Reporter:
         """
         registry = registry_of(self.config)
         words = self._words(registry, msg_type)
+        job = _job_of_this_process()
+        message = Message(self.name, msg_type, payload, id=new_id(), job=job, outcome=outcome)
         if self.teller is None:
+            message.encode()  # what could not be sent is to be found out here, too
             self.logger.debug(
                 "**debug mode** message that would have been sent to manager: (%s) %s",
                 msg_type,
                 words,
             )
             return _NOBODY
-        job = _job_of_this_process()
-        message = Message(self.name, msg_type, payload, id=new_id(), job=job, outcome=outcome)
         self.logger.debug("sent message: (%s) %s", msg_type, words)
         reply = (
             _need(self.teller, message)

@@ -111,6 +111,14 @@ def test_debug_talks_to_nobody(toy):
     assert toy.log() == ""
 
 
+def test_debug_finds_a_payload_that_could_not_be_sent(toy):
+    ended = toy.run("return {'file': Path('x')}", "--debug")
+
+    assert ended.returncode == 70
+    assert 'payload["file"]: PosixPath cannot be sent' in ended.stderr
+    assert "would have been sent to manager: (success)" not in ended.stderr
+
+
 def test_debug_needs_no_zeromq(toy):
     ended = toy.run("assert 'zmq' not in sys.modules", "--debug")
 

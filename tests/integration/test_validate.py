@@ -149,6 +149,7 @@ def test_a_next_workers_that_is_not_there_is_an_error(system: Path) -> None:
 def test_what_next_workers_prints_does_not_mix_with_the_report(system: Path) -> None:
     (system / "next_workers.py").write_text("print('hello')\n" + NEXT_WORKERS)
     done = nowcast(system, "validate", "--format", "json")
+    assert nowcast(system, "validate", "--json").stdout == done.stdout
     assert json.loads(done.stdout)["problems"] == []
 
 
