@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import logging
 import socket
+import time
 from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 # The aggregator looks for us every second; records sent before it has found us would be lost.
 PATIENCE = 2500  # milliseconds
+_PAUSE = 0.05  # seconds without a record after which a subscriber may have gone unheard
+_TIME_TO_HEAR = 5  # milliseconds
 _LINGER = 1000  # milliseconds for the last records to leave
 # The publisher of this process, by the name that it logs as: logging may be set up again.
 _open: dict[str, Publisher] = {}
@@ -54,6 +57,7 @@ class Publisher:
         self._socket = socket
         self._spare = spare
         self._subscribed = True
+        self._heard_at = 0.0
         self._unsent: deque[list[bytes]] = deque()
 
     def send(self, topic: str, text: str) -> None:
@@ -77,7 +81,13 @@ class Publisher:
         self._socket.context.destroy(linger=_LINGER)
 
     def _hear_of_subscriptions(self) -> None:
-        while self._socket.poll(0):
+        # That a subscriber has gone is told in several steps between libzmq's threads: after a
+        # pause the first look only begins them.
+        now = time.monotonic()
+        paused, self._heard_at = now - self._heard_at > _PAUSE, now
+        if paused:
+            self._socket.poll(0)
+        while self._socket.poll(_TIME_TO_HEAR if paused else 0):
             self._subscribed = self._socket.recv().startswith(b"\x01")
 
 

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from nowcast_cli.manager.clock import now
+
 MODULE = "nowcast_cli.notify"
 SHORTEST_LIFE = 30.0  # seconds between two starts
 
@@ -73,7 +75,7 @@ class NotifierProcess:
             self._process = subprocess.Popen(
                 [
                     sys.executable, "-m", MODULE,
-                    str(self._config_file), str(reader), str(last_message),
+                    str(self._config_file), str(reader), str(last_message), now(),
                 ],
                 pass_fds=(reader,),
                 stdin=subprocess.DEVNULL,

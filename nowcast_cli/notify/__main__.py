@@ -1,7 +1,7 @@
-"""``python -m nowcast_cli.notify CONFIG [DESCRIPTOR NUMBER]``: run the notifier.
+"""``python -m nowcast_cli.notify CONFIG [DESCRIPTOR NUMBER INSTANT]``: run the notifier.
 
 The manager hands it the reading end of a pipe, which ends with the manager, and the number of the
-last message before its own start. Without them it runs until it is killed.
+last message and the time (ISO 8601 UTC) of its start. Without them it runs until it is killed.
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ def main(arguments: list[str]) -> int:
         send=lambda channel, notice: send(channel, notice, system),
         clock=Clock(time.time, time.monotonic),
         begin_after=int(arguments[2]) if len(arguments) > 2 else 0,
+        begin_at=arguments[3] if len(arguments) > 3 else None,
         logger=logger,
     )
     descriptor = int(arguments[1]) if len(arguments) > 1 else None

@@ -62,6 +62,7 @@ class Notifier:
         send: Send,
         clock: Clock,
         begin_after: int,
+        begin_at: str | None = None,
         logger: logging.Logger,
     ) -> None:
         self._paths = paths
@@ -79,7 +80,7 @@ class Notifier:
             }
         )
         self._memory = read_memory(self._file) or Memory(
-            Cursor(begin_after, _iso(clock.epoch())), {}
+            Cursor(begin_after, begin_at or _iso(clock.epoch())), {}
         )
         names = {channel.name for channel in channels}
         boxes = {name: box for name, box in self._memory.boxes.items() if name in names}
