@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ import zmq
 from zmq.utils.monitor import recv_monitor_message
 
 LARGEST_BATCH = 100
+GREETING_INTERVAL = 5.0  # seconds
 HELLO = (b"", b"hello", b"")
 _CONNECTED = zmq.EVENT_HANDSHAKE_SUCCEEDED
 _RECONNECT_INTERVAL = 20  # milliseconds
@@ -31,7 +33,8 @@ class Inbox:
     """A connection to the broker, made again by itself whenever it breaks.
 
     The broker is greeted on each connection: it then offers again what it had given to a manager
-    that did not answer.
+    that did not answer. And now and then later, since a stranger on the manager's port may have
+    been given a request in place of this manager.
     """
 
     def __init__(self, context: zmq.Context[Any], host: str, port: int) -> None:
@@ -42,6 +45,7 @@ class Inbox:
         self.socket.immediate = True
         self.monitor = self.socket.get_monitor_socket(_CONNECTED | zmq.EVENT_DISCONNECTED)
         self.connected = False
+        self._greeted_at = 0.0
         self.socket.connect(f"tcp://{host}:{port}")
 
     def greet(self) -> bool:
@@ -51,8 +55,17 @@ class Inbox:
             event = recv_monitor_message(self.monitor, zmq.NOBLOCK)
             self.connected = event["event"] == _CONNECTED
             if self.connected:
-                self._send(HELLO)
+                self._greet()
         return self.connected and not was_connected
+
+    def greet_again(self) -> None:
+        """Greet a broker that was not greeted for a while; a repeat of a request has no effect."""
+        if self.connected and time.monotonic() - self._greeted_at > GREETING_INTERVAL:
+            self._greet()
+
+    def _greet(self) -> None:
+        self._greeted_at = time.monotonic()
+        self._send(HELLO)
 
     def take(self) -> list[Arrived]:
         """Give the requests that have arrived, at most ``LARGEST_BATCH``; does not wait."""

@@ -146,6 +146,7 @@ class Manager:
         if self._inbox.monitor in ready and self._inbox.greet():
             host, port = self._endpoints.host, self._endpoints.manager
             self._logger.info("connected to %s port %d", host, port)
+        self._inbox.greet_again()
         if self._context.health.fileno() in ready:
             self._context.health.answer(self._status())
         if self._context.signals.fileno() in ready:

@@ -39,12 +39,19 @@ def context() -> Iterator[zmq.Context[Any]]:
 
 
 def passes_messages(broker: BrokerProcess, context: zmq.Context[Any]) -> bool:
+    """Pass one message, which a stranger may be given first, to a manager that greets as ours."""
     with (
-        socket_to(context, zmq.REP, broker.manager) as manager,
+        socket_to(context, zmq.DEALER, broker.manager) as manager,
         socket_to(context, zmq.REQ, broker.workers) as client,
     ):
         client.send(b"still there?")
-        manager.send(manager.recv())
+
+        def offered() -> int:
+            manager.send_multipart([b"", b"hello", b""])
+            return int(manager.poll(100))
+
+        wait_until(offered, what="the request to be offered to the manager")
+        manager.send_multipart(manager.recv_multipart())
         return client.recv() == b"still there?"
 
 

@@ -362,11 +362,16 @@ def test_an_idle_launcher_uses_no_processor_time(system):
     def used() -> list[str]:
         return Path(f"/proc/{launcher}/stat").read_text().rpartition(")")[2].split()[11:15]
 
-    before = used()
-    switches = Path(f"/proc/{launcher}/status").read_text().partition("\nvoluntary")[2]
-    time.sleep(1)  # what is tested is that nothing happens
-    assert used() == before
-    assert Path(f"/proc/{launcher}/status").read_text().partition("\nvoluntary")[2] == switches
+    def switches() -> str:
+        return Path(f"/proc/{launcher}/status").read_text().partition("\nvoluntary")[2]
+
+    def rested() -> bool:
+        """Whether it did nothing at all for a second; the first one may see it come to rest."""
+        before = used(), switches()
+        time.sleep(1)
+        return (used(), switches()) == before
+
+    assert rested() or rested()
 
 
 def test_two_hundred_jobs_at_once_all_run(system):
