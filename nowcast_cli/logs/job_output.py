@@ -60,7 +60,8 @@ class JobFolders:
 
     def __init__(self, jobs: Path, since: datetime) -> None:
         self._jobs = jobs
-        self._since = since
+        # An id tells whole milliseconds, and would seem older than an instant within its own.
+        self._since = since.replace(microsecond=since.microsecond // 1000 * 1000)
         self._settled: dict[Path, float] = {}
         self._seen: set[Path] = set()
 
