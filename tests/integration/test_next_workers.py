@@ -278,7 +278,7 @@ def test_a_broken_configuration_is_refused_and_the_old_one_goes_on(system):
     assert reply.type == "refused"
     assert "nowcast.yaml" in reply.payload["what"]
     assert system.finish("first", 1).type == "ack"
-    system.wait_for_message(1, "decided")
+    system.wait_for_message(system.messages("first")[-1].number, "decided")
 
 
 def test_a_hup_refuses_a_broken_module_and_the_old_one_goes_on(make_system):
