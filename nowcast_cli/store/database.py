@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
 
 from nowcast_cli.errors import NowcastError
 from nowcast_cli.store.checklist_text import ChecklistText, Fragment, FragmentChanges
+from nowcast_cli.store.leader import lead, leading
 from nowcast_cli.store.network_folders import network_file_system_of
 from nowcast_cli.store.records import (
     BarrierPut,
@@ -17,6 +20,9 @@ from nowcast_cli.store.records import (
     Change,
     ChecklistCleared,
     ChecklistPut,
+    HoldDropped,
+    HoldPut,
+    HoldRecord,
     JobPut,
     JobRecord,
     MessageReceived,
@@ -28,10 +34,12 @@ from nowcast_cli.store.records import (
 )
 from nowcast_cli.store.rows import (
     BARRIER_COLUMNS,
+    HOLD_COLUMNS,
     JOB_COLUMNS,
     MESSAGE_COLUMNS,
     SCHEDULE_COLUMNS,
     barrier_of_row,
+    hold_of_row,
     job_of_row,
     message_of_row,
     schedule_of_row,
@@ -54,6 +62,7 @@ _INSERT_MESSAGE = (
 _PUT_JOB = _upsert("job", JOB_COLUMNS)
 _PUT_BARRIER = _upsert("barrier", BARRIER_COLUMNS)
 _PUT_SCHEDULE = _upsert("schedule", SCHEDULE_COLUMNS)
+_PUT_HOLD = _upsert("hold", HOLD_COLUMNS)
 
 
 def cannot_be_used(path: Path, error: sqlite3.DatabaseError) -> NowcastError:
@@ -68,7 +77,7 @@ def cannot_be_used(path: Path, error: sqlite3.DatabaseError) -> NowcastError:
 
 
 class Store:
-    """The store as its one writer has it.
+    """The store as its one writer has it: the process that opened it last.
 
     Raises NowcastError where the database cannot be opened, is damaged, is of a newer version, or
     lies on a network file system (its write-ahead log needs memory shared by all who use it).
@@ -89,6 +98,7 @@ class Store:
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")
             self._migrate()
+            self._epoch = lead(self._connection)
             self.text = ChecklistText(self._fragments())
         except sqlite3.DatabaseError as error:
             raise cannot_be_used(path, error) from error
@@ -122,19 +132,16 @@ class Store:
     def commit(self, changes: Sequence[Change]) -> None:
         """Write all ``changes`` in one transaction; they are on the disk when this returns.
 
-        Raises sqlite3.Error when they could not be written; then none of them is.
+        Raises sqlite3.Error when they could not be written, Deposed when the store was opened by
+        another writer after this one; then none of them is.
         """
-        execute = self._connection.execute
-        execute("BEGIN IMMEDIATE")
-        try:
+        with self._leading():
             for change in changes:
                 self._write(change)
-            execute("COMMIT")
-        except BaseException:
-            if self._connection.in_transaction:
-                execute("ROLLBACK")
-            raise
         self._take_into_text(changes)
+
+    def _leading(self) -> AbstractContextManager[None]:
+        return leading(self._connection, self._epoch, self.path)
 
     def _take_into_text(self, changes: Iterable[Change]) -> None:
         for change in changes:
@@ -161,6 +168,10 @@ class Store:
                 execute(_PUT_SCHEDULE, _row_of_schedule(schedule))
             case ScheduleDropped(item):
                 execute("DELETE FROM schedule WHERE item = ?", (item,))
+            case HoldPut(hold):
+                execute(_PUT_HOLD, (hold.worker or "", hold.since))
+            case HoldDropped(worker):
+                execute("DELETE FROM hold WHERE worker = ?", (worker or "",))
 
     def save_checklist(self, journal: int) -> str:
         """Keep the checklist as it is after the message ``journal``; gives it as a document.
@@ -168,16 +179,9 @@ class Store:
         After this only later messages of the journal are read to know the checklist again.
         """
         document = self.text.document()
-        execute = self._connection.execute
-        execute("BEGIN IMMEDIATE")
-        try:
+        with self._leading():
             self._save(self.text.unsaved())
-            execute("UPDATE checklist_state SET journal = ?", (journal,))
-            execute("COMMIT")
-        except BaseException:
-            if self._connection.in_transaction:
-                execute("ROLLBACK")
-            raise
+            self._connection.execute("UPDATE checklist_state SET journal = ?", (journal,))
         self.text.saved()
         return document
 
@@ -271,6 +275,11 @@ class Store:
             )
         ]
 
+    def holds(self) -> list[HoldRecord]:
+        """Give the workers of which nothing is launched."""
+        rows = self._connection.execute(f"SELECT {', '.join(HOLD_COLUMNS)} FROM hold")
+        return [hold_of_row(row) for row in rows]
+
     def close(self) -> None:
         """Close the database; what is committed stays."""
         self._connection.close()
@@ -281,6 +290,7 @@ def _row_of_message(message: MessageRecord) -> tuple[object, ...]:
         message.number, message.id, message.received, message.source, message.type,
         message.body, message.job, message.chain, message.outcome, message.state,
         message.reply_text, message.decided, message.error, message.effect, message.checklist_key,
+        message.note,
     )  # fmt: skip
 
 
@@ -289,7 +299,8 @@ def _row_of_job(job: JobRecord) -> tuple[object, ...]:
         job.id, job.worker, job.module, json.dumps(job.arguments), job.host, job.executor,
         job.state, job.attempt, job.predecessor, job.cause, job.chain, job.barrier, job.created,
         job.started, job.ended, job.pid, None if job.exit is None else json.dumps(job.exit),
-        job.reason, job.final_message,
+        job.reason, job.final_message, job.tried,
+        None if job.delay is None else json.dumps(asdict(job.delay)), job.timed_out,
     )  # fmt: skip
 
 

@@ -12,19 +12,23 @@ from nowcast_cli.errors import NotFound, NowcastError
 from nowcast_cli.store.records import (
     UNFINISHED_STATES,
     BarrierRecord,
+    HoldRecord,
     JobRecord,
     MessageRecord,
     ScheduleRecord,
 )
 from nowcast_cli.store.rows import (
     BARRIER_COLUMNS,
+    HOLD_COLUMNS,
     JOB_COLUMNS,
     MESSAGE_COLUMNS,
     SCHEDULE_COLUMNS,
     barrier_of_row,
+    hold_of_row,
     job_of_row,
     message_of_row,
     schedule_of_row,
+    selected,
 )
 
 _UNFINISHED = ", ".join(f"'{state}'" for state in sorted(UNFINISHED_STATES))
@@ -54,12 +58,16 @@ class Reader:
             )
             self._connection.execute("PRAGMA busy_timeout = 5000")
             self._connection.execute("SELECT 1 FROM message LIMIT 1")
+            # A manager that begins brings the store up to date; until then it is read as it is.
+            self._version = int(self._connection.execute("PRAGMA user_version").fetchone()[0])
         except sqlite3.DatabaseError as error:
             raise NowcastError(
                 f"the store {path} cannot be read",
                 cause=str(error),
                 hint="see whether it is yours to read; nowcast start says more where it is damaged",
             ) from error
+        self._job = selected(JOB_COLUMNS, self._version)
+        self._message = selected(MESSAGE_COLUMNS, self._version)
 
     def __enter__(self) -> Reader:
         return self
@@ -89,7 +97,7 @@ class Reader:
         return [
             job_of_row(row)
             for row in self._connection.execute(
-                f"SELECT {', '.join(JOB_COLUMNS)} FROM job {where} ORDER BY id DESC LIMIT ?",
+                f"SELECT {self._job} FROM job {where} ORDER BY id DESC LIMIT ?",
                 (*values, -1 if limit is None else limit),
             )
         ]
@@ -99,7 +107,7 @@ class Reader:
 
         Raises NotFound where there is none, NowcastError where there are several.
         """
-        columns = ", ".join(JOB_COLUMNS)
+        columns = self._job
         rows = self._connection.execute(
             f"SELECT {columns} FROM job WHERE id = ?", (id_or_part,)
         ).fetchall() or self._by_part("job", columns, id_or_part)
@@ -140,8 +148,7 @@ class Reader:
         return [
             message_of_row(row)
             for row in self._connection.execute(
-                f"SELECT {', '.join(MESSAGE_COLUMNS)} FROM message {where} "
-                "ORDER BY number DESC LIMIT ?",
+                f"SELECT {self._message} FROM message {where} ORDER BY number DESC LIMIT ?",
                 (*values, -1 if limit is None else limit),
             )
         ]
@@ -151,7 +158,7 @@ class Reader:
 
         Raises NotFound where there is none, NowcastError where there are several.
         """
-        columns = ", ".join(MESSAGE_COLUMNS)
+        columns = self._message
         number = int(id_or_number) if id_or_number.isdecimal() else -1
         rows = self._connection.execute(
             f"SELECT {columns} FROM message WHERE number = ? OR id = ?", (number, id_or_number)
@@ -178,10 +185,8 @@ class Reader:
         Those are bad endings, workers that are overdue, and all messages of ``sources``; the
         oldest first. Only messages of nowcast itself have their ``body``: others may be large.
         """
-        columns = ", ".join(
-            "CASE WHEN source = 'nowcast' THEN body END" if column == "body" else column
-            for column in MESSAGE_COLUMNS
-        )
+        body = "CASE WHEN source = 'nowcast' THEN body END AS body"
+        columns = self._message.replace(" body,", f" {body},")
         marks = ", ".join("?" * len(sources))
         return [
             message_of_row(row)
@@ -199,7 +204,7 @@ class Reader:
         return [
             job_of_row(row)
             for row in self._connection.execute(
-                f"SELECT {', '.join(JOB_COLUMNS)} FROM job "
+                f"SELECT {self._job} FROM job "
                 "WHERE state IN ('crashed', 'lost', 'timed out') AND final_message IS NULL "
                 "AND ended >= ? ORDER BY ended, id",
                 (since,),
@@ -208,7 +213,7 @@ class Reader:
 
     def checklist_effects(self) -> Iterator[MessageRecord]:
         """Give the messages that changed the checklist, the oldest first."""
-        columns = ", ".join(MESSAGE_COLUMNS)
+        columns = self._message
         for row in self._connection.execute(
             f"SELECT {columns} FROM message WHERE effect IS NOT NULL ORDER BY number"
         ):
@@ -216,7 +221,7 @@ class Reader:
 
     def schedule(self) -> list[ScheduleRecord]:
         """Give what is known of the items of the schedule; of a store of an old form, nothing."""
-        if self._connection.execute("PRAGMA user_version").fetchone()[0] < 2:
+        if self._version < 2:
             return []
         return [
             schedule_of_row(row)
@@ -225,10 +230,28 @@ class Reader:
             )
         ]
 
+    def holds(self) -> list[HoldRecord]:
+        """Give what nothing is launched of, the whole system first; of an old store, nothing."""
+        if self._version < 3:
+            return []
+        rows = self._connection.execute(f"SELECT {', '.join(HOLD_COLUMNS)} FROM hold ORDER BY 1")
+        return [hold_of_row(row) for row in rows]
+
+    def launched(self, worker: str | None = None) -> int:
+        """Count jobs, of a worker or all, whose process is to begin, runs, or is yet to end."""
+        # The first condition is that of the index, word by word: else it cannot be used.
+        row = self._connection.execute(
+            "SELECT count(*) FROM job INDEXED BY job_open WHERE "
+            "(state IN ('waiting', 'held', 'submitting', 'running') OR exit IS NULL) "
+            "AND state NOT IN ('waiting', 'held') AND (?1 IS NULL OR worker = ?1)",
+            (worker,),
+        ).fetchone()
+        return int(row[0])
+
     def message_by_exact_id(self, message_id: str) -> MessageRecord | None:
         """Give the message of that id, None where it has not been received."""
         row = self._connection.execute(
-            f"SELECT {', '.join(MESSAGE_COLUMNS)} FROM message WHERE id = ?", (message_id,)
+            f"SELECT {self._message} FROM message WHERE id = ?", (message_id,)
         ).fetchone()
         return None if row is None else message_of_row(row)
 

@@ -35,6 +35,7 @@ class MessageRecord:
     nothing. ``reply_text`` is None for the plain acknowledgement. States: ``received`` (has had its
     effect, its launches are not decided), ``decided``, ``stuck`` (its after_ function failed:
     ``error``), ``answered`` (a request, which needs no decision), ``late`` (its job had ended).
+    ``note`` says why nobody was asked about a message that is decided.
     """
 
     number: int
@@ -52,6 +53,20 @@ class MessageRecord:
     error: str | None = None
     effect: Effect | None = None
     checklist_key: str | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delay:
+    """For how long a job may not begin: ``seconds``, which are over at ``due``.
+
+    ``due`` is in seconds of CLOCK_BOOTTIME of the boot with the id ``boot``, so that nobody who
+    sets the wall clock changes it. In another boot all of ``seconds`` are waited for anew.
+    """
+
+    seconds: float
+    boot: str
+    due: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +74,10 @@ class JobRecord:
     """One attempt to run a worker.
 
     ``cause`` is the number of the message that it follows, ``chain`` the id of the first job (or
-    message) of its chain, ``exit`` what the runner wrote when the process had ended.
+    message) of its chain, ``exit`` what the runner wrote when the process had ended. ``attempt``
+    counts from the first job that ``predecessor`` leads back to, ``tried`` from the last of those
+    that was launched by a decision or by hand. ``timed_out`` says since when the job has run for
+    longer than it may.
     """
 
     id: str
@@ -81,6 +99,9 @@ class JobRecord:
     exit: Mapping[str, Any] | None = None
     reason: str | None = None
     final_message: int | None = None
+    tried: int = 1
+    delay: Delay | None = None
+    timed_out: str | None = None
 
     @property
     def unfinished(self) -> bool:
@@ -115,6 +136,14 @@ class ScheduleRecord:
     nominal: str | None = None
     job: str | None = None
     paused: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HoldRecord:
+    """Nothing of a worker, or with None of the whole system, is launched since then."""
+
+    worker: str | None
+    since: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +192,20 @@ class ScheduleDropped:
 
 
 @dataclass(frozen=True, slots=True)
+class HoldPut:
+    """Nothing more is launched, of a worker or of the whole system."""
+
+    hold: HoldRecord
+
+
+@dataclass(frozen=True, slots=True)
+class HoldDropped:
+    """A hold is over: that of a worker, or with None that of the whole system."""
+
+    worker: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class ChecklistPut:
     """A key of the checklist has a new value; with ``subkeys``, only these below it changed.
 
@@ -186,6 +229,8 @@ Change = (
     | BarrierPut
     | SchedulePut
     | ScheduleDropped
+    | HoldPut
+    | HoldDropped
     | ChecklistPut
     | ChecklistCleared
 )

@@ -5,20 +5,38 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from nowcast_cli.store.records import BarrierRecord, JobRecord, MessageRecord, ScheduleRecord
+from nowcast_cli.store.records import (
+    BarrierRecord,
+    Delay,
+    HoldRecord,
+    JobRecord,
+    MessageRecord,
+    ScheduleRecord,
+)
 
 MESSAGE_COLUMNS = (
     "number", "id", "received", "source", "type", "body", "job", "chain", "outcome", "state",
-    "reply", "decided", "error", "effect", "checklist_key",
+    "reply", "decided", "error", "effect", "checklist_key", "note",
 )  # fmt: skip
 JOB_COLUMNS = (
     "id", "worker", "module", "arguments", "host", "executor", "state", "attempt", "predecessor",
     "cause", "chain", "barrier", "created", "started", "ended", "pid", "exit", "reason",
-    "final_message",
+    "final_message", "tried", "delay", "timed_out",
 )  # fmt: skip
 BARRIER_COLUMNS = ("number", "cause", "workers", "waiting_for", "state", "created", "ended")
 
 SCHEDULE_COLUMNS = ("item", "timing", "cursor", "nominal", "job", "paused")
+HOLD_COLUMNS = ("worker", "since")
+# Columns that a store has from a version of its schema on, and what stands for them before.
+_ADDED = dict.fromkeys(("note", "delay", "timed_out"), (3, "NULL")) | {"tried": (3, "1")}
+
+
+def selected(columns: tuple[str, ...], version: int) -> str:
+    """Give the columns for a SELECT from a store of that version, which may lack some."""
+    found = ((name, *_ADDED.get(name, (0, ""))) for name in columns)
+    return ", ".join(
+        name if since <= version else f"{instead} AS {name}" for name, since, instead in found
+    )
 
 
 def message_of_row(row: tuple[Any, ...]) -> MessageRecord:
@@ -32,6 +50,8 @@ def job_of_row(row: tuple[Any, ...]) -> JobRecord:
     values["arguments"] = tuple(json.loads(values["arguments"]))
     if values["exit"] is not None:
         values["exit"] = json.loads(values["exit"])
+    if values["delay"] is not None:
+        values["delay"] = Delay(**json.loads(values["delay"]))
     return JobRecord(**values)
 
 
@@ -47,3 +67,9 @@ def barrier_of_row(row: tuple[Any, ...]) -> BarrierRecord:
 def schedule_of_row(row: tuple[Any, ...]) -> ScheduleRecord:
     """Give the record of a row of ``SCHEDULE_COLUMNS``."""
     return ScheduleRecord(*row)
+
+
+def hold_of_row(row: tuple[Any, ...]) -> HoldRecord:
+    """Give the record of a row of ``HOLD_COLUMNS``."""
+    worker, since = row
+    return HoldRecord(worker or None, since)

@@ -1,6 +1,7 @@
 """The database: whole or not at all, of this version or refused, and read by others."""
 
 import sqlite3
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,10 @@ from nowcast_cli.store.records import (
     BarrierPut,
     BarrierRecord,
     ChecklistPut,
+    Delay,
+    HoldDropped,
+    HoldPut,
+    HoldRecord,
     JobPut,
     JobRecord,
     MessageReceived,
@@ -69,6 +74,50 @@ def test_what_is_committed_is_there_for_the_next_one_who_opens_it(path, store):
     assert (other.last_number(), other.last_barrier_number()) == (1, 1)
     assert [message.number for message in other.undecided_messages()] == [1]
     other.close()
+
+
+def test_holds_and_what_a_job_waits_for_are_kept(path, store):
+    job = a_job(new_id(), state="waiting", tried=2, delay=Delay(30.0, "boot", 1234.5))
+    running = a_job(new_id(), state="running", timed_out=NOW)
+    ending = a_job(new_id(), worker="second", state="succeeded")
+    gone = a_job(new_id(), state="succeeded", exit={"code": 0})
+    store.commit([JobPut(each) for each in (job, running, ending, gone)])
+    store.commit([HoldPut(HoldRecord("first", NOW)), HoldPut(HoldRecord(None, NOW))])
+    store.commit([HoldPut(HoldRecord("second", NOW)), HoldDropped("second")])
+    store.commit([MessageReceived(a_message(1, state="decided", note="tried again"))])
+
+    assert store.job(job.id) == job
+    assert sorted(store.holds(), key=str) == [HoldRecord("first", NOW), HoldRecord(None, NOW)]
+    with Reader(path) as reader:
+        assert reader.holds() == [HoldRecord(None, NOW), HoldRecord("first", NOW)]
+        assert reader.job(running.id) == running
+        assert reader.message("1").note == "tried again"
+        assert [reader.launched(name) for name in (None, "first", "second")] == [2, 1, 1]
+
+
+def test_a_store_that_no_manager_has_brought_up_to_date_can_be_read(path):
+    old = sorted(resources.files("nowcast_cli.store.schema").iterdir(), key=lambda file: file.name)
+    with sqlite3.connect(path) as connection:
+        for version, file in enumerate(old[:2], start=1):
+            connection.executescript(f"{file.read_text()} PRAGMA user_version = {version};")
+        connection.execute(
+            "INSERT INTO job VALUES ('j', 'first', 'first', '[]', 'localhost', 'local', 'held', 1, "
+            f"NULL, 1, 'c', NULL, '{NOW}', NULL, NULL, NULL, NULL, NULL, NULL)"
+        )
+        connection.execute(
+            "INSERT INTO message VALUES "
+            f"(1, 'm', '{NOW}', 'first', 'crash', NULL, 'j', 'c', 'crash', 'decided', NULL, "
+            "NULL, NULL, NULL, NULL)"
+        )
+    connection.close()
+
+    with Reader(path) as reader:
+        (job,) = reader.jobs()
+        assert (job.tried, job.delay, job.timed_out) == (1, None, None)
+        assert reader.message("1").note is None
+        assert [message.number for message in reader.news(0, 1, ())] == [1]
+        assert reader.holds() == []
+        assert reader.launched() == 0
 
 
 def test_a_commit_that_fails_leaves_nothing_of_it(store):
