@@ -9,6 +9,8 @@ import errno
 import os
 from pathlib import Path
 
+from nowcast_cli.crash_points import reached
+
 
 def write_atomically(path: Path, data: bytes, mode: int = 0o644) -> None:
     """Give ``path`` the content ``data``; a reader sees the old file or the new one.
@@ -19,7 +21,9 @@ def write_atomically(path: Path, data: bytes, mode: int = 0o644) -> None:
     temporary = _beside(path)
     try:
         write_synced(temporary, data, mode)
+        reached("files.written")
         temporary.replace(path)
+        reached("files.renamed")
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

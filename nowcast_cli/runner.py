@@ -5,8 +5,8 @@ and writes ``exit``. The worker claims the job before any of the user's code beg
 ``link()`` to ``pid``: of all workers that were ever started for a job, by whatever mishap, one
 gets past that line.
 
-Standard library only, with its two neighbours ``atomic_files`` and ``process_identity``: the
-three files are shipped together to other hosts.
+Standard library only, with its neighbours ``atomic_files``, ``process_identity`` and
+``crash_points``: the four files are shipped together to other hosts.
 """
 
 # See the comment above _prepare for why paths are strings here.
@@ -28,6 +28,7 @@ from typing import Any, NoReturn
 
 from nowcast_cli import process_identity
 from nowcast_cli.atomic_files import sync_folder, write_atomically, write_synced
+from nowcast_cli.crash_points import reached
 from nowcast_cli.process_identity import ProcessIdentity, identity_of
 
 # What the worker tells of its own start; a hint, which may get lost: ("claimed", job's id) or
@@ -149,33 +150,41 @@ def fork_worker(orders: socket.socket, tell: Tell) -> tuple[dict[str, Any], sock
     process, runner = _identity(os.getpid()), _identity(os.getppid())
     os.setsid()
     job = _await_order(to_runner)[1]
+    reached("worker.ordered")
     try:
         if not _claim(job["folder"], process, runner):
             os._exit(0)
     except OSError as error:
         _give_up(job, error, tell)
+    reached("worker.claimed")
     with suppress(OSError):  # the runner may be dead by now; the job goes on without
         to_runner.send(_CLAIMED)
     tell("claimed", job["id"])
+    reached("worker.told_of_its_claim")
     return job, to_runner
 
 
 def _run(orders: socket.socket, worker: int, wire: socket.socket, tell: Tell) -> NoReturn:
     """Be the runner: pass the order on, wait for the worker, tell how it ended, end."""
     order, job = _await_order(orders)
+    reached("runner.ordered")
     folder: str = job["folder"]
     try:
         _prepare(folder)
+        reached("runner.prepared")
         wire.send(order)
+        reached("runner.passed_the_order_on")
     except OSError as error:
         _give_up(job, error, tell)
     _describe(folder, order)
     _, status, usage = os.wait4(worker, 0)
+    reached("runner.before_exit")
     try:
         said = _received(wire)
         if said.startswith(_CLAIMED) or _holds_claim(folder, worker):
             reason = said.removeprefix(_CLAIMED).decode(errors="replace") or None
             _write_exit(folder, _exit_of(status, usage, reason))
+            reached("runner.after_exit")
     except OSError:
         os._exit(1)  # the folder has gone; the manager learns of the end by this process' own
     os._exit(0)
@@ -232,9 +241,11 @@ def _claim(folder: str, process: ProcessIdentity, runner: ProcessIdentity) -> bo
     content = json.dumps(Claim(process, runner, _now()).to_json()).encode()
     temporary = f"{folder}/.pid-{process.pid}-{process.started}"
     write_synced(temporary, content)
+    reached("worker.before_claim")
     try:
         os.link(temporary, folder + "/pid")  # the one step that counts
         taken = True
+        reached("worker.linked")
     except FileExistsError:
         taken = os.stat(temporary).st_nlink == 2  # NFS may repeat a link that had succeeded
     os.unlink(temporary)

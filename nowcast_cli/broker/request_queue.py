@@ -20,6 +20,7 @@ import zmq
 
 from nowcast_cli.broker.faults import FaultLog
 from nowcast_cli.broker.requests import KeptRequests
+from nowcast_cli.crash_points import reached
 
 # Plain integers: flags of an enumeration cost more than the call they are given to.
 _IN, _OUT = int(zmq.POLLIN), int(zmq.POLLOUT)
@@ -98,6 +99,7 @@ class RequestQueue:
 
     def _take_request(self) -> None:
         frames = _receive(self._clients)
+        reached("broker.received")
         if len(frames) != 3 or len(frames[1]):
             self._faults.report(
                 "dropped a message on the workers' port that is not a request: "
@@ -106,9 +108,11 @@ class RequestQueue:
             return
         # Copied: a frame of a small message would keep the whole buffer it was received in.
         self._requests.keep(frames[0].bytes, frames[2].bytes)
+        reached("broker.kept")
 
     def _take_from_manager(self) -> None:
         frames = _receive(self._manager)
+        reached("broker.heard_the_manager")
         if len(frames) == 4 and not len(frames[2]):
             self._answer(frames[1].bytes, frames[3])
         elif len(frames) == 3 and not len(frames[0]) and frames[1].bytes == b"hello":
@@ -121,6 +125,7 @@ class RequestQueue:
 
     def _answer(self, stamp: bytes, reply: zmq.Frame) -> None:
         client = self._requests.answered(stamp)
+        reached("broker.before_the_answer")
         if client is None:  # answered before, or asked of the broker that ran before this one
             return
         # A ROUTER drops what is for a client that has gone or does not read; it never blocks.
@@ -128,6 +133,7 @@ class RequestQueue:
             self._send_client(client, _NOW_AND_MORE)
             self._send_client(b"", _NOW_AND_MORE)
             self._send_client(reply, _NOW)
+        reached("broker.answered")
 
     def _offer(self) -> None:
         for _ in range(OFFERS_A_TURN):
@@ -143,6 +149,7 @@ class RequestQueue:
             self._send_manager(b"", _NOW_AND_MORE)
             self._send_manager(request.body, _NOW)
             self._requests.offered()
+            reached("broker.offered")
 
 
 def _receive(socket: zmq.Socket[bytes]) -> list[zmq.Frame]:

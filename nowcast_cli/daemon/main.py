@@ -16,6 +16,7 @@ from typing import Any
 from nowcast_cli.config import Config, SystemPaths, system_paths
 from nowcast_cli.config.logging_section import configure_logging
 from nowcast_cli.config.paths import ensure
+from nowcast_cli.crash_points import reached
 from nowcast_cli.daemon.health import HealthSocket
 from nowcast_cli.daemon.lock import hold
 from nowcast_cli.daemon.signals import Signals
@@ -94,6 +95,7 @@ def _run(
     paths = system_paths(config)
     ensure(paths)
     with hold(paths, name):
+        reached(f"{name}.locked")
         where_to = configure_logging(config, name, debug=options.debug)
         logger.info("running in process %d", os.getpid())
         logger.info("read config from %s", config.file)

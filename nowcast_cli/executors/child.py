@@ -13,6 +13,7 @@ from pathlib import Path
 from types import CodeType
 from typing import NoReturn
 
+from nowcast_cli.crash_points import reached
 from nowcast_cli.executors import as_module
 from nowcast_cli.executors.ending import call_and_end
 from nowcast_cli.executors.job_folder import JobRequest
@@ -39,6 +40,7 @@ def become_job(job: JobRequest, runner: socket.socket) -> NoReturn:
         os.chdir(job.working_directory)
     except OSError as error:
         _stop(runner, f"the job could not begin in {job.working_directory}: {error}")
+    reached("worker.opened_its_streams")
     _take_default_signals()
     fresh = needs_fresh_interpreter(environment, os.environ)
     for name, value in environment.items():

@@ -31,6 +31,7 @@ from typing import Any, NoReturn
 from nowcast_cli.atomic_files import write_atomically
 from nowcast_cli.config import Config, SystemPaths, system_paths
 from nowcast_cli.config.paths import ensure
+from nowcast_cli.crash_points import reached
 from nowcast_cli.daemon.signals import Signals
 from nowcast_cli.errors import NowcastError
 from nowcast_cli.executors.child import become_job
@@ -123,6 +124,7 @@ class Launcher:
     def _take_requests(self, manager: socket.socket) -> socket.socket | None:
         """Serve what one manager has asked for by now; give the orders' socket in a child."""
         for request in self._received(manager):
+            reached("launcher.received")
             job = _decode(request)
             if job is not None and self._is_needed(*job):
                 orders = self._assign(job[0], request)
@@ -155,6 +157,7 @@ class Launcher:
     def _assign(self, job: str, request: bytes) -> socket.socket | None:
         """Give a job to the spare pair or to a new one; gives the orders' socket in a child."""
         pair, self._spare = self._spare, None
+        reached("launcher.took_the_spare_pair")
         if pair is not None and self._order(pair, job, request):
             return None
         pair, orders = self._fork()
@@ -170,6 +173,7 @@ class Launcher:
             return False
         finally:
             pair.orders.close()
+        reached("launcher.ordered")
         self._jobs[pair.runner] = job
         self._begun[job] = time.monotonic()
         return True
@@ -188,6 +192,7 @@ class Launcher:
             return None, orders
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         orders.close()
+        reached("launcher.forked")
         self._lull = _LULL if pid > 0 else _LULL_WITHOUT_PROCESSES
         if pid < 0:
             ours.close()
@@ -202,6 +207,7 @@ class Launcher:
                 return
             if pid == 0:
                 return
+            reached("launcher.reaped")
             if self._spare is not None and self._spare.runner == pid:
                 self._spare.orders.close()
                 self._spare = None
@@ -247,7 +253,9 @@ def main(arguments: list[str]) -> int:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return 0  # another one serves this system: whoever started this one finds it
+    reached("launcher.locked")
     warm_up(config)
+    reached("launcher.warm")
     return _serve(paths, lock_file, lock)
 
 

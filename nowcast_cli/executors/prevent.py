@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from nowcast_cli.atomic_files import sync_folder, write_synced
+from nowcast_cli.crash_points import reached
 from nowcast_cli.process_identity import identity_of
 from nowcast_cli.runner import Claim
 
@@ -24,8 +25,10 @@ def prevent(folder: Path, now: str) -> bool:
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / f".prevented-{identity.pid}-{identity.started}"
     write_synced(temporary, json.dumps(Claim(identity, None, now).to_json()).encode())
+    reached("prevent.written")
     try:
         os.link(temporary, folder / "pid")
+        reached("prevent.linked")
     except FileExistsError:
         return False
     finally:

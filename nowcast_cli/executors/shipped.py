@@ -10,6 +10,7 @@ from hashlib import sha256
 from importlib.resources import files
 
 MODULES = (
+    "crash_points",
     "runner",
     "atomic_files",
     "process_identity",

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from nowcast_cli.atomic_files import write_atomically
+from nowcast_cli.crash_points import reached
 from nowcast_cli.logs.followed import Saved
 
 FILE_NAME = "log_offsets.json"
@@ -51,4 +52,6 @@ def write_offsets(path: Path, offsets: Offsets) -> None:
     """Write the file, for the owner alone. Raises OSError; the old one then stays."""
     files = {str(name): saved.to_json() for name, saved in offsets.files.items()}
     value = {"since": offsets.since.isoformat(), "globs": list(offsets.globs), "files": files}
+    reached("aggregator.before_offsets")
     write_atomically(path, json.dumps(value).encode(), mode=0o600)
+    reached("aggregator.saved_offsets")

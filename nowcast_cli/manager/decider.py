@@ -27,6 +27,7 @@ from typing import Any
 from nowcast_cli.config import Config
 from nowcast_cli.config.logging_section import configure_logging
 from nowcast_cli.config.registry import registry_of
+from nowcast_cli.crash_points import reached
 from nowcast_cli.manager.checklist import merged
 from nowcast_cli.manager.decider_wire import (
     FrameReader,
@@ -55,6 +56,7 @@ def main(arguments: list[str]) -> int:
     module, error = _load(module_name, config.file.parent)
     if module is not None:
         logging.getLogger("manager").info("next workers module loaded from %s", module_name)
+    reached("decider.loaded")
     connection.sendall(pack_answer(_first_answer(module, error, config.file.parent)))
     if module is None:
         return 1
@@ -109,7 +111,11 @@ def _serve(connection: socket.socket, stop_fd: int, config: Config, module: Modu
             if not entry.decide:
                 continue
             started = time.monotonic()
-            connection.sendall(pack_answer(_answer(entry, module, config, checklist)))
+            reached("decider.received")
+            answer = pack_answer(_answer(entry, module, config, checklist))
+            reached("decider.decided")
+            connection.sendall(answer)
+            reached("decider.answered")
             if time.monotonic() - started > SLOW_CALL and _told_to_stop(stop_fd):
                 return
 

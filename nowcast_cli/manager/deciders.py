@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from nowcast_cli.crash_points import reached
 from nowcast_cli.manager.decider_process import DeciderProcess
 from nowcast_cli.manager.decision import decision_from_json
 from nowcast_cli.manager.state import Entry
@@ -89,6 +90,7 @@ class Deciders:
                 self._waiting.append(replace(entry, effect="none"))
             else:
                 self._current.send(entry, now)
+        reached("manager.enqueued")
 
     def _blocked_sources(self) -> set[str]:
         return {entry.source for decider in self._aside for entry in decider.pending}

@@ -9,6 +9,8 @@ from typing import Any
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
+from nowcast_cli.crash_points import reached
+
 LARGEST_BATCH = 100
 GREETING_INTERVAL = 5.0  # seconds
 HELLO = (b"", b"hello", b"")
@@ -78,11 +80,14 @@ class Inbox:
             if len(frames) >= 3 and frames[-2] == b"":
                 stamp = frames[-3] if len(frames) == 4 else None
                 batch.append(Arrived(tuple(frames[:-2]), stamp, frames[-1]))
+                reached("manager.received")
         return batch
 
     def answer(self, arrived: Arrived, reply: bytes) -> None:
         """Send the answer to a request; one whose way is gone is asked for again by its sender."""
+        reached("manager.before_an_answer")
         self._send((*arrived.envelope, b"", reply))
+        reached("manager.answered")
 
     def _send(self, frames: tuple[bytes, ...]) -> None:
         try:

@@ -14,6 +14,7 @@ import zmq
 from nowcast_cli.config.registry import registry_of
 from nowcast_cli.config.remote_hosts import RemoteHost, remote_hosts
 from nowcast_cli.config.settings import endpoints, next_workers_deadline
+from nowcast_cli.crash_points import reached
 from nowcast_cli.daemon.main import DaemonContext
 from nowcast_cli.executors.local import LocalExecutor
 from nowcast_cli.manager import job_transitions, requests
@@ -221,6 +222,7 @@ class Manager:
         """Put the turn on the disk; on a full one, wait for room. False when told to end before."""
         while turn.changes:
             try:
+                reached("manager.before_commit")
                 self._store.commit(turn.changes)
                 break
             except sqlite3.OperationalError as error:
@@ -248,18 +250,23 @@ class Manager:
         """Do what the committed turn asks for: answers first, then decisions, launches, files."""
         if turn.state.last_message != self._state.last_message:
             self._checklist_file.mark()
+        reached("manager.before_acting")
         self._state = turn.state
         self._undecided |= turn.undecided()
         for arrived, reply in turn.answers:
             self._inbox.answer(arrived, reply)
         for note in turn.notes:
             self._logger.log(note.level, "%s", note.text)
+        reached("manager.before_deciding")
         self._settle(turn)
         self._deciders.enqueue(turn.entries)
         self._deciders.pump()
+        reached("manager.before_launching")
         self._launch_and_end(turn)
+        reached("manager.launched")
         for path in turn.taken_files:
             path.unlink(missing_ok=True)
+            reached("manager.emptied_an_outbox")
 
     def _settle(self, turn: Turn) -> None:
         for change in turn.changes:

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from nowcast_cli.crash_points import reached
 from nowcast_cli.errors import NotFound, NowcastError
 from nowcast_cli.manager.checklist import merged
 from nowcast_cli.manager.state import Entry, State
@@ -25,6 +26,7 @@ def recover(store: Store, checklist_file: Path, logger: logging.Logger) -> State
     if last_message == 0 and not checklist:
         checklist = _checklist_of_file(checklist_file, logger)
         store.commit([ChecklistPut(key, value, None) for key, value in checklist.items()])
+        reached("manager.read_the_checklist_file")
         store.save_checklist(0)  # no message of the journal tells of it
     return State(
         checklist=checklist,
@@ -64,6 +66,7 @@ def _checklist_of_file(path: Path, logger: logging.Logger) -> Mapping[Any, Any]:
     except NowcastError as error:
         aside = path.with_name(path.name + ".damaged")
         path.replace(aside)
+        reached("manager.set_a_checklist_aside")
         logger.error(
             "%s %s It is kept as %s; running with empty checklist.", error.what, error.cause, aside
         )

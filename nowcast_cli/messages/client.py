@@ -13,6 +13,7 @@ from typing import Any, Self
 import zmq
 
 from nowcast_cli.config.settings import endpoints, message_settings
+from nowcast_cli.crash_points import reached
 from nowcast_cli.errors import NotRunning
 from nowcast_cli.identifiers import new_id
 from nowcast_cli.messages.message import Message, MessageError
@@ -116,9 +117,13 @@ class Client:
         request = self._idle.pop() if self._idle else self._connect()
         answered = False
         try:
+            reached("client.before_send")
             request.send(body, zmq.NOBLOCK)
+            reached("client.sent")
             answered = bool(request.poll(round(wait * 1000)))
-            return b"".join(request.recv_multipart()) if answered else None
+            answer = b"".join(request.recv_multipart()) if answered else None
+            reached("client.answered" if answered else "client.waited_in_vain")
+            return answer
         except zmq.Again:  # a socket that was used before and has lost its connection
             return None
         finally:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from nowcast_cli.atomic_files import write_atomically
+from nowcast_cli.crash_points import reached
 from nowcast_cli.identifiers import new_id
 from nowcast_cli.messages.message import Message, MessageError
 
@@ -21,7 +22,9 @@ def put(folder: Path, message: Message) -> Path:
     kept = message if message.id is not None else replace(message, id=new_id())
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{kept.id}.yaml"
+    reached("outbox.before_put")
     write_atomically(path, kept.serialize().encode("utf-8"))
+    reached("outbox.put")
     return path
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import zmq
 
 from nowcast_cli.config.settings import Endpoints
+from nowcast_cli.crash_points import reached
 from nowcast_cli.messages.message import Message, MessageError
 
 _WAITS = (0.5, 1.0, 2.0, 4.0)  # seconds before a request is repeated; the last one goes on
@@ -60,6 +61,7 @@ class Asker:
                 self._send_if_due()
                 break
             answered.append((self._waiting.popleft(), reply))
+            reached("scheduler.answered")
             self._attempt, self._repeat_at = 0, 0.0
         return answered
 
@@ -88,7 +90,9 @@ class Asker:
             self._socket.reconnect_ivl = _RECONNECT_INTERVAL
             self._socket.connect(self._address)
         try:
+            reached("scheduler.before_asking")
             self._socket.send(self._waiting[0].encode(), zmq.NOBLOCK)
+            reached("scheduler.asked")
         except zmq.Again:  # it has lost its connection
             self._hang_up()
         self._repeat_at = now + _WAITS[min(self._attempt, len(_WAITS) - 1)]

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
 
+from nowcast_cli.crash_points import reached
 from nowcast_cli.errors import NowcastError
 from nowcast_cli.store.checklist_text import ChecklistText, Fragment, FragmentChanges
 from nowcast_cli.store.leader import lead, leading
@@ -136,8 +137,11 @@ class Store:
         another writer after this one; then none of them is.
         """
         with self._leading():
+            reached("store.begun")
             for change in changes:
                 self._write(change)
+            reached("store.written")
+        reached("store.committed")
         self._take_into_text(changes)
 
     def _leading(self) -> AbstractContextManager[None]:
@@ -182,6 +186,8 @@ class Store:
         with self._leading():
             self._save(self.text.unsaved())
             self._connection.execute("UPDATE checklist_state SET journal = ?", (journal,))
+            reached("store.saving_the_checklist")
+        reached("store.saved_the_checklist")
         self.text.saved()
         return document
 
