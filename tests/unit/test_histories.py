@@ -1,11 +1,13 @@
 """Generated histories of a system: what must hold after every step, in memory and in the store.
 
 Each history is played through the manager's intake and transitions into a real store; no process,
-no socket, no clock. After each step another store is opened on the same database, as the next
+no socket, no clock. After each step another store is opened on a copy of the database, as the next
 manager would.
 """
 
+import contextlib
 import logging
+import sqlite3
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -184,8 +186,17 @@ class World:
 
     # --- what must hold
 
+    def _copy(self) -> Path:
+        copy = self.folder / "copy.db"
+        with (
+            contextlib.closing(sqlite3.connect(self.folder / "nowcast.db")) as source,
+            contextlib.closing(sqlite3.connect(copy)) as target,
+        ):
+            source.backup(target)
+        return copy
+
     def check(self) -> None:
-        next_manager = Store(self.folder / "nowcast.db")
+        next_manager = Store(self._copy())  # in the store itself it would depose this manager
         try:
             recovered = recover(next_manager, self.folder / "no-checklist.yaml", LOGGER)
             assert recovered == self.state
