@@ -11,6 +11,8 @@ from nowcast_cli.config.config import Config, fill_in, unreadable
 from nowcast_cli.config.cross_check import cross_findings
 from nowcast_cli.config.expectations import expectations_of
 from nowcast_cli.config.findings import Finding
+from nowcast_cli.config.job_settings import job_findings
+from nowcast_cli.config.limits import limit_findings
 from nowcast_cli.config.log_settings import log_findings
 from nowcast_cli.config.logging_check import logging_findings
 from nowcast_cli.config.model_check import model_findings
@@ -104,6 +106,8 @@ def _findings(data: dict[Any, Any], file: Path) -> Iterator[Finding]:
     yield from schedule_of(data).findings
     yield from expectations_of(data)[1]
     yield from log_findings(data)
+    yield from job_findings(data)
+    yield from limit_findings(data)
     unset: list[tuple[KeyPath, str]] = []
     fill_in(data, file.absolute(), unset=lambda path, name: unset.append((path, name)))
     for path, name in unset:

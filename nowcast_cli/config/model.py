@@ -15,11 +15,19 @@ from pydantic import (
     ConfigDict,
     Field,
     SkipValidation,
-    WithJsonSchema,
 )
-from pydantic_core import PydanticCustomError
 
-from nowcast_cli.config.durations import NotADuration, seconds_of
+from nowcast_cli.config.model_values import (
+    Addresses,
+    Duration,
+    LoggingPort,
+    Module,
+    Port,
+    Seconds,
+    WorkersToNotify,
+    key_of_a_mapping,
+    no_handlers,
+)
 
 
 def _with_spaces(name: str) -> str:
@@ -38,102 +46,7 @@ class ClosedSection(BaseModel):
     model_config = ConfigDict(extra="forbid", alias_generator=_with_spaces, strict=True)
 
 
-def is_port(value: Any) -> bool:
-    """Whether a value is a port; digits in quotes are one, as they end up in an address."""
-    if isinstance(value, str) and value.isascii() and value.isdigit():
-        value = int(value)
-    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 65536
-
-
-def _port(value: Any) -> int:
-    if not is_port(value):
-        raise PydanticCustomError("port", "must be a port from 1 to 65535")
-    return int(value)
-
-
-def _logging_port(value: Any) -> Any:
-    for item in value if isinstance(value, list) else [value]:
-        host, colon, port = item.rpartition(":") if isinstance(item, str) else ("", "", item)
-        if not is_port(port) or (colon and not host):
-            raise PydanticCustomError("port", "must be a port, 'host:port', or a list of those")
-    return value
-
-
-def _workers_to_notify(value: Any) -> Any:
-    texts = value if isinstance(value, list) else [value]
-    if value is not None and not all(isinstance(text, str) for text in texts):
-        raise PydanticCustomError("workers", "must be a list of workers, or an address")
-    return value
-
-
-def _listed(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
-
-
-def _address(value: str) -> str:
-    if "://" not in value and "$(NOWCAST.ENV." not in value:
-        raise PydanticCustomError(
-            "address", "must be an address such as mailto://… or $(NOWCAST.ENV.NAME)"
-        )
-    return value
-
-
-def _duration(value: Any) -> Any:
-    try:
-        seconds_of(value)
-    except NotADuration as error:
-        raise PydanticCustomError("duration", str(error)) from None
-    return value
-
-
-def _no_handlers(value: Any) -> Any:
-    return {} if value == [] else value
-
-
-def _dotted_name(value: str) -> str:
-    if not all(part.isidentifier() for part in value.split(".")):
-        raise PydanticCustomError("module", "must be the dotted name of a Python module")
-    return value
-
-
-def _key_of_a_mapping(value: Any) -> Any:
-    if isinstance(value, list | dict | set):
-        raise PydanticCustomError("checklist_key", "must be text or a number")
-    return value
-
-
-Port = Annotated[
-    int, BeforeValidator(_port), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 65535})
-]
-_LOCAL_OR_REMOTE = {"anyOf": [{"type": "integer"}, {"type": "string", "pattern": ":[0-9]+$"}]}
-LoggingPort = Annotated[
-    Any,
-    AfterValidator(_logging_port),
-    WithJsonSchema(
-        {"anyOf": [*_LOCAL_OR_REMOTE["anyOf"], {"type": "array", "items": _LOCAL_OR_REMOTE}]}
-    ),
-]
-WorkersToNotify = Annotated[
-    Any,
-    AfterValidator(_workers_to_notify),
-    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
-]
-Addresses = Annotated[
-    list[Annotated[str, AfterValidator(_address)]],
-    BeforeValidator(_listed),
-    Field(min_length=1),
-    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
-]
-Duration = Annotated[
-    Any,
-    AfterValidator(_duration),
-    WithJsonSchema({"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string"}]}),
-]
 EventKind = Literal["failure", "crash", "lost", "overdue", "stuck", "daemon down"]
-
-
-Module = Annotated[str, AfterValidator(_dotted_name)]
-Seconds = Annotated[float, Field(gt=0)]
 
 
 class Ports(Section):
@@ -160,13 +73,30 @@ class Zmq(Section):
     ports: Ports
 
 
+class RetrySettings(ClosedSection):
+    """How often a worker is run again. Shows the form; ``config.job_settings`` reads it."""
+
+    tries: int = Field(description="How often it is run at most, the first time included.")
+    delay: str | float | None = Field(
+        default=None, description="How long to wait before it is run again, such as 30s."
+    )
+    factor: float | None = Field(
+        default=None, description="By how much the delay grows from one time to the next."
+    )
+    on: list[Literal["crash", "failure", "lost"]] | None = Field(
+        default=None,
+        description="The endings after which it is run again. Default: crash, and "
+        "lost where the worker is idempotent.",
+    )
+
+
 class WorkerRegistration(Section):
     """A worker: its key in the checklist, and the message types that it may send."""
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, str | None]
 
-    checklist_key: Annotated[Any, AfterValidator(_key_of_a_mapping)] = Field(
+    checklist_key: Annotated[Any, AfterValidator(key_of_a_mapping)] = Field(
         default=None, description="The key of the checklist that its payloads go to."
     )
     module: Module | None = Field(
@@ -178,6 +108,24 @@ class WorkerRegistration(Section):
     )
     within: SkipValidation[str | None] = Field(
         default=None, description="How long after another it has succeeded: 2h of other_worker."
+    )
+    # read and checked by config.job_settings
+    timeout: SkipValidation[str | float | None] = Field(
+        default=None, description="How long a job may run, such as 2h; then it is ended."
+    )
+    retry: SkipValidation[RetrySettings | None] = Field(
+        default=None, description="When and how often a job that ended badly is run again."
+    )
+    concurrency: SkipValidation[int | None] = Field(
+        default=None, description="How many jobs of the worker may run at once."
+    )
+    idempotent: SkipValidation[bool | None] = Field(
+        default=None,
+        description="Whether to run it twice does no harm: then lost jobs are retried.",
+    )
+    priority: SkipValidation[int | None] = Field(
+        default=None,
+        description="Of jobs that wait for a place, the highest goes first; 0 if not given.",
     )
 
 
@@ -256,6 +204,14 @@ class MessageDelivery(ClosedSection):
     )
 
 
+class JobsSettings(ClosedSection):
+    """How the jobs of the whole system are run."""
+
+    concurrency: Annotated[int, Field(gt=0)] | None = Field(
+        default=None, description="How many jobs may run at once, of all workers together."
+    )
+
+
 class NextWorkersSettings(ClosedSection):
     """How the after_ functions are run."""
 
@@ -305,6 +261,27 @@ class RetentionSettings(ClosedSection):
     logs: SkipValidation[str | None] = Field(default="90d", description="Rotated log files.")
 
 
+class LimitsSettings(ClosedSection):
+    """What is too much: sizes such as 32 MB, and numbers."""
+
+    # read and checked by config.limits
+    message_size: SkipValidation[str | int | None] = Field(
+        default="32 MB", description="The longest message that is sent or taken."
+    )
+    payload_depth: SkipValidation[int | None] = Field(
+        default=100, description="Levels of mappings and lists within each other, at most 100."
+    )
+    payload_values: SkipValidation[int | None] = Field(
+        default=1_000_000, description="Values of a message, keys too, once aliases are followed."
+    )
+    waiting_messages: SkipValidation[int | None] = Field(
+        default=10_000, description="Requests without an answer that the message broker keeps."
+    )
+    waiting_size: SkipValidation[str | int | None] = Field(
+        default="512 MB", description="The bytes of those requests together."
+    )
+
+
 class Handler(Section):
     """A place where log messages go, in the form of Python's logging.config.dictConfig."""
 
@@ -318,7 +295,7 @@ class LoggingLayout(Section):
     version: Literal[1] = 1
     formatters: dict[str, dict[str, Any]] = {}
     # An empty list stands for no handlers, as in configurations made for tests.
-    handlers: Annotated[dict[str, Handler], BeforeValidator(_no_handlers)] = {}
+    handlers: Annotated[dict[str, Handler], BeforeValidator(no_handlers)] = {}
     loggers: dict[str, dict[str, Any]] = {}
     root: dict[str, Any] = {}
 
@@ -357,6 +334,9 @@ class NowcastYaml(Section):
     retention: RetentionSettings | None = Field(
         default=None, description="How long nowcast clean keeps files."
     )
+    limits: LimitsSettings | None = Field(
+        default=None, description="How large, deep and many messages may be."
+    )
     zmq: Zmq
     message_registry: MessageRegistry
     worker_packages: list[Module] = Field(
@@ -365,6 +345,9 @@ class NowcastYaml(Section):
     )
     messages: MessageDelivery | None = None
     next_workers: NextWorkersSettings | None = None
+    jobs: JobsSettings | None = Field(
+        default=None, description="How the jobs of the whole system are run."
+    )
     run: Run | None = None
     scheduled_workers: SkipValidation[list[dict[str, ScheduledWorker]] | None] = Field(
         default=None, description="Workers that are started by the clock."

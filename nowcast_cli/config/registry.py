@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nowcast_cli.config.config import Config
+from nowcast_cli.config.job_settings import JOB_KEYS, NO_SETTINGS, JobSettings, job_settings
+from nowcast_cli.config.settings import concurrency_of_system
 from nowcast_cli.errors import ConfigError
 
 # The replies of the manager that a registry of NEMO_Nowcast's form has words for.
@@ -18,7 +20,7 @@ MANAGER_WORDS: Mapping[str, str] = {
     "no after_worker function": "next_workers has no after_ function for the worker",
 }
 # Keys of a worker's entry that are settings; all others are message types.
-SETTINGS = frozenset({"checklist key", "module", "expect by", "within"})
+SETTINGS = frozenset({"checklist key", "module", "expect by", "within", *JOB_KEYS})
 # Types that the manager answers by itself, without an after_ function.
 ANSWERED_BY_MANAGER = frozenset({"need", "clear checklist"})
 
@@ -36,6 +38,7 @@ class WorkerEntry:
     has_checklist_key: bool = False
     messages: Mapping[str, str] = field(default_factory=dict)
     module: str | None = None
+    jobs: JobSettings = NO_SETTINGS
 
     @property
     def needs_after_function(self) -> bool:
@@ -45,11 +48,17 @@ class WorkerEntry:
 
 @dataclass(frozen=True)
 class Registry:
-    """The ``message registry`` section."""
+    """The ``message registry`` section, and how many jobs of the system may run at once."""
 
     manager: Mapping[str, str]
     next_workers_module: str
     workers: Mapping[str, WorkerEntry]
+    concurrency: int | None = None
+
+    def jobs_of(self, worker: str) -> JobSettings:
+        """Give what holds for the jobs of a worker, also of one that is not registered."""
+        entry = self.workers.get(worker)
+        return NO_SETTINGS if entry is None else entry.jobs
 
 
 def registry_of(config: Config | Mapping[str, Any]) -> Registry:
@@ -65,6 +74,7 @@ def registry_of(config: Config | Mapping[str, Any]) -> Registry:
         manager={**MANAGER_WORDS, **{str(key): _words(value) for key, value in words.items()}},
         next_workers_module=str(section.get("next workers module") or "next_workers"),
         workers={str(name): _entry(str(name), entry) for name, entry in workers.items()},
+        concurrency=concurrency_of_system(config),
     )
 
 
@@ -77,12 +87,19 @@ def _entry(name: str, section: Any) -> WorkerEntry:
             f"message registry.workers.{name}.checklist key: must be text or a number, not {key!r}",
             hint="nowcast validate says where it stands",
         )
+    jobs, mistakes = job_settings(entry, ("message registry", "workers", name))
+    for mistake in mistakes:
+        where = ".".join(str(step) for step in mistake.path)
+        raise ConfigError(
+            f"{where}: {mistake.message}", hint="nowcast validate says where it stands"
+        )
     return WorkerEntry(
         name=name,
         checklist_key=key,
         has_checklist_key="checklist key" in entry,
         messages={str(key): _words(value) for key, value in entry.items() if key not in SETTINGS},
         module=None if module is None else str(module),
+        jobs=jobs,
     )
 
 

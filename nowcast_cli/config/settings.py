@@ -55,6 +55,16 @@ def next_workers_deadline(config: Mapping[str, Any]) -> float:
     return _seconds(_section(config, "next workers"), "next workers", DEADLINE_OF_NEXT_WORKERS)
 
 
+def concurrency_of_system(config: Mapping[str, Any]) -> int | None:
+    """Read ``jobs: {concurrency: N}``: how many jobs may run at once, None for no limit."""
+    most = _section(config, "jobs").get("concurrency")
+    if most is None or (isinstance(most, int) and not isinstance(most, bool) and most > 0):
+        return most
+    raise ConfigError(
+        f"jobs.concurrency: must be a whole number above 0, not {most!r}", hint=_VALIDATE
+    )
+
+
 def wants_scheduler(config: Mapping[str, Any]) -> bool:
     """Tell whether workers are scheduled, or expected at a time: the scheduler sees to both."""
     return bool(config.get("scheduled workers")) or expects_workers(config)

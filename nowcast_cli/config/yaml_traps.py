@@ -54,6 +54,8 @@ def _surprises(document: Document) -> Iterator[Trap]:
     seen: set[int] = set()
     for entry in document.entries:
         for node, what in ((entry.key, "the key "), (entry.value, "")):
+            if what and entry.path[-2:] == ("retry", True):
+                continue  # job_settings takes the key `on` as it stands
             if isinstance(node, yaml.ScalarNode) and id(node) not in seen:
                 seen.add(id(node))
                 reading = surprising_reading(node)
