@@ -43,7 +43,9 @@ def show(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Show the checklist, or some of its keys, with the system up or down.
+    """Show the checklist, or some of its keys.
+
+    It needs no daemon.
 
     \b
     Examples:
@@ -71,7 +73,7 @@ def history(
     limit: Limit = 20,
     as_json: Json = False,
 ) -> None:
-    """Show when a key of the checklist changed, by which message, and how.
+    """Show when a key changed, by which message, and how.
 
     The oldest change comes first, times are local. Works with the system up
     or down.
@@ -87,7 +89,9 @@ def history(
 
     system, out = system_of(ctx), output_of(ctx)
     with Reader(system.paths.database) as reader:
-        versions, known = checklist_history.history(reader.checklist_effects(), key, limit)
+        keys, known = checklist_history.keys_above(reader.checklist_keys(), key)
+        effects = reader.checklist_effects(keys)
+        versions = checklist_history.history(effects, key, limit) if keys else []
     if not versions:
         raise NotFound(
             f"the journal tells nothing of {key!r} in the checklist",
@@ -119,7 +123,7 @@ def wait(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Wait until the checklist has a key, or a key has a value; then show it.
+    """Wait until a key is there, or has a value; then show it.
 
     \b
     Examples:

@@ -14,7 +14,7 @@ app = group_app("Show the configuration and its schema.")
 
 @app.command()
 def show(ctx: typer.Context, as_json: Json = False) -> None:
-    """Show the configuration as it is used, and the paths that follow from it.
+    """Show the configuration and the paths, as they are used.
 
     Environment variables are substituted and paths are absolute. The output is
     YAML itself; the derived paths stand at its top as comments.
@@ -52,7 +52,7 @@ def schema(ctx: typer.Context) -> None:
     """Print the JSON Schema of nowcast.yaml, for editors.
 
     \b
-    Example:
+    Examples:
       nowcast config schema > nowcast.schema.json
     """
     import json

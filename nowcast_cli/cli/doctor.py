@@ -32,7 +32,7 @@ def doctor(ctx: typer.Context, as_json: Json = False) -> int:
     the daemons; changes nothing. Exit code 0 when all is well, 5 when
     something needs somebody, 1 when the system cannot work.
 
-    \\b
+    \b
     Examples:
       nowcast doctor
       nowcast doctor --json | jq '.checks[].findings[]'

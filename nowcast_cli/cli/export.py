@@ -31,7 +31,7 @@ def systemd(ctx: typer.Context, output: Folder = None) -> None:
     They are for a user's own systemd; the target says how they are put in
     place. Stop the system before: nowcast stop.
 
-    \\b
+    \b
     Examples:
       nowcast export systemd
       nowcast export systemd --output units
@@ -45,8 +45,8 @@ def systemd(ctx: typer.Context, output: Folder = None) -> None:
 def circus(ctx: typer.Context, output: Folder = None) -> None:
     """Write a configuration for circus.
 
-    \\b
-    Example:
+    \b
+    Examples:
       nowcast export circus --output .
     """
     from nowcast_cli.supervisor.export.circus import files_for
@@ -60,8 +60,8 @@ def supervisord(ctx: typer.Context, output: Folder = None) -> None:
 
     nowcast start needs none: it brings its own supervisord.
 
-    \\b
-    Example:
+    \b
+    Examples:
       nowcast export supervisord --output .
     """
     from nowcast_cli.supervisor.export.supervisord import files_for

@@ -29,7 +29,7 @@ Item = Annotated[
 
 @app.command("list")
 def list_items(ctx: typer.Context, as_json: Json = False) -> None:
-    """List the items, when each comes next, and how the last launch went.
+    """List the items: when each comes, and how it went last.
 
     \b
     Examples:

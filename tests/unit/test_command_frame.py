@@ -248,6 +248,30 @@ def test_the_table_says_what_the_commands_say_of_themselves(
     assert max(map(len, text.splitlines())) <= 80
 
 
+def leaves(name: str) -> list[list[str]]:
+    """Name the commands below ``nowcast NAME`` that do something themselves."""
+    command = root.load_command(name, root.build_root())
+    inner = getattr(command, "commands", {})
+    return [[name, each] for each in inner] if inner else [[name]]
+
+
+@pytest.mark.parametrize("command", [each for name in COMMANDS for each in leaves(name)])
+def test_the_help_of_each_command_has_examples_and_no_mark_of_the_source(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*command, "--help"]) == 0
+    text = capsys.readouterr().out
+    assert "\n  Examples:\n    nowcast " in text
+    assert "\\b" not in text
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if leaves(name) != [[name]]])
+def test_no_line_of_a_groups_help_is_cut(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([name, "--help"]) == 0
+    commands = capsys.readouterr().out.partition("Commands:")[2]
+    assert "..." not in commands
+
+
 @pytest.mark.parametrize("option", ["-V", "--version"])
 def test_version_is_printed_alone_and_among_other_options(
     option: str, capsys: pytest.CaptureFixture[str]
