@@ -15,6 +15,7 @@ from nowcast_cli.config.registry import MANAGER_WORDS, SETTINGS
 def cross_findings(data: dict[Any, Any]) -> Iterator[Finding]:
     """Check what the form of the file cannot say; values of the wrong form are passed over."""
     yield from _ports(data)
+    yield from _security(data)
     yield from _manager_words(data)
     yield from _workers(data)
     yield from _scheduled(data)
@@ -58,6 +59,33 @@ def _number(value: Any) -> int | None:
     if isinstance(value, str) and value.isascii() and value.isdigit():
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _security(data: dict[Any, Any]) -> Iterator[Finding]:
+    """Check that ports which the network can reach are guarded."""
+    host = _section(data, "zmq").get("host", "localhost")
+    security = data.get("security")
+    if security == "curve" or not isinstance(host, str) or is_loopback(host):
+        return
+    if security == "none":
+        yield Finding(
+            ("security",),
+            f"none leaves the ports on {host} open to all who reach them, so the message broker "
+            "does not start",
+            hint="write security: curve, or zmq: {host: localhost}",
+        )
+    elif security is None:
+        yield Finding(
+            ("zmq", "host"),
+            f"opens the ports to every host that reaches {host}, without authentication",
+            severity="warning",
+            hint="write security: curve at the top level, then nowcast key init",
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host, as it is written, can only be this machine."""
+    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 def _manager_words(data: dict[Any, Any]) -> Iterator[Finding]:

@@ -338,6 +338,11 @@ class NowcastYaml(Section):
         default=None, description="How large, deep and many messages may be."
     )
     zmq: Zmq
+    security: Literal["curve", "none"] | None = Field(
+        default=None,
+        description="curve: who connects needs a key, and all ports are encrypted. none: "
+        "loopback alone, without keys.",
+    )
     message_registry: MessageRegistry
     worker_packages: list[Module] = Field(
         default=["workers", "nowcast.workers"],

@@ -31,6 +31,7 @@ class SystemPaths:
     logs: Path
     run: Path
     outbox: Path
+    keys: Path
 
 
 def system_paths(config: Config) -> SystemPaths:
@@ -52,6 +53,7 @@ def system_paths(config: Config) -> SystemPaths:
         logs=state / "logs",
         run=run_folder(state),
         outbox=state / "outbox",
+        keys=state / "keys",
     )
 
 
