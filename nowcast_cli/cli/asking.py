@@ -46,10 +46,10 @@ def ask_manager(
 
     if not runs(system):
         raise NotRunning(f"the system {system.paths.deployment} does not run", hint="nowcast start")
-    zmq = system.config["zmq"]
-    with Client(zmq["host"], zmq["ports"]["workers"], deadline=_DEADLINE) as client:
+    message = Message("nowcast", request, dict(payload), id=request_id)
+    with Client.of(system.config) as client:
         try:
-            reply = client.ask(Message("nowcast", request, dict(payload), id=request_id))
+            reply = client.ask(message, deadline=_DEADLINE)
         except NoAnswer as error:
             raise _in_trouble(system, request) or error from None
     if reply.type in ("ack", "checklist cleared"):

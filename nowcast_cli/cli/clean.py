@@ -98,6 +98,7 @@ def _remove(found: Sequence[Removal]) -> dict[Path, str]:
 
 def _show(out: Output, found: Sequence[Removal], state: Path) -> None:
     from nowcast_cli.config.durations import duration_words
+    from nowcast_cli.config.sizes import size_words
 
     out.table(
         ["what", "age", "size", "path"],
@@ -137,22 +138,12 @@ def _say(out: Output, done: Sequence[Removal], failed: dict[Path, str], dry_run:
 
 
 def _counted(found: Sequence[Removal]) -> str:
+    from nowcast_cli.config.sizes import size_words
+
     counts = Counter(removal.kind for removal in found)
     parts = [f"{n} {_WORDS[kind][n != 1]}" for kind in _WORDS if (n := counts[kind])]  # type: ignore[index]
     size = size_words(sum(removal.size for removal in found))
     return f"{', '.join(parts)}: {size}"
-
-
-def size_words(size: int) -> str:
-    """Give a number of bytes as people read it: ``512 B``, ``3.4 MB``."""
-    if size < 1000:
-        return f"{size} B"
-    value = float(size)
-    for unit in ("kB", "MB", "GB"):
-        value /= 1000
-        if value < 999.5:
-            return f"{value:.{1 if value < 9.95 else 0}f} {unit}"
-    return f"{value / 1000:.1f} TB"
 
 
 def _document(done: Sequence[Removal], failed: dict[Path, str], dry_run: bool) -> dict[str, object]:

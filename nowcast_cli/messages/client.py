@@ -12,7 +12,9 @@ from typing import Any, Self
 
 import zmq
 
+from nowcast_cli.config.limits import DEFAULTS, Limits, limits
 from nowcast_cli.config.settings import endpoints, message_settings
+from nowcast_cli.config.sizes import size_words
 from nowcast_cli.crash_points import reached
 from nowcast_cli.errors import NotRunning
 from nowcast_cli.identifiers import new_id
@@ -40,6 +42,8 @@ class Client:
         Seconds to wait for an answer.
     repeat
         False where the peer would take a repeated request for news (NEMO_Nowcast's manager).
+    limits
+        What is too large, deep or much to be sent.
     context
         A ZeroMQ context to use; by default the client makes its own at its first request.
     """
@@ -48,6 +52,7 @@ class Client:
     port: int
     deadline: float = field(default=60.0, kw_only=True)
     repeat: bool = field(default=True, kw_only=True)
+    limits: Limits = field(default=DEFAULTS, kw_only=True)
     context: zmq.Context[zmq.Socket[bytes]] | None = field(default=None, kw_only=True)
     _own_context: zmq.Context[zmq.Socket[bytes]] | None = field(default=None, init=False)
     # sockets that have got their reply; a thread takes one out while it asks
@@ -60,7 +65,13 @@ class Client:
         Raises ConfigError when a value in them cannot be used.
         """
         broker, settings = endpoints(config), message_settings(config)
-        return cls(broker.host, broker.workers, deadline=settings.deadline, repeat=settings.repeat)
+        return cls(
+            broker.host,
+            broker.workers,
+            deadline=settings.deadline,
+            repeat=settings.repeat,
+            limits=limits(config),
+        )
 
     def ask(self, message: Message, *, deadline: float | None = None) -> Message:
         """Send ``message`` and return the reply.
@@ -70,7 +81,7 @@ class Client:
         cannot be sent.
         """
         asked = message if message.id is not None else replace(message, id=new_id())
-        body = asked.encode()
+        body = asked.encode(self.limits)
         patience = self.deadline if deadline is None else deadline
         give_up = time.monotonic() + patience
         strange: str | None = None
@@ -80,13 +91,17 @@ class Client:
                 break
             answer = self._attempt(body, min(wait, left))
             if answer is None:
+                strange = strange or _may_be_too_large(len(body))
                 continue
             try:
                 reply = Message.deserialize(answer)
             except MessageError as error:
                 strange = f"what listens there answered, but {error.what}"
                 continue
-            if reply.id in (None, asked.id):
+            if reply.type == "busy":  # not kept: it is asked again when there may be room
+                strange = str(reply.payload)
+                time.sleep(max(0.0, min(wait, give_up - time.monotonic())))
+            elif reply.id in (None, asked.id):
                 return reply
         raise self._no_answer(asked, patience, strange)
 
@@ -153,6 +168,16 @@ class Client:
             cause=strange or _why_silent(self.host, self.port),
             hint="`nowcast status` shows which daemon is missing; `nowcast start` starts it",
         )
+
+
+def _may_be_too_large(size: int) -> str | None:
+    """Say that a broker with another configuration hangs up on what is much too large."""
+    if size <= DEFAULTS.message_size:
+        return None
+    return (
+        f"the message has {size_words(size)}: a broker whose limits.message size is much smaller "
+        "hangs up without a word"
+    )
 
 
 def _why_silent(host: str, port: int) -> str:

@@ -11,11 +11,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+from nowcast_cli.config.limits import DEFAULTS, Limits
+from nowcast_cli.config.sizes import size_words
 from nowcast_cli.errors import NowcastError
 from nowcast_cli.messages import wire
 
 Outcome = Literal["success", "failure", "crash"]
 
+_TOO_MUCH = (
+    "write the data to a file and send its path, or give the limit another value below `limits` "
+    "in nowcast.yaml"
+)
 _OUTCOMES = get_args(Outcome)
 _NAME_OF_A_FILE = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,63}")
 
@@ -70,21 +76,30 @@ class Message:
         except wire.WireError as error:
             raise MessageError(f"the message cannot be sent: {error}") from None
 
-    def encode(self) -> bytes:
+    def encode(self, limits: Limits = DEFAULTS) -> bytes:
         """Give the message as it goes over the wire: YAML that is quick to read.
 
-        Raises MessageError, naming the place in the payload, when a value cannot be sent.
+        Raises MessageError, naming the place in the payload when a value cannot be sent, and the
+        key of ``limits`` when there is too much.
         """
-        return self._text(wire.dump_fast).encode("utf-8")
+        text = self._text(wire.dump_fast)
+        try:
+            wire.refuse_much(self.payload, text, limits)
+        except wire.WireError as error:
+            raise MessageError(f"the message cannot be sent: {error}", hint=_TOO_MUCH) from None
+        data = text.encode("utf-8")
+        refuse_large(len(data), limits)
+        return data
 
     @classmethod
-    def deserialize(cls, text: str | bytes) -> Message:
+    def deserialize(cls, text: str | bytes, limits: Limits = DEFAULTS) -> Message:
         """Read a message from YAML.
 
-        Raises MessageError with a sentence that says what is wrong, whatever ``text`` holds.
+        Raises MessageError with a sentence that says what is wrong, whatever ``text`` holds. Its
+        size is another matter: :func:`refuse_large`.
         """
         try:
-            body = wire.load(text)
+            body = wire.load(text, limits)
         except wire.WireError as error:
             raise MessageError(f"the message cannot be read: {error}") from None
         if not isinstance(body, dict):
@@ -106,6 +121,16 @@ class Message:
             id=body.get("id"),
             job=body.get("job"),
             outcome=body.get("outcome"),
+        )
+
+
+def refuse_large(size: int, limits: Limits) -> None:
+    """Raise MessageError for a message of more bytes than ``limits`` allow."""
+    if size > limits.message_size:
+        raise MessageError(
+            f"a message of {size_words(size)} is too large: limits.message size allows "
+            f"{size_words(limits.message_size)}",
+            hint=_TOO_MUCH,
         )
 
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import yaml
 
-DEEPEST = 100  # levels of nesting; PyYAML's dumper reaches Python's recursion limit near 300
-LARGEST = 1_000_000  # values, once aliases are followed
+from nowcast_cli.config.limits import DEEPEST, Limits
+
 # Bits of an integer. Hexadecimal text can hold one that Python refuses to write in decimal.
 LONGEST_INTEGER = 10_000
 
@@ -24,6 +24,8 @@ _PLAIN_SCALARS = frozenset({str, bool, type(None)})
 _LARGEST_PLAIN = 10**18
 _LONGEST_KEY = 500  # characters; YAML looks for the colon of a key within 1024
 _MAY_NEST = re.compile(rf"[ \t?:\-]{{{DEEPEST}}}")
+# What is dumped was taken in by the limits of its day; only what has no end is refused.
+_ENDLESS_ALONE = Limits(payload_values=1 << 62)
 _TAG = r"the tag '(?P<tag>[^']*)'"
 _PLACE = r"\bin \"<[^\"]*>\", line (\d+), column (\d+)"
 
@@ -71,9 +73,9 @@ def dump(value: Any) -> str:
         with _no_collection():
             text: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
         if "*" in text:
-            _measure(value, {}, 0)
+            _measure(value, {}, 0, _ENDLESS_ALONE)
     except RecursionError:
-        raise WireError(f"the payload is nested more than {DEEPEST} deep") from None
+        raise _too_deep(DEEPEST) from None
     except (yaml.YAMLError, UnicodeEncodeError) as error:
         place = next(_unsendable(value, ""), None)
         raise WireError(place or str(error)) from None
@@ -111,8 +113,26 @@ def _is_plain(value: Any, depth: int) -> bool:
     )
 
 
-def load(text: str | bytes) -> Any:
-    """Read YAML text, whoever has written it.
+def refuse_much(payload: Any, text: str, limits: Limits) -> None:
+    """Raise WireError for a payload, written as ``text``, that is more than ``limits`` allow."""
+    if _may_be_much(text, limits):
+        _measure(payload, {}, 1, limits)
+
+
+def _may_be_much(text: str, limits: Limits) -> bool:
+    """Tell quickly that a text holds neither too many values nor too deep ones, as nearly all."""
+    if limits.payload_depth < DEEPEST or "*" in text:
+        return True
+    return len(text) > limits.payload_values and _most_values(text) > limits.payload_values
+
+
+def _most_values(text: str) -> int:
+    """Give a number of values that YAML text does not pass, aliases left aside."""
+    return 1 + sum(map(text.count, ",:\n[{-?"))
+
+
+def load(text: str | bytes, limits: Limits | None = None) -> Any:
+    """Read YAML text, whoever has written it; ``limits`` is None for what was taken in before.
 
     Raises WireError, and nothing else, whatever ``text`` holds.
     """
@@ -129,9 +149,13 @@ def load(text: str | bytes) -> Any:
                     plain = json.loads(decoded, parse_constant=_not_json)
                     if "\\u" in decoded:  # may hold half a surrogate pair, which is no text
                         json.dumps(plain, ensure_ascii=False).encode("utf-8")
+                    if limits is not None and _may_be_much(decoded, limits):
+                        _measure(plain, {}, 0, limits)
                     return plain
                 except ValueError:
                     pass  # it is YAML in its flow style
+            if limits is not None and _most_values(decoded) > limits.payload_values:
+                _refuse_many(decoded, limits)  # before they fill the memory as nodes
             value = yaml.load(decoded, Loader=_Loader)  # a safe loader
     except WireError:
         raise
@@ -139,8 +163,8 @@ def load(text: str | bytes) -> Any:
         # PyYAML's constructors raise whatever they trip over: IndexError for an empty !!int,
         # AttributeError for a wrong !!timestamp, ValueError for the 31st of February.
         raise WireError(_explain(error)) from None
-    if "*" in decoded:
-        _measure(value, {}, 0)
+    if limits is not None and _may_be_much(decoded, limits):
+        _measure(value, {}, 0, limits)
     return value
 
 
@@ -174,10 +198,29 @@ def _refuse_deep(text: str) -> None:
     for event in yaml.parse(text, Loader=_Loader):
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
-            if depth > DEEPEST:
-                raise WireError(f"the payload is nested more than {DEEPEST} deep")
+            if depth > DEEPEST + 1:  # the message is one
+                raise _too_deep(DEEPEST)
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
+
+
+def _refuse_many(text: str, limits: Limits) -> None:
+    values = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        values += isinstance(event, yaml.NodeEvent)
+        if values > limits.payload_values:
+            raise _too_many(limits)
+
+
+def _too_deep(deepest: int) -> WireError:
+    return WireError(f"the payload is nested more than {deepest} deep (limits.payload depth)")
+
+
+def _too_many(limits: Limits) -> WireError:
+    return WireError(
+        f"the payload has more than {limits.payload_values:,} values (limits.payload values) "
+        "once its aliases are followed"
+    )
 
 
 def _explain(error: Exception) -> str:
@@ -193,32 +236,37 @@ def _explain(error: Exception) -> str:
     return f"it is not valid YAML: {reason}{place}"
 
 
-def _measure(value: Any, known: dict[int, tuple[int, int] | None], depth: int) -> tuple[int, int]:
-    """Give height and number of values, aliases followed; refuse what is endless."""
+def _measure(
+    value: Any, known: dict[int, tuple[int, int] | None], depth: int, limits: Limits
+) -> tuple[int, int]:
+    """Give height and number of values, aliases followed; refuse what is endless.
+
+    ``depth`` counts the message itself: the payload is at 1, where ``limits`` begin to count.
+    """
     if not isinstance(value, dict | list | tuple | set):
         return 0, 1
-    if depth > DEEPEST:
-        raise WireError(f"the payload is nested more than {DEEPEST} deep")
+    if depth > limits.payload_depth:
+        raise _too_deep(limits.payload_depth)
+    if len(value) > limits.payload_values:
+        raise _too_many(limits)
     if id(value) in known:
         before = known[id(value)]
         if before is None:
             raise WireError("the payload holds itself")
-        return _bounded(before[0], before[1], depth)
+        return _bounded(before[0], before[1], depth, limits)
     known[id(value)] = None
-    parts = [_measure(item, known, depth + 1) for item in _items(value)]
+    parts = [_measure(item, known, depth + 1, limits) for item in _items(value)]
     height = 1 + max((part[0] for part in parts), default=0)
     size = 1 + sum(part[1] for part in parts)
     known[id(value)] = height, size
-    return _bounded(height, size, depth)
+    return _bounded(height, size, depth, limits)
 
 
-def _bounded(height: int, size: int, depth: int) -> tuple[int, int]:
-    if depth + height > DEEPEST:
-        raise WireError(f"the payload is nested more than {DEEPEST} deep")
-    if size > LARGEST:
-        raise WireError(
-            f"the payload has more than {LARGEST:,} values once its aliases are followed"
-        )
+def _bounded(height: int, size: int, depth: int, limits: Limits) -> tuple[int, int]:
+    if depth + height > limits.payload_depth + 1:
+        raise _too_deep(limits.payload_depth)
+    if size > limits.payload_values:
+        raise _too_many(limits)
     return height, size
 
 

@@ -73,7 +73,7 @@ class Asker:
             reply = Message.deserialize(text)
         except MessageError:
             reply = None
-        if reply is None or reply.id not in (None, asked.id):
+        if reply is None or reply.type == "busy" or reply.id not in (None, asked.id):
             self._hang_up()  # and ask again in time
             return None
         return reply

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nowcast_cli.config.config import Config
+from nowcast_cli.config.limits import limits
 from nowcast_cli.config.paths import system_paths
 from nowcast_cli.config.registry import Registry, registry_of
 from nowcast_cli.identifiers import new_id
@@ -48,7 +49,8 @@ class Reporter:
         job = _job_of_this_process()
         message = Message(self.name, msg_type, payload, id=new_id(), job=job, outcome=outcome)
         if self.teller is None:
-            message.encode()  # what could not be sent is to be found out here, too
+            # What could not be sent is to be found out here, too.
+            message.encode(limits(self.config))
             self.logger.debug(
                 "**debug mode** message that would have been sent to manager: (%s) %s",
                 msg_type,

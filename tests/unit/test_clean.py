@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from nowcast_cli.cli.app import main
-from nowcast_cli.cli.clean import size_words
 from nowcast_cli.cli.cleaning import Removal, removals, remove
 from nowcast_cli.config.log_settings import Retention
+from nowcast_cli.config.sizes import size_words
 from nowcast_cli.identifiers import new_id
 from nowcast_cli.process_identity import identity_of, to_json
 
