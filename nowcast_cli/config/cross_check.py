@@ -65,7 +65,7 @@ def _security(data: dict[Any, Any]) -> Iterator[Finding]:
     """Check that ports which the network can reach are guarded."""
     host = _section(data, "zmq").get("host", "localhost")
     security = data.get("security")
-    if security == "curve" or not isinstance(host, str) or is_loopback(host):
+    if security == "curve" or not (isinstance(host, str) and host) or is_loopback(host):
         return
     if security == "none":
         yield Finding(
