@@ -32,8 +32,8 @@ def ensure_supervisord(paths: SystemPaths, daemons: Sequence[Daemon]) -> Supervi
 
     One that runs takes in the daemons that the configuration has got since.
 
-    It is left to itself, in its own session, with the deployment as working directory and
-    NOWCAST_YAML in its environment; the daemons inherit both.
+    It is left to itself, in its own session, with NOWCAST_YAML in its environment, which the
+    daemons inherit.
     """
     ensure(paths)
     socket_file = supervisor_socket(paths.run)
@@ -69,7 +69,7 @@ def _wait_for_the_end(identity: ProcessIdentity) -> None:
 def _write_conf(paths: SystemPaths, daemons: Sequence[Daemon]) -> Path:
     conf = paths.run / "supervisord.conf"
     text = supervisord_conf(
-        run=paths.run,
+        deployment=paths.deployment,
         logs=paths.logs,
         config_file=paths.config_file,
         python=sys.executable,
@@ -83,8 +83,11 @@ def _write_conf(paths: SystemPaths, daemons: Sequence[Daemon]) -> Path:
 def _launch(paths: SystemPaths, daemons: Sequence[Daemon]) -> None:
     conf = _write_conf(paths, daemons)
     done = subprocess.run(
-        [sys.executable, "-m", "nowcast_cli.supervisor.supervisord", "-c", str(conf)],
-        cwd=paths.deployment,
+        [
+            *(sys.executable, "-m", "nowcast_cli.supervisor.supervisord"),
+            *("-c", str(conf), "-l", str(supervisord_log(paths.logs))),
+        ],
+        cwd=paths.run,
         env={**os.environ, "NOWCAST_YAML": str(paths.config_file)},
         stdin=subprocess.DEVNULL,
         capture_output=True,

@@ -1,37 +1,40 @@
-"""The text of supervisord's configuration, from the places and daemons of a system."""
+"""The text of supervisord's configuration, from the places and daemons of a system.
+
+To supervisord ``%``, `` ;`` and `` #`` begin expansions and comments, and it expands some values
+twice and others once. So no path stands there as it is: its own files are named from its working
+directory or on its command line, and the daemons' by a shell, told odd characters in octal.
+"""
 
 from __future__ import annotations
 
+import os
+import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from nowcast_cli.errors import NowcastError
 from nowcast_cli.supervisor.daemons import Daemon
 
 STOP_GRACE = 10  # seconds from SIGTERM to SIGKILL
-# To supervisord these begin comments, lines or expansions. It knows no way to escape the first
-# ones, and expands some values twice and others once.
-_UNSPEAKABLE = (" ;", " #", "\t;", "\t#", "\n", "%")
 
 # startretries and startsecs: a daemon that dies early is started again for ever, each time after
 # a second more; one that has lived for startsecs, at once. No autostart: who starts the daemons
 # waits for each to be ready before the next one. Signals go to the daemon alone, as jobs are not
 # of its business. The shell gives way to the daemon, whose output goes to its file without a
 # pipe to supervisord: when that is killed, nothing that the daemon prints may fail.
-_INTO_FILE = ("/bin/sh", "-c", 'exec "$@" >>"$0" 2>&1')
+_SCRIPT = "cd {folder} && exec {python} -m {module} {config_file} >>{log} 2>&1"
+_PLAIN = re.compile(r"[A-Za-z0-9_@+=:,./-]+")
 _HEAD = """\
 ; Written by `nowcast start`; changes here are lost at the next one.
 [unix_http_server]
-file = {socket}
+file = supervisor.sock
 chmod = 0700
 
 [rpcinterface:supervisor]
 supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
 
 [supervisord]
-pidfile = {pid_file}
-logfile = {log}
+pidfile = supervisord.pid
 logfile_maxbytes = 1MB
 logfile_backups = 1
 umask = {umask:03o}
@@ -53,32 +56,36 @@ stopwaitsecs = {grace}
 
 
 def supervisord_conf(
-    *, run: Path, logs: Path, config_file: Path, python: str, umask: int, daemons: Sequence[Daemon]
+    *,
+    deployment: Path,
+    logs: Path,
+    config_file: Path,
+    python: str,
+    umask: int,
+    daemons: Sequence[Daemon],
 ) -> str:
-    """Return the configuration: daemons run ``python``, their output goes to ``logs``.
+    """Return the configuration: daemons run ``python`` in the deployment, and print to ``logs``.
 
-    The working directory and the environment are those in which supervisord is started. Raises
-    NowcastError for a path that supervisord cannot be told.
+    The environment is that in which supervisord is started. Its working directory must be the
+    system's ``run`` folder, and its log be named on its command line.
     """
-    head = _HEAD.format(
-        socket=_spoken(run / "supervisor.sock"),
-        pid_file=_spoken(run / "supervisord.pid"),
-        log=_spoken(supervisord_log(logs)),
-        umask=umask,
-    )
-    return head + "".join(
+    return _HEAD.format(umask=umask) + "".join(
         _PROGRAM.format(
             name=daemon.name,
-            command=_spoken(shlex.join(_command(daemon, python, config_file, logs))),
+            command=shlex.join(("/bin/sh", "-c", script)),
             grace=STOP_GRACE,
         )
         for daemon in daemons
+        for script in [
+            _SCRIPT.format(
+                folder=_word(deployment),
+                python=_word(python),
+                module=daemon.module,
+                config_file=_word(config_file),
+                log=_word(daemon_log(logs, daemon)),
+            )
+        ]
     )
-
-
-def _command(daemon: Daemon, python: str, config_file: Path, logs: Path) -> list[str]:
-    log = daemon_log(logs, daemon)
-    return [*_INTO_FILE, str(log), python, "-m", daemon.module, str(config_file)]
 
 
 def supervisord_log(logs: Path) -> Path:
@@ -91,13 +98,8 @@ def daemon_log(logs: Path, daemon: Daemon) -> Path:
     return logs / f"{daemon.name}.out"
 
 
-def _spoken(value: str | Path) -> str:
-    text = str(value)
-    for mark in _UNSPEAKABLE:
-        if mark in text:
-            raise NowcastError(
-                f"supervisord cannot handle the path in {text!r}",
-                cause=f"in its configuration {mark!r} has a meaning of its own",
-                hint="move the deployment, or name a plain `state directory` in nowcast.yaml",
-            )
-    return text
+def _word(value: str | Path) -> str:
+    """Write a path for the shell; printf knows every byte by its number."""
+    if _PLAIN.fullmatch(str(value)):
+        return str(value)
+    return '"$(printf "' + "".join(f"\\{byte:03o}" for byte in os.fsencode(value)) + '")"'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -16,12 +17,12 @@ from nowcast_cli.supervisor.observe import restarts_in
 from nowcast_cli.supervisor.supervisord_conf import supervisord_conf
 
 
-def conf_in(folder: Path, config_file: Path | None = None) -> str:
+def conf_in(folder: Path, python: str = "/usr/bin/python3") -> str:
     return supervisord_conf(
-        run=folder,
+        deployment=folder,
         logs=folder,
-        config_file=config_file or folder / "nowcast.yaml",
-        python="/usr/bin/python3",
+        config_file=folder / "nowcast.yaml",
+        python=python,
         umask=0o027,
         daemons=(BROKER, MANAGER),
     )
@@ -39,29 +40,35 @@ def test_supervisord_reads_the_daemons_and_their_way_of_restarting(tmp_path: Pat
     programs = {p.name: p for group in options.process_group_configs for p in group.process_configs}
     assert set(programs) == {"message_broker", "manager"}
     manager = programs["manager"]
-    assert shlex.split(manager.command)[-4:] == [
-        "/usr/bin/python3",
-        "-m",
-        "nowcast_cli.manager",
-        f"{tmp_path}/nowcast.yaml",
+    assert shlex.split(manager.command) == [
+        "/bin/sh",
+        "-c",
+        f"cd {tmp_path} && exec /usr/bin/python3 -m nowcast_cli.manager {tmp_path}/nowcast.yaml "
+        f">>{tmp_path}/manager.out 2>&1",
     ]
     assert (manager.startretries, manager.startsecs, manager.autostart) == (100000, 2, False)
     assert options.umask == 0o027
 
 
-def test_a_path_with_blanks_and_quotes_arrives_whole(tmp_path: Path) -> None:
-    folder = tmp_path / "two o'clock"
+@pytest.mark.parametrize(
+    "name", ["two o'clock", "a ;b", "a #b", "100%", "%(here)s", '"quoted"', "mañana", "$HOME\n`x`"]
+)
+def test_any_path_arrives_whole(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
     folder.mkdir()
-    options = as_supervisord_reads(folder, conf_in(folder))
-    manager = options.process_group_configs[0].process_configs[0]
-    assert shlex.split(manager.command)[-1] == str(folder / "nowcast.yaml")
-    assert str(folder / f"{manager.name}.out") in shlex.split(manager.command)
-
-
-@pytest.mark.parametrize("folder", ["/a ;b", "/a #b", "/100%"])
-def test_a_path_that_supervisord_would_misread_is_refused_by_name(folder: str) -> None:
-    with pytest.raises(NowcastError, match=f"cannot handle the path in '{folder}/"):
-        conf_in(Path(folder))
+    python = folder / "python %"
+    python.write_text('#!/bin/sh\necho "$PWD" "$@"\n')
+    python.chmod(0o755)
+    options = as_supervisord_reads(folder, conf_in(folder, python=str(python)))
+    manager = next(
+        program
+        for group in options.process_group_configs
+        for program in group.process_configs
+        if program.name == "manager"
+    )
+    subprocess.run(shlex.split(manager.command), cwd="/", check=True)
+    printed = (folder / "manager.out").read_text()
+    assert printed == f"{folder} -m nowcast_cli.manager {folder}/nowcast.yaml\n"
 
 
 def test_the_broker_starts_before_the_manager() -> None:
