@@ -172,7 +172,7 @@ def test_a_mistake_is_an_error_at_its_path(
         ("  host:", "  hots:", "zmq.hots: is not a key that nowcast knows; did you mean 'host'?"),
         ("zmq:", "pyhton: python3\nzmq:", "pyhton: is not a key that nowcast knows; did you"),
         ("checklist key:", "checklist_key:", "did you mean 'checklist key'?"),
-        ("host: localhost", "host: localhost\n  host: east", "stands twice (first on line 3)"),
+        ("host: localhost", "host: localhost\n  host: 127.0.0.1", "stands twice (first on line 3)"),
         ("zmq:", "mine: {a: 12:30:45}\nzmq:", "mine.a: 12:30:45 is read as 45045"),
         ("zmq:", "scheduled workers: [w.slep: {every: day}]\nzmq:",
          "the worker slep is not in the message registry; did you mean 'sleep'?"),
