@@ -40,6 +40,7 @@ class BrokerProcess:
     host: str = "localhost"
     workers: int = field(default_factory=free_port)
     manager: int = field(default_factory=free_port)
+    more: str = ""  # of the configuration
     process: subprocess.Popen[str] | None = None
 
     @property
@@ -62,6 +63,7 @@ class BrokerProcess:
     def popen(self) -> subprocess.Popen[str]:
         self.config.write_text(
             CONFIG.format(state="v", host=self.host, workers=self.workers, manager=self.manager)
+            + self.more
         )
         return subprocess.Popen(
             [sys.executable, "-m", "nowcast_cli.broker", str(self.config)],

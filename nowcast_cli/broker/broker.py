@@ -11,7 +11,9 @@ import zmq
 
 from nowcast_cli.broker.faults import FaultLog
 from nowcast_cli.broker.ports import address_of, bind, host_and_port
+from nowcast_cli.broker.refusals import HANG_UP_AT
 from nowcast_cli.broker.request_queue import RequestQueue
+from nowcast_cli.config.limits import limits
 
 if TYPE_CHECKING:
     from nowcast_cli.daemon.main import DaemonContext
@@ -58,13 +60,15 @@ def open_request_queue(zmq_context: zmq.Context[Any], context: DaemonContext) ->
     """Bind the workers' and the manager's port and return the device between them."""
     clients = zmq_context.socket(zmq.ROUTER)
     clients.linger = _LAST_ANSWERS_MS
+    allowed = limits(context.config)
+    clients.maxmsgsize = HANG_UP_AT * allowed.message_size
     manager = zmq_context.socket(zmq.DEALER)
     manager.linger = 0
     for endpoint, who, key in ((clients, "worker", "workers"), (manager, "manager", "manager")):
         host, port = host_and_port(context.config, key)
         bind(endpoint, address_of(host), port, f"zmq.ports.{key}", context.logger)
         context.logger.info("%s socket bound to port %d", who, port)
-    return RequestQueue(clients, manager, FaultLog(context.logger))
+    return RequestQueue(clients, manager, FaultLog(context.logger), allowed)
 
 
 def serve(devices: Sequence[Device], context: DaemonContext) -> None:

@@ -19,7 +19,9 @@ from typing import Any
 import zmq
 
 from nowcast_cli.broker.faults import FaultLog
+from nowcast_cli.broker.refusals import refusal_of
 from nowcast_cli.broker.requests import KeptRequests
+from nowcast_cli.config.limits import DEFAULTS, Limits
 from nowcast_cli.crash_points import reached
 
 # Plain integers: flags of an enumeration cost more than the call they are given to.
@@ -27,7 +29,6 @@ _IN, _OUT = int(zmq.POLLIN), int(zmq.POLLOUT)
 _NOW, _NOW_AND_MORE = int(zmq.NOBLOCK), int(zmq.NOBLOCK | zmq.SNDMORE)
 
 OFFERS_A_TURN = 100
-LARGEST_BACKLOG = 1000  # requests taken in and not offered; more wait in their connections
 
 WaitFor = list[tuple[Any, int]]
 
@@ -41,11 +42,18 @@ class RequestQueue:
         The bound ROUTER and DEALER sockets; closed by :meth:`close`.
     faults
         Where messages of a wrong shape are reported.
+    limits
+        What is not kept, and answered at once.
     """
 
     def __init__(
-        self, clients: zmq.Socket[bytes], manager: zmq.Socket[bytes], faults: FaultLog
+        self,
+        clients: zmq.Socket[bytes],
+        manager: zmq.Socket[bytes],
+        faults: FaultLog,
+        limits: Limits = DEFAULTS,
     ) -> None:
+        self._limits = limits
         self._clients = clients
         self._manager = manager
         self._faults = faults
@@ -56,18 +64,14 @@ class RequestQueue:
         self._requests: KeptRequests[bytes] = KeptRequests(os.urandom(8))
         self._both: WaitFor = [(manager, _IN), (clients, _IN)]
         self._both_and_offer: WaitFor = [(manager, _IN | _OUT), (clients, _IN)]
-        self._manager_alone: WaitFor = [(manager, _IN | _OUT)]
 
     def waits_for(self) -> WaitFor:
         """Return the sockets and events to poll for.
 
-        Room at the manager's side is only waited for while something is to be offered, and
-        clients are left waiting when too much is: so nothing spins when no manager is there.
+        Room at the manager's side is only waited for while something is to be offered: so
+        nothing spins when no manager is there.
         """
-        backlog = self._requests.backlog
-        if not backlog:
-            return self._both
-        return self._both_and_offer if backlog < LARGEST_BACKLOG else self._manager_alone
+        return self._both_and_offer if self._requests.backlog else self._both
 
     def work(self, ready: WaitFor) -> None:
         """Take one message from each socket that has some, then offer what can be offered.
@@ -90,7 +94,11 @@ class RequestQueue:
     def status(self) -> dict[str, Any]:
         """Return what a health answer says of the queue."""
         has_room = bool(self._manager.getsockopt(zmq.EVENTS) & _OUT)  # type: ignore[operator]
-        return {"waiting": len(self._requests), "manager takes messages": has_room}
+        return {
+            "waiting": len(self._requests),
+            "waiting bytes": self._requests.size,
+            "manager takes messages": has_room,
+        }
 
     def close(self) -> None:
         """Close both sockets."""
@@ -106,8 +114,13 @@ class RequestQueue:
                 f"{_sizes(frames)} in place of a client, an empty frame and a body"
             )
             return
-        # Copied: a frame of a small message would keep the whole buffer it was received in.
-        self._requests.keep(frames[0].bytes, frames[2].bytes)
+        refusal = refusal_of(frames[2], self._requests, self._limits)
+        if refusal is None:
+            # Copied: a frame of a small message would keep the whole buffer it was received in.
+            self._requests.keep(frames[0].bytes, frames[2].bytes)
+            return
+        self._faults.report(refusal.fault)
+        self._reply(frames[0].bytes, refusal.reply)
         reached("broker.kept")
 
     def _take_from_manager(self) -> None:
@@ -128,6 +141,9 @@ class RequestQueue:
         reached("broker.before_the_answer")
         if client is None:  # answered before, or asked of the broker that ran before this one
             return
+        self._reply(client, reply)
+
+    def _reply(self, client: bytes, reply: zmq.Frame | bytes) -> None:
         # A ROUTER drops what is for a client that has gone or does not read; it never blocks.
         with contextlib.suppress(zmq.Again):
             self._send_client(client, _NOW_AND_MORE)

@@ -8,9 +8,10 @@ order of arrival.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sized
 from typing import Generic, NamedTuple, TypeVar
 
-Body = TypeVar("Body")
+Body = TypeVar("Body", bound=Sized)
 
 
 class Request(NamedTuple, Generic[Body]):
@@ -37,6 +38,7 @@ class KeptRequests(Generic[Body]):
     def __init__(self, run: bytes) -> None:
         self._run = run
         self._count = 0
+        self.size = 0  # of all bodies kept, together
         self._kept: dict[bytes, Request[Body]] = {}
         self._to_offer: deque[Request[Body]] = deque()
 
@@ -53,6 +55,7 @@ class KeptRequests(Generic[Body]):
         self._count += 1
         stamp = self._run + self._count.to_bytes(8, "big")
         request = Request(client, stamp, body)
+        self.size += len(body)
         self._kept[stamp] = request
         self._to_offer.append(request)
 
@@ -72,7 +75,10 @@ class KeptRequests(Generic[Body]):
     def answered(self, stamp: bytes) -> bytes | None:
         """Let go of the request ``stamp`` and return its client; None when it is not kept."""
         request = self._kept.pop(stamp, None)
-        return None if request is None else request.client
+        if request is None:
+            return None
+        self.size -= len(request.body)
+        return request.client
 
     def offer_all_again(self) -> None:
         """Begin anew with the first request kept: a manager that knows of none has come."""

@@ -17,7 +17,8 @@ import zmq
 
 from broker_process import HELLO, BrokerProcess, running_broker, socket_to, take
 from helpers import wait_until
-from nowcast_cli.broker.request_queue import LARGEST_BACKLOG
+from nowcast_cli.messages.client import Client, NoAnswer
+from nowcast_cli.messages.message import Message
 
 
 @pytest.fixture
@@ -186,17 +187,68 @@ def test_waiting_for_requests_with_a_manager_there_costs_no_cpu(
     assert idle_cpu(broker) <= 0.02
 
 
-def test_more_requests_than_it_takes_in_wait_in_their_connections_without_cpu_or_loss(
+def test_what_waits_is_offered_to_the_manager_that_comes_in_order_and_all(
     broker: BrokerProcess, context: zmq.Context[Any]
 ) -> None:
-    count = LARGEST_BACKLOG + 500
+    count = 1500
     sender = socket_to(context, zmq.DEALER, broker.workers)
     for number in range(count):
         sender.send_multipart([b"", b"%d" % number])
-    wait_until(lambda: broker.waiting() == LARGEST_BACKLOG)
+    wait_until(lambda: broker.waiting() == count)
     assert idle_cpu(broker) <= 0.02
     manager = socket_to(context, zmq.DEALER, broker.manager)
     assert [int(frames[3]) for frames in take(manager, count)] == list(range(count))
+
+
+def test_more_than_may_wait_is_answered_busy_and_asked_again_when_there_is_room(
+    tmp_path: Path, context: zmq.Context[Any]
+) -> None:
+    with running_broker(tmp_path, more="limits: {waiting messages: 3}\n") as broker:
+        waiting = [socket_to(context, zmq.REQ, broker.workers) for _ in range(3)]
+        for number, client in enumerate(waiting):
+            client.send(Message("first", "success", id=f"m{number}").encode())
+            wait_until(lambda n=number: broker.waiting() == n + 1)
+        with (
+            Client("localhost", broker.workers, deadline=1.2) as client,
+            pytest.raises(NoAnswer) as raised,
+        ):
+            client.ask(Message("first", "success"))
+        assert "limits.waiting messages allows 3" in str(raised.value.cause)
+        asks_once = socket_to(context, zmq.REQ, broker.workers)
+        asks_once.send(b"{source: old, type: success, payload: null}")
+        wait_until(lambda: broker.waiting() == 4, what="what has no id to be kept all the same")
+        assert "busy: the message broker keeps 3 of requests" in broker.log
+
+
+def test_what_waits_has_a_size_beyond_which_nobody_is_kept(
+    tmp_path: Path, context: zmq.Context[Any]
+) -> None:
+    with running_broker(tmp_path, more="limits: {waiting size: 10 kB}\n") as broker:
+        first, second = (socket_to(context, zmq.REQ, broker.workers) for _ in range(2))
+        first.send(b"x" * 9000)
+        wait_until(lambda: broker.waiting() == 1)
+        second.send(b"y" * 2000)
+        said = Message.deserialize(second.recv())
+        assert (said.type, "limits.waiting size allows 10 kB" in said.payload) == ("busy", True)
+
+
+def test_a_message_that_is_too_large_is_refused_in_a_sentence_and_a_huge_one_hung_up_on(
+    tmp_path: Path, context: zmq.Context[Any]
+) -> None:
+    with running_broker(tmp_path, more="limits: {message size: 1 MB}\n") as broker:
+        client, huge = (socket_to(context, zmq.REQ, broker.workers) for _ in range(2))
+        client.send(b"x" * 1_000_001)
+        said = Message.deserialize(client.recv())
+        assert said.type == "refused"
+        assert said.payload["what"] == (
+            "a message of 1.0 MB is too large: limits.message size allows 1.0 MB"
+        )
+        assert "nowcast.yaml" in said.payload["hint"]
+        assert broker.waiting() == 0
+        huge.send(b"x" * 4_000_001)
+        assert not huge.poll(300)
+        client.send(b"small")
+        wait_until(lambda: broker.waiting() == 1, what="the others to be served as before")
 
 
 def test_as_many_clients_may_wait_as_the_machine_allows(broker: BrokerProcess) -> None:

@@ -74,17 +74,18 @@ class AnyHistory(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.requests: KeptRequests[int] = KeptRequests(RUN)
+        self.requests: KeptRequests[bytes] = KeptRequests(RUN)
         self.arrived = 0
-        self.unanswered: list[int] = []
-        self.in_hand: list[Request[int]] = []  # of the manager that is there
-        self.seen_by_others: list[Request[int]] = []  # by managers that have died
+        self.unanswered: list[bytes] = []
+        self.in_hand: list[Request[bytes]] = []  # of the manager that is there
+        self.seen_by_others: list[Request[bytes]] = []  # by managers that have died
 
     @rule(count=st.integers(1, 5))
     def requests_arrive(self, count: int) -> None:
         for _ in range(count):
-            self.requests.keep(b"client %d" % (self.arrived % 3), self.arrived)
-            self.unanswered.append(self.arrived)
+            body = b"%09d" % self.arrived
+            self.requests.keep(b"client %d" % (self.arrived % 3), body)
+            self.unanswered.append(body)
             self.arrived += 1
 
     @rule(count=st.integers(1, 8))
@@ -116,6 +117,7 @@ class AnyHistory(RuleBasedStateMachine):
     @invariant()
     def each_request_is_kept_until_it_is_answered(self) -> None:
         assert len(self.requests) == len(self.unanswered)
+        assert self.requests.size == sum(map(len, self.unanswered))
 
     @invariant()
     def the_manager_has_seen_them_in_order_and_none_twice(self) -> None:
@@ -127,7 +129,7 @@ class AnyHistory(RuleBasedStateMachine):
         self.manager_takes_some(self.arrived + 1)
         assert [request.body for request in self.in_hand] == self.unanswered
 
-    def _answer(self, request: Request[int]) -> None:
+    def _answer(self, request: Request[bytes]) -> None:
         client = self.requests.answered(request.stamp)
         if request.body in self.unanswered:
             assert client == request.client
