@@ -11,8 +11,7 @@ if TYPE_CHECKING:
 
 def jobs_after(reader: Reader, message: MessageRecord) -> list[JobRecord]:
     """Give the jobs that follow from the message, in the order of launch."""
-    of_chain = reader.jobs(chain=message.chain, limit=None)
-    return [job for job in reversed(of_chain) if job.cause == message.number]
+    return reader.jobs(cause=message.number, limit=None)[::-1]
 
 
 def ending_of(reader: Reader, job: JobRecord) -> MessageRecord | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from nowcast_cli.cli.checklist_values import look_up
@@ -12,6 +13,9 @@ from nowcast_cli.cli.output import Painted, Text
 
 if TYPE_CHECKING:
     from nowcast_cli.store.records import MessageRecord
+
+
+NEAR = 500
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,16 @@ class Version:
 
 
 @dataclass(frozen=True)
+class _Effect:
+    """What a message did: it cleared the checklist, or brought a payload for a top key."""
+
+    message: MessageRecord
+    clears: bool
+    top: Any = None
+    payload: Any = None
+
+
+@dataclass(frozen=True)
 class Difference:
     """One difference between two values: the way to it from their top, and what changed."""
 
@@ -43,38 +57,65 @@ class Difference:
     after: Any
 
 
-def history(
-    effects: Iterable[MessageRecord], key: str, limit: int
-) -> tuple[list[Version], list[str]]:
-    """Give the last ``limit`` changes of the value at ``key``, the oldest first.
-
-    ``a/b`` is the value at ``b`` in the mapping at ``a``. The second list has all top keys that the
-    journal knows. What an older system had left in the checklist file is not in the journal.
-    """
-    from nowcast_cli.manager.checklist import merged
+def keys_above(known: Iterable[str], key: str) -> tuple[list[str], list[str]]:
+    """Give those of the ``known`` top keys (YAML) that ``key`` is at or below, and all as text."""
     from nowcast_cli.messages import wire
 
+    texts = {yaml: str(wire.load(yaml)) for yaml in known}
+    above = [yaml for yaml, text in texts.items() if text == key or key.startswith(f"{text}/")]
+    return above, list(texts.values())
+
+
+def history(effects: Iterable[MessageRecord], key: str, limit: int) -> list[Version]:
+    """Give the last ``limit`` changes of the value at ``key``, the oldest first.
+
+    ``effects`` are the messages that changed the top keys above it or cleared the checklist, the
+    newest first; ``a/b`` is the value at ``b`` in the mapping at ``a``. No more of them are read
+    than are needed: a part of a value that was last set more than ``NEAR`` messages before a
+    change counts as new in it. What an older system had left in the checklist file is not in the
+    journal.
+    """
+    earlier = iter(effects)
+    found: deque[_Effect] = deque()
+    number = max(NEAR, 2 * limit)
+    while True:
+        more = [_effect_of(message) for message in islice(earlier, number)]
+        found.extendleft(more)
+        versions = _replayed(found, key)
+        # With messages before these, the first change has no true value before it.
+        if len(more) < number or len(versions) > limit:
+            return versions[-limit:]
+        number = 3 * len(found)
+
+
+def _replayed(effects: Iterable[_Effect], key: str) -> list[Version]:
+    """Give the changes of the value at ``key``, as if there had been none before."""
+    from nowcast_cli.manager.checklist import merged
+
     checklist: dict[Any, Any] = {}
-    versions: deque[Version] = deque(maxlen=limit)
-    seen: dict[str, None] = {}
+    versions: list[Version] = []
     before: Any = ABSENT
-    for message in effects:
-        if message.effect == "clear":
+    for effect in effects:
+        if effect.clears:
             checklist.clear()
         else:
-            top = wire.load(message.checklist_key or "null")
-            seen[str(top)] = None
-            if not (str(top) == key or key.startswith(f"{top}/")):
-                continue
-            checklist[top], _ = merged(checklist, top, _payload(message))
+            checklist[effect.top], _ = merged(checklist, effect.top, effect.payload)
         try:
             after = look_up(checklist, key)
         except KeyError:
             after = ABSENT
         if after is not before and after != before:
-            versions.append(Version(message, before, after))
+            versions.append(Version(effect.message, before, after))
         before = after
-    return list(versions), list(seen)
+    return versions
+
+
+def _effect_of(message: MessageRecord) -> _Effect:
+    from nowcast_cli.messages import wire
+
+    if message.effect == "clear":
+        return _Effect(message, True)
+    return _Effect(message, False, wire.load(message.checklist_key or "null"), _payload(message))
 
 
 def differences(before: Any, after: Any, path: tuple[str, ...] = ()) -> Iterator[Difference]:

@@ -237,7 +237,7 @@ class Store:
             message_of_row(row)
             for row in self._connection.execute(
                 f"SELECT {', '.join(MESSAGE_COLUMNS)} FROM message "
-                "WHERE state IN ('received', 'stuck') ORDER BY number"
+                "WHERE state <> 'decided' AND state IN ('received', 'stuck') ORDER BY number"
             )
         ]
 

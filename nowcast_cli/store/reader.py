@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Iterator
+from heapq import merge
+from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, get_args
 
 from nowcast_cli.errors import NotFound, NowcastError
 from nowcast_cli.store.records import (
+    SHORT_ID,
     UNFINISHED_STATES,
     BarrierRecord,
     HoldRecord,
     JobRecord,
     MessageRecord,
+    Outcome,
     ScheduleRecord,
 )
 from nowcast_cli.store.rows import (
@@ -32,6 +36,13 @@ from nowcast_cli.store.rows import (
 )
 
 _UNFINISHED = ", ".join(f"'{state}'" for state in sorted(UNFINISHED_STATES))
+# The index has the outcome, by which last successes are found; the number orders each by itself.
+_OUTCOMES = ("IS NULL", *(f"= '{outcome}'" for outcome in get_args(Outcome)))
+_LAST_OF_SOURCE = " UNION ALL ".join(
+    "SELECT number FROM (SELECT number FROM message {where} "
+    f"AND outcome {outcome} ORDER BY number DESC LIMIT {{most}})"
+    for outcome in _OUTCOMES
+)
 
 
 class Reader:
@@ -90,10 +101,13 @@ class Reader:
         worker: str | None = None,
         states: Collection[str] | None = None,
         chain: str | None = None,
+        cause: int | None = None,
         limit: int | None = 50,
     ) -> list[JobRecord]:
-        """Give jobs, the newest first."""
-        where, values = _where(("worker", worker), ("state", states), ("chain", chain))
+        """Give jobs, the newest first; ``cause`` is the number of the message that they follow."""
+        where, values = _where(
+            ("worker", worker), ("state", states), ("chain", chain), ("cause", cause)
+        )
         return [
             job_of_row(row)
             for row in self._connection.execute(
@@ -107,10 +121,7 @@ class Reader:
 
         Raises NotFound where there is none, NowcastError where there are several.
         """
-        columns = self._job
-        rows = self._connection.execute(
-            f"SELECT {columns} FROM job WHERE id = ?", (id_or_part,)
-        ).fetchall() or self._by_part("job", columns, id_or_part)
+        rows = self._by_begin("job", self._job, id_or_part) or self._by_end(id_or_part)
         if not rows:
             raise NotFound(
                 f"there is no job {id_or_part}",
@@ -124,12 +135,25 @@ class Reader:
             )
         return job_of_row(rows[0])
 
-    def _by_part(self, table: str, columns: str, part: str) -> list[tuple[Any, ...]]:
-        if not part or not set(part) <= set("0123456789abcdef-"):
-            return []
+    def _by_begin(self, table: str, columns: str, part: str) -> list[tuple[Any, ...]]:
+        """Give the row whose id is ``part``, else at most 6 rows whose id begins so."""
+        select = f"SELECT {columns} FROM {table} WHERE"
+        whole = self._connection.execute(f"{select} id = ?", (part,)).fetchall()
+        if whole or not _may_be_part(part):
+            return whole
         return self._connection.execute(
-            f"SELECT {columns} FROM {table} WHERE id GLOB ? OR id GLOB ? LIMIT 6",
-            (part + "*", "*" + part),
+            f"{select} id >= ? AND id < ? LIMIT 6", (part, part + "~")
+        ).fetchall()
+
+    def _by_end(self, part: str) -> list[tuple[Any, ...]]:
+        """Give at most 6 jobs whose id ends with ``part``."""
+        if not _may_be_part(part):
+            return []
+        short = f"substr(id, -{SHORT_ID})"
+        found = f"{short} = ?1 AND id GLOB ?2" if len(part) >= SHORT_ID else f"{short} GLOB ?2"
+        return self._connection.execute(
+            f"SELECT {self._job} FROM job WHERE id IN (SELECT id FROM job WHERE {found} LIMIT 6)",
+            (part[-SHORT_ID:], "*" + part),
         ).fetchall()
 
     def messages(
@@ -137,32 +161,39 @@ class Reader:
         *,
         source: str | None = None,
         states: Collection[str] | None = None,
-        job: str | None = None,
         chain: str | None = None,
         limit: int | None = 50,
     ) -> list[MessageRecord]:
-        """Give messages, the newest first."""
-        where, values = _where(
-            ("source", source), ("state", states), ("job", job), ("chain", chain)
-        )
+        """Give messages, the newest first; those of a ``chain`` only with ``states``."""
+        most = -1 if limit is None else limit
+        # A store has a few messages that are not decided and, maybe, millions that are.
+        special = states is not None and "decided" not in states
+        where, values = _where(("state", states), ("+chain", chain), ("source", source))
+        if special:
+            chosen = f"{where} AND state <> 'decided'"
+        elif source is not None:
+            chosen = f"WHERE number IN ({_LAST_OF_SOURCE.format(where=where, most=most)})"
+            values = values * len(_OUTCOMES)
+        else:
+            chosen = where
         return [
             message_of_row(row)
             for row in self._connection.execute(
-                f"SELECT {self._message} FROM message {where} ORDER BY number DESC LIMIT ?",
-                (*values, -1 if limit is None else limit),
+                f"SELECT {self._message} FROM message {chosen} ORDER BY number DESC LIMIT {most}",
+                values,
             )
         ]
 
     def message(self, id_or_number: str) -> MessageRecord:
-        """Give the message of that number, or whose id is, begins or ends so.
+        """Give the message of that number, or whose id is or begins so.
 
         Raises NotFound where there is none, NowcastError where there are several.
         """
-        columns = self._message
-        number = int(id_or_number) if id_or_number.isdecimal() else -1
-        rows = self._connection.execute(
-            f"SELECT {columns} FROM message WHERE number = ? OR id = ?", (number, id_or_number)
-        ).fetchall() or self._by_part("message", columns, id_or_number)
+        numbered = self._connection.execute(
+            f"SELECT {self._message} FROM message WHERE number = ?",
+            (_number(id_or_number),),
+        ).fetchall()
+        rows = numbered or self._by_begin("message", self._message, id_or_number)
         if not rows:
             raise NotFound(
                 f"there is no message {id_or_number}",
@@ -170,7 +201,7 @@ class Reader:
             )
         if len(rows) > 1:
             raise NowcastError(
-                f"several messages have an id that begins or ends with {id_or_number}",
+                f"several messages have an id that begins with {id_or_number}",
                 hint="give the number that nowcast message list shows",
             )
         return message_of_row(rows[0])
@@ -211,12 +242,27 @@ class Reader:
             )
         ]
 
-    def checklist_effects(self) -> Iterator[MessageRecord]:
-        """Give the messages that changed the checklist, the oldest first."""
-        columns = self._message
-        for row in self._connection.execute(
-            f"SELECT {columns} FROM message WHERE effect IS NOT NULL ORDER BY number"
-        ):
+    def checklist_keys(self) -> list[str]:
+        """Give the keys of the checklist that messages have changed, each as YAML."""
+        return [
+            str(key)
+            for (key,) in self._connection.execute(
+                # From one key to the next, over all the messages of each.
+                "WITH RECURSIVE known(key) AS (SELECT min(checklist_key) FROM message "
+                "WHERE effect IS NOT NULL UNION ALL SELECT (SELECT min(checklist_key) "
+                "FROM message WHERE effect IS NOT NULL AND checklist_key > key) FROM known "
+                "WHERE key IS NOT NULL) SELECT key FROM known WHERE key IS NOT NULL"
+            )
+        ]
+
+    def checklist_effects(self, keys: Collection[str]) -> Iterator[MessageRecord]:
+        """Give the messages that changed these keys (YAML) or cleared all, the newest first."""
+        select = f"SELECT {self._message} FROM message WHERE effect IS NOT NULL AND"
+        latest = [
+            self._connection.execute(f"{select} checklist_key IS ? ORDER BY number DESC", (key,))
+            for key in (None, *keys)
+        ]
+        for row in merge(*latest, key=itemgetter(0), reverse=True):
             yield message_of_row(row)
 
     def schedule(self) -> list[ScheduleRecord]:
@@ -265,11 +311,12 @@ class Reader:
     def last_success(self, worker: str, before: str = "~") -> str | None:
         """Give when the worker last succeeded, not later than ``before``; None for never."""
         row = self._connection.execute(
-            "SELECT max(received) FROM message "
-            "WHERE source = ? AND outcome = 'success' AND received <= ?",
+            "SELECT received FROM message "
+            "WHERE source = ? AND outcome = 'success' AND received <= ? "
+            "ORDER BY number DESC LIMIT 1",
             (worker, before),
         ).fetchone()
-        return None if row[0] is None else str(row[0])
+        return None if row is None else str(row[0])
 
     def barriers(self, active_only: bool = True) -> list[BarrierRecord]:
         """Give barriers, the oldest first."""
@@ -300,7 +347,8 @@ class Reader:
                 "UNION ALL SELECT state, count(*) FROM job WHERE state IN "
                 "('failed', 'crashed', 'timed out', 'lost') AND created >= ? GROUP BY state "
                 "UNION ALL SELECT iif(state = 'stuck', 'stuck', 'undecided'), count(*) "
-                "FROM message WHERE state IN ('received', 'stuck') GROUP BY state",
+                "FROM message WHERE state <> 'decided' AND state IN ('received', 'stuck') "
+                "GROUP BY state",
                 (since,),
             ).fetchall()
         )
@@ -312,23 +360,35 @@ class Reader:
         A stuck message does not count as open: nothing follows from it until somebody acts.
         """
         open_jobs, open_messages = self._connection.execute(
-            f"SELECT (SELECT count(*) FROM job WHERE chain = ?1 AND state IN ({_UNFINISHED})), "
-            "(SELECT count(*) FROM message WHERE chain = ?1 AND state = 'received')",
+            f"SELECT (SELECT count(*) FROM job WHERE +chain = ?1 AND state IN ({_UNFINISHED})), "
+            "(SELECT count(*) FROM message WHERE chain = ?1 AND state = 'received' "
+            "AND state <> 'decided')",
             (chain,),
         ).fetchone()
         return int(open_jobs) == 0 and int(open_messages) == 0
 
 
-def _where(*conditions: tuple[str, str | Collection[str] | None]) -> tuple[str, list[str]]:
+def _where(
+    *conditions: tuple[str, str | int | Collection[str] | None],
+) -> tuple[str, list[str | int]]:
     clauses: list[str] = []
-    values: list[str] = []
+    values: list[str | int] = []
     for column, wanted in conditions:
         if wanted is None:
             continue
-        if isinstance(wanted, str):
+        if isinstance(wanted, str | int):
             clauses.append(f"{column} = ?")
             values.append(wanted)
         else:
             clauses.append(f"{column} IN ({', '.join('?' * len(wanted))})")
             values.extend(wanted)
     return ("WHERE " + " AND ".join(clauses) if clauses else ""), values
+
+
+def _may_be_part(text: str) -> bool:
+    return bool(text) and set(text) <= set("0123456789abcdef-")
+
+
+def _number(text: str) -> int:
+    """Give the number of a message; of what is none, and of one too large for SQLite, -1."""
+    return int(text) if text.isdecimal() and len(text) < 19 else -1

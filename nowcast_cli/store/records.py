@@ -236,6 +236,9 @@ Change = (
 )
 
 
+SHORT_ID = 8
+
+
 def short_id(identifier: str) -> str:
     """Give the part of an id that people type: its last eight characters, which are random."""
-    return identifier[-8:]
+    return identifier[-SHORT_ID:]

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import yaml
 
-from nowcast_cli.cli.checklist_history import ABSENT, differences, history, row_of
+from nowcast_cli.cli.checklist_history import (
+    ABSENT,
+    NEAR,
+    differences,
+    history,
+    keys_above,
+    row_of,
+)
 from nowcast_cli.cli.output import Painted
 from nowcast_cli.store.records import MessageRecord
 
@@ -26,8 +34,14 @@ def clear(number: int) -> MessageRecord:
     )  # fmt: skip
 
 
+def top_yaml(text: str) -> str:
+    return yaml.safe_dump(int(text) if text.isdecimal() else text)
+
+
 def steps(effects: list[MessageRecord], key: str, limit: int = 50) -> list[tuple[int, Any, Any]]:
-    versions, _ = history(effects, key, limit)
+    top = key.partition("/")[0]
+    of_key = [each for each in effects if each.checklist_key in (None, top_yaml(top))]
+    versions = history(reversed(of_key), key, limit)
     return [(version.message.number, version.before, version.after) for version in versions]
 
 
@@ -65,8 +79,29 @@ def test_the_newest_changes_are_kept_and_compared_with_the_one_before() -> None:
     assert steps(effects, "a", limit=2) == [(8, 7, 8), (9, 8, 9)]
 
 
-def test_the_keys_that_the_journal_knows_are_told() -> None:
-    assert history([put(1, "a", 1), put(2, 5, 1)], "nothing", 5) == ([], ["a", "5"])
+def test_the_top_keys_above_a_value_are_told_from_the_others() -> None:
+    known = [top_yaml(text) for text in ("a", "5", "a/b")]
+    assert keys_above(known, "nothing") == ([], ["a", "5", "a/b"])
+    assert keys_above(known, "5")[0] == [top_yaml("5")]
+    assert keys_above(known, "a/b/c")[0] == [top_yaml("a"), top_yaml("a/b")]
+
+
+def test_a_long_history_is_read_as_far_back_as_is_needed() -> None:
+    taken = []
+
+    def newest_first() -> Iterator[MessageRecord]:
+        for number in range(20 * NEAR, 0, -1):
+            taken.append(number)
+            yield put(number, "a", {"changes": number // 3})
+
+    versions = history(newest_first(), "a/changes", 5)
+    assert [version.after for version in versions] == [20 * NEAR // 3 - n for n in (4, 3, 2, 1, 0)]
+    assert len(taken) == NEAR
+
+
+def test_a_value_that_seldom_changes_is_looked_for_to_the_beginning() -> None:
+    effects = [put(number, "a", 1 if number < 5 else 2) for number in range(1, 3 * NEAR)]
+    assert steps(effects, "a") == [(1, ABSENT, 1), (5, 1, 2)]
 
 
 def test_differences_go_as_deep_as_there_are_mappings() -> None:
