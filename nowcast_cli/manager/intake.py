@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
+from nowcast_cli.config.limits import DEFAULTS
 from nowcast_cli.config.registry import Registry
 from nowcast_cli.identifiers import new_id
 from nowcast_cli.manager import job_transitions, requests, scheduling, transitions
@@ -18,7 +19,7 @@ from nowcast_cli.manager.replies import encode_reply, reply_of_text, reply_text
 from nowcast_cli.manager.state import ACKNOWLEDGED, Reply, State, Step, refused
 from nowcast_cli.manager.transitions import Decision, Incoming
 from nowcast_cli.manager.turn import Turn
-from nowcast_cli.messages.message import Message, MessageError
+from nowcast_cli.messages.message import Message, MessageError, refuse_large
 from nowcast_cli.store.database import Store
 from nowcast_cli.store.records import ChecklistCleared, JobRecord, MessageReceived, MessageRecord
 
@@ -36,7 +37,8 @@ _SCHEDULING: Mapping[str, Callable[[State, Any, str], Step]] = {
 class Intake:
     """Turns messages, requests, what happened to jobs, and decisions into steps.
 
-    ``after_functions`` are the names of those that ``next_workers`` has, None while not known.
+    ``after_functions`` are the names of those that ``next_workers`` has, None while not known;
+    ``limits`` what is too much to be taken in.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Intake:
         self._orders = orders
         self._logger = logger
         self.after_functions: Collection[str] | None = None
+        self.limits = DEFAULTS
         self.use(registry)
 
     def use(self, registry: Registry) -> None:
@@ -60,7 +63,8 @@ class Intake:
     def arrived(self, turn: Turn, arrived: Arrived) -> None:
         """Take in a request of the broker; each gets an answer, also what is no message."""
         try:
-            message = Message.deserialize(arrived.body)
+            refuse_large(len(arrived.body), self.limits)
+            message = Message.deserialize(arrived.body, self.limits)
         except MessageError as error:
             self._logger.error("refused: %s", error.what)
             turn.answers.append((arrived, encode_reply(refused(error.what, error.hint), None)))

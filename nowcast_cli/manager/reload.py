@@ -44,6 +44,6 @@ def needs_restart(old: Config, new: Config) -> list[str]:
     """Say which changes of the configuration a running system cannot take in."""
     return [
         f"`{key}` has changed: it takes effect with nowcast restart"
-        for key in ("zmq", "python", "state directory", "checklist file", "logging")
+        for key in ("zmq", "python", "state directory", "checklist file", "logging", "limits")
         if old.get(key) != new.get(key)
     ]
