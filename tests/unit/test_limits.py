@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from nowcast_cli.config.check import check
-from nowcast_cli.config.limits import DEFAULTS, KEYS, Limits, limits
+from nowcast_cli.config.limits import DEEPEST, DEFAULTS, KEYS, Limits, limits
 from nowcast_cli.config.sizes import NotASize, bytes_of
 from nowcast_cli.errors import ConfigError
+from nowcast_cli.messages.message import Message, MessageError
 
 
 @pytest.mark.parametrize(
@@ -68,3 +71,70 @@ def test_validate_tells_where_a_mistake_stands_and_what_was_meant(tmp_path):
     found = {(problem.line, problem.path): problem.message for problem in check(file)}
     assert "did you mean 'message size'" in found[4, "limits.message sise"]
     assert "at most 100" in found[5, "limits.payload depth"]
+
+
+def nested(depth: int) -> object:
+    value: object = "x"
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize("write", [lambda m: m.encode().decode(), Message.serialize])
+def test_depth_is_counted_from_the_payload_on_both_sides(write):
+    few = Limits(payload_depth=3)
+    fits, too_deep = Message("a", "b", nested(3)), Message("a", "b", nested(4))
+
+    assert Message.deserialize(write(fits), few).payload == nested(3)
+    fits.encode(few)
+    for refused in (
+        lambda: Message.deserialize(write(too_deep), few),
+        lambda: too_deep.encode(few),
+    ):
+        with pytest.raises(MessageError, match=r"more than 3 deep \(limits.payload depth\)"):
+            refused()
+
+
+@pytest.mark.parametrize("depth", [DEEPEST, DEEPEST + 1])
+def test_what_may_be_sent_is_what_is_read(depth):
+    message = Message("a", "b", nested(depth))
+    if depth == DEEPEST:
+        assert Message.deserialize(message.encode()).payload == nested(depth)
+    else:
+        with pytest.raises(MessageError, match="nested more than 100 deep"):
+            Message.deserialize(message.encode(Limits(payload_depth=DEEPEST)))
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [[1] * 50, {n: n for n in range(30)}, {str(n): "a, b: c" for n in range(30)}, ["x\ny"] * 50],
+)
+@pytest.mark.parametrize("write", [lambda m: m.encode().decode(), Message.serialize])
+def test_values_are_counted_on_both_sides_and_commas_in_text_are_none(payload, write):
+    message = Message("a", "b", payload)
+
+    assert Message.deserialize(write(message), Limits(payload_values=100)).payload == payload
+    message.encode(Limits(payload_values=100))
+    for refused in (
+        lambda: Message.deserialize(write(message), Limits(payload_values=40)),
+        lambda: message.encode(Limits(payload_values=40)),
+    ):
+        with pytest.raises(MessageError, match=r"more than 40 values \(limits.payload values\)"):
+            refused()
+
+
+def test_a_bomb_without_aliases_is_refused_before_it_fills_the_memory():
+    body = "source: a\ntype: b\npayload: [" + "1, " * 2_000_000 + "1]"
+    tracemalloc.start()
+    try:
+        with pytest.raises(MessageError, match="more than 50,000 values"):
+            Message.deserialize(body, Limits(payload_values=50_000))
+        assert tracemalloc.get_traced_memory()[1] < 3 * len(body)
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_message_that_is_too_large_is_not_sent_and_the_error_names_the_key():
+    with pytest.raises(MessageError, match=r"limits.message size allows 10 kB") as raised:
+        Message("a", "b", "x" * 10_000).encode(Limits(message_size=10_000))
+    assert "write the data to a file" in str(raised.value.hint)
