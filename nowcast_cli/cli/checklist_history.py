@@ -90,7 +90,7 @@ def history(effects: Iterable[MessageRecord], key: str, limit: int) -> list[Vers
 
 def _replayed(effects: Iterable[_Effect], key: str) -> list[Version]:
     """Give the changes of the value at ``key``, as if there had been none before."""
-    from nowcast_cli.manager.checklist import merged
+    from nowcast_cli.store.merging import merged
 
     checklist: dict[Any, Any] = {}
     versions: list[Version] = []

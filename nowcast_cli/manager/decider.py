@@ -28,7 +28,6 @@ from nowcast_cli.config import Config
 from nowcast_cli.config.logging_section import configure_logging
 from nowcast_cli.config.registry import registry_of
 from nowcast_cli.crash_points import reached
-from nowcast_cli.manager.checklist import merged
 from nowcast_cli.manager.decider_wire import (
     FrameReader,
     pack_answer,
@@ -38,6 +37,7 @@ from nowcast_cli.manager.decider_wire import (
 from nowcast_cli.manager.decision import NonsenseError, decision_of, decision_to_json
 from nowcast_cli.manager.state import Entry
 from nowcast_cli.messages.message import Message
+from nowcast_cli.store.merging import merged
 
 PR_SET_PDEATHSIG = 1
 # A call that took this long may have been given to another decider: the pipe says so.
