@@ -51,6 +51,7 @@ MODULES = {"message_broker": "nowcast_cli.broker", "manager": "nowcast_cli.manag
 # started by their names alone
 MORE_MODULES = {
     "scheduler": "nowcast_cli.scheduler",
+    "standby": "nowcast_cli.manager",
     "log_aggregator": "nowcast_cli.logs.aggregator",
 }
 
@@ -338,8 +339,12 @@ class System:
         return None
 
     def kill(self, name: str, number: int = signal.SIGKILL) -> None:
-        """Send a signal to a daemon or the launcher; see it end, unless it is supervised."""
-        os.kill(self.pid(name), number)
+        """Send a signal to a daemon or the launcher; see it end, unless it is supervised.
+
+        One that is supervised may be between two lives just then: it is as good as killed.
+        """
+        with contextlib.suppress(*(() if self._supervisor is None else (ProcessLookupError,))):
+            os.kill(self.pid(name), number)
         if name in self._processes and self._supervisor is None:
             self._processes[name].wait(20)
 

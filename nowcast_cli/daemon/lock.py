@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +18,12 @@ from nowcast_cli.config import SystemPaths
 from nowcast_cli.errors import NowcastError
 from nowcast_cli.process_identity import ProcessIdentity, from_json, identity_of, is_alive, to_json
 
+_BETWEEN_TRIES = 0.05  # seconds
+
+
+class AlreadyRuns(NowcastError):
+    """Another process holds the name."""
+
 
 @dataclass(frozen=True)
 class Lock:
@@ -23,6 +31,11 @@ class Lock:
 
     file_lock: FileLock
     pid_file: Path
+
+    @property
+    def name(self) -> str:
+        """The name of the daemon."""
+        return self.pid_file.stem
 
     def release(self) -> None:
         """Give the name back; the lock file stays: an unlinked one locks nobody out."""
@@ -44,7 +57,8 @@ class Lock:
 def hold(paths: SystemPaths, name: str) -> Lock:
     """Take the name of a daemon for this process and write ``run/<name>.pid``.
 
-    Raises NowcastError that says who holds it when somebody does, or what cannot be written.
+    Raises AlreadyRuns that says who holds it when somebody does, and another NowcastError when
+    something cannot be written. No child inherits the lock: its descriptor is closed on exec.
     """
     pid_file = paths.run / f"{name}.pid"
     file_lock = FileLock(paths.run / f"{name}.lock", fallback_to_soft=False)
@@ -65,6 +79,22 @@ def hold(paths: SystemPaths, name: str) -> Lock:
     return Lock(file_lock, pid_file)
 
 
+def hold_first(paths: SystemPaths, names: Sequence[str], patience: float) -> Lock:
+    """Take the first of several names that is free, for up to ``patience`` seconds until one is.
+
+    So a process may leave one of the names for another one meanwhile. Raises as :func:`hold`.
+    """
+    give_up = time.monotonic() + patience
+    while True:
+        for name in names:
+            try:
+                return hold(paths, name)
+            except AlreadyRuns:
+                if name == names[-1] and time.monotonic() > give_up:
+                    raise
+        time.sleep(_BETWEEN_TRIES)
+
+
 def read_pid_file(path: Path) -> ProcessIdentity | None:
     """Return who wrote ``run/<name>.pid``, alive or not; None when it is missing or not ours."""
     try:
@@ -73,7 +103,7 @@ def read_pid_file(path: Path) -> ProcessIdentity | None:
         return None
 
 
-def _already_runs(name: str, pid_file: Path) -> NowcastError:
+def _already_runs(name: str, pid_file: Path) -> AlreadyRuns:
     words = name.replace("_", " ")
     holder = read_pid_file(pid_file)
     if holder is None or not is_alive(holder):  # it has the lock, and has not written its pid yet
@@ -81,7 +111,7 @@ def _already_runs(name: str, pid_file: Path) -> NowcastError:
     else:
         since = datetime.fromtimestamp(pid_file.stat().st_mtime, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         what = f"the {words} of this system already runs as process {holder.pid} (since {since})"
-    return NowcastError(
+    return AlreadyRuns(
         what,
         cause=f"it holds the lock {pid_file.with_suffix('.lock')}",
         hint="see `nowcast status`; `nowcast stop` ends it",

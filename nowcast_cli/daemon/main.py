@@ -11,16 +11,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from nowcast_cli.config import Config, SystemPaths, system_paths
 from nowcast_cli.config.logging_section import configure_logging
 from nowcast_cli.config.paths import ensure
 from nowcast_cli.crash_points import reached
 from nowcast_cli.daemon.health import HealthSocket
-from nowcast_cli.daemon.lock import hold
+from nowcast_cli.daemon.lock import Lock, hold, hold_first
 from nowcast_cli.daemon.signals import Signals
 from nowcast_cli.errors import NowcastError
+
+_Result = TypeVar("_Result")
+# An understudy that takes a daemon's place gives its own back once it has begun: in milliseconds,
+# or on a loaded machine a second.
+TIME_TO_CHANGE_PLACES = 5.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -46,8 +51,25 @@ class DaemonContext:
         return who | more
 
 
+@dataclass(frozen=True)
+class Understudy:
+    """What a daemon does while another process has its place.
+
+    ``name`` is that of the daemon that it is meanwhile; ``wanted`` says whether a system has one;
+    ``main`` waits for the place, and returns the lock of it, or None when it was told to end.
+    """
+
+    name: str
+    wanted: Callable[[Config, SystemPaths], bool]
+    main: Callable[[DaemonContext], Lock | None]
+
+
 def run_daemon(
-    name: str, main: Callable[[DaemonContext], int], arguments: Sequence[str] | None = None
+    name: str,
+    main: Callable[[DaemonContext], int],
+    arguments: Sequence[str] | None = None,
+    *,
+    understudy: Understudy | None = None,
 ) -> int:
     """Run the daemon ``name`` until it ends, and return its exit code.
 
@@ -59,15 +81,16 @@ def run_daemon(
         The daemon's own work; returns the exit code.
     arguments
         The command line without the program; ``sys.argv[1:]`` by default.
+    understudy
+        What to be while another process is this daemon; otherwise that is an error.
 
     Expected errors are printed to stderr (and logged, once there is a log) as what, cause and
     hint, and give their own exit code. Anything else is logged with its traceback and raised.
     """
     options = _parse(name, arguments)
-    logger = logging.getLogger(name)
     with Signals(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         try:
-            return _run(name, main, options, logger, signals)
+            return _run(name, main, options, signals, understudy)
         except NowcastError as error:
             print(explain(error), file=sys.stderr, flush=True)
             return error.exit_code
@@ -87,35 +110,59 @@ def _run(
     name: str,
     main: Callable[[DaemonContext], int],
     options: argparse.Namespace,
-    logger: logging.Logger,
     signals: Signals,
+    understudy: Understudy | None,
 ) -> int:
     config = Config()
     config.load(options.config_file)
     paths = system_paths(config)
     ensure(paths)
-    with hold(paths, name):
-        reached(f"{name}.locked")
-        where_to = configure_logging(config, name, debug=options.debug)
-        logger.info("running in process %d", os.getpid())
-        logger.info("read config from %s", config.file)
-        logger.info(where_to)
-        health = HealthSocket(paths.run / f"{name}.sock")
-        try:
-            context = DaemonContext(
-                name, config, config.file, paths, logger, signals, health, _now()
-            )
-            code = main(context)
-        except NowcastError as error:
-            logger.critical("%s", explain(error).replace("\n", "; "))
-            raise
-        except Exception:
-            logger.critical("unhandled exception", exc_info=True)
-            raise
-        finally:
-            health.close()
-        logger.info("shutting down")
-        return code
+    process = _Process(config, paths, signals, options.debug)
+    if understudy is None or not understudy.wanted(config, paths):
+        return process.be(hold(paths, name), main)
+    lock = hold_first(paths, (name, understudy.name), TIME_TO_CHANGE_PLACES)
+    if lock.name == name:
+        return process.be(lock, main)
+    place = process.be(lock, understudy.main)
+    return 0 if place is None else process.be(place, main)
+
+
+@dataclass(frozen=True)
+class _Process:
+    """This process, which is one daemon, or one after the other."""
+
+    config: Config
+    paths: SystemPaths
+    signals: Signals
+    debug: bool
+
+    def be(self, lock: Lock, main: Callable[[DaemonContext], _Result]) -> _Result:
+        """Be the daemon whose name is locked, until its main function returns."""
+        name, logger = lock.name, logging.getLogger(lock.name)
+        with lock:
+            reached(f"{name}.locked")
+            where_to = configure_logging(self.config, name, debug=self.debug)
+            logger.info("running in process %d", os.getpid())
+            logger.info("read config from %s", self.config.file)
+            logger.info(where_to)
+            health = HealthSocket(self.paths.run / f"{name}.sock")
+            try:
+                context = DaemonContext(
+                    name, self.config, self.config.file, self.paths, logger, self.signals, health,
+                    _now(),
+                )  # fmt: skip
+                result = main(context)
+            except NowcastError as error:
+                logger.critical("%s", explain(error).replace("\n", "; "))
+                raise
+            except Exception:
+                logger.critical("unhandled exception", exc_info=True)
+                raise
+            finally:
+                health.close()
+            if not isinstance(result, Lock):  # with the lock of another place it goes on there
+                logger.info("shutting down")
+            return result
 
 
 def _now() -> str:

@@ -8,6 +8,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections import deque
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,14 @@ from nowcast_cli.manager.state import Entry
 
 
 class DeciderProcess:
-    """A process of ``nowcast_cli.manager.decider``, begun with the checklist as it is now.
+    """A process of ``nowcast_cli.manager.decider``; after :meth:`begin` it takes messages.
 
+    ``began`` is when it began to load, in nanoseconds since 1970, as files are stamped.
     ``pending`` holds the entries that it was sent and has not answered, oldest first.
     """
 
-    def __init__(self, config_file: Path, checklist_document: str) -> None:
+    def __init__(self, config_file: Path) -> None:
+        self.began = time.time_ns()
         ours, theirs = socket.socketpair()
         stop_reader, self._stop_writer = os.pipe()
         with theirs:
@@ -40,7 +43,7 @@ class DeciderProcess:
         ours.setblocking(False)
         self._socket = ours
         self._reader = FrameReader()
-        self._unsent = bytearray(frame(checklist_document.encode()))
+        self._unsent = bytearray()
         self.pending: deque[Entry] = deque()
         self.after_functions: frozenset[str] | None = None
         self.head_since = 0.0
@@ -49,6 +52,14 @@ class DeciderProcess:
     def fileno(self) -> int:
         """Give the descriptor that is readable when there are answers."""
         return self._socket.fileno()
+
+    def begin(self, checklist_document: str) -> None:
+        """Give it the checklist as it is now, with the next flush; before any message."""
+        self._unsent += frame(checklist_document.encode())
+
+    def lives(self) -> bool:
+        """Say whether the process has not ended."""
+        return self._process.poll() is None
 
     def send(self, entry: Entry, now: float) -> None:
         """Give it a message, with the next flush, to decide on where the entry says so."""

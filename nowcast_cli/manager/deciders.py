@@ -159,8 +159,8 @@ class Deciders:
                 decider.flush()
 
     def _started(self) -> DeciderProcess:
-        self._files.begin_loading()
         decider = self._start()
+        self._files.begin_loading(decider.began)
         decider.head_since = self._monotonic()
         self._epoll.register(decider.fileno(), select.EPOLLIN)
         return decider

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sqlite3
 import time
@@ -33,21 +34,26 @@ from nowcast_cli.manager.reload import (
     needs_restart,
 )
 from nowcast_cli.manager.remote_jobs import RemoteJobs, over_ssh
+from nowcast_cli.manager.standby import TakeOver
 from nowcast_cli.manager.state import Reply, Step
 from nowcast_cli.manager.turn import Turn
 from nowcast_cli.store.checklist_file import ChecklistFile
 from nowcast_cli.store.database import Store, cannot_be_used
+from nowcast_cli.store.leader import Deposed
 from nowcast_cli.store.records import JobPut, JobRecord, MessageRecord, MessageSettled
 
 WRITE_RETRY = 1.0
 LAST_ANSWERS_MS = 200
 
 
-def run_manager(context: DaemonContext) -> int:
-    """Run the manager until SIGTERM or SIGINT; SIGHUP reloads. Returns the exit code 0."""
+def run_manager(context: DaemonContext, taken_over: TakeOver | None = None) -> int:
+    """Run the manager until SIGTERM or SIGINT; SIGHUP reloads. Returns the exit code 0.
+
+    ``taken_over`` is what a standby brings along that leads from now on.
+    """
     zmq_context: zmq.Context[Any] = zmq.Context()
     try:
-        manager = Manager(context, zmq_context)
+        manager = Manager(context, zmq_context, taken_over)
         try:
             manager.run()
         finally:
@@ -63,8 +69,15 @@ def run_manager(context: DaemonContext) -> int:
 class Manager:
     """The edge around the transitions: sockets, store, deciders and jobs of one system."""
 
-    def __init__(self, context: DaemonContext, zmq_context: zmq.Context[Any]) -> None:
+    def __init__(
+        self,
+        context: DaemonContext,
+        zmq_context: zmq.Context[Any],
+        taken_over: TakeOver | None = None,
+    ) -> None:
         self._context = context
+        self._taken_over = taken_over
+        self._warm_decider = None if taken_over is None else taken_over.decider
         self._logger = context.logger
         self._config = context.config
         paths, registry = context.paths, registry_of(context.config)
@@ -79,7 +92,7 @@ class Manager:
         remote = RemoteJobs(self._hosts(), lambda host: over_ssh(host, paths.run))
         self._jobs = JobWatch(executor, remote, paths, time.monotonic)
         self._deciders = Deciders(
-            lambda: DeciderProcess(context.config_file, self._store.text.document()),
+            self._begun_decider,
             module_file=find_module_file(registry.next_workers_module, paths.deployment),
             deadline=lambda: next_workers_deadline(self._config),
             monotonic=time.monotonic,
@@ -115,6 +128,17 @@ class Manager:
                 len(open_jobs),
                 len(self._undecided),
             )
+
+    def _begun_decider(self) -> DeciderProcess:
+        """Give a decider that has the checklist as it is now; the first may be warm already."""
+        decider, self._warm_decider = self._warm_decider, None
+        if decider is not None and not decider.lives():
+            decider.end()
+            decider = None
+        if decider is None:
+            decider = DeciderProcess(self._context.config_file)
+        decider.begin(self._store.text.document())
+        return decider
 
     def run(self) -> None:
         """Turn after turn, until a signal."""
@@ -169,6 +193,7 @@ class Manager:
             jobs=sum(job.unfinished for job in self._state.jobs.values()),
             trouble=trouble or self._jobs.trouble_elsewhere(),
             **{"next workers": self._deciders.broken or "ok", "refused": self._deciders.refused},
+            **({} if self._taken_over is None else {"took over": self._taken_over.told}),
         )
 
     def _take_in(self) -> Turn:
@@ -349,7 +374,8 @@ class Manager:
         """Write what is committed to the checklist file, then let go of everything."""
         self._notifier.close()
         if self._checklist_file.due_in() is not None:
-            self._write_checklist()
+            with contextlib.suppress(Deposed):  # it is for the one who leads now to write it
+                self._write_checklist()
         self._inbox.close()
         self._deciders.close()
         self._jobs.close()

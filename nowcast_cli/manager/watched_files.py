@@ -23,9 +23,9 @@ class WatchedFiles:
         self._loading_since = 0
         self._next_look = float("-inf")
 
-    def begin_loading(self) -> None:
-        """Say that the files are being read from now on."""
-        self._loading_since = time.time_ns()
+    def begin_loading(self, since: int) -> None:
+        """Say since when the files are being read, in nanoseconds since 1970."""
+        self._loading_since = since
 
     def loaded(self, files: Iterable[str]) -> None:
         """Say which files were read; one that was written meanwhile counts as changed."""

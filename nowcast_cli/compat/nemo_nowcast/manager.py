@@ -2,8 +2,7 @@
 
 import sys
 
-from nowcast_cli.daemon.main import run_daemon
-from nowcast_cli.manager.manager import run_manager
+from nowcast_cli.manager.places import main
 
 if __name__ == "__main__":
-    sys.exit(run_daemon("manager", run_manager))
+    sys.exit(main())
