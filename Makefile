@@ -19,7 +19,8 @@ demo: $(VENV)/.installed  ## set up a toy forecast system in ./demo and show it 
 
 test: check docs  ## everything that the project checks, from nothing
 	$(BIN)/pytest -n 2 tests/unit
-	$(BIN)/pytest tests/integration tests/faults tests/e2e tests/smoke
+	# These wait more than they compute: three at once end in half the time on two cores.
+	$(BIN)/pytest -n 3 --dist loadfile tests/integration tests/faults tests/e2e tests/smoke
 
 check: $(VENV)/.tools  ## format, lint, types, layers
 	$(BIN)/ruff format --check .

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import random
 import signal
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
+# Fresh for each run, and the same in all processes that share its tests.
+os.environ.setdefault("NOWCAST_TESTS_SEED", str(random.SystemRandom().randrange(10**6)))
 # Under nohup the signal is ignored, and processes inherit that.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 

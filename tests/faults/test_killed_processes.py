@@ -17,7 +17,7 @@ import yaml
 from helpers import wait_until
 from systems import Sampler
 
-FRESH = int(os.environ.get("NOWCAST_TESTS_SEED") or random.SystemRandom().randrange(10**6))
+FRESH = int(os.environ["NOWCAST_TESTS_SEED"])
 
 WORKERS = ("first", "fan", "left", "right", "after_left", "after_right", "last")
 
