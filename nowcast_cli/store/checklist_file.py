@@ -47,10 +47,14 @@ class ChecklistFile:
     def write(self, document: str, journal: int, now: str) -> None:
         """Write ``document``, which holds the effects of the journal up to ``journal``."""
         self._last_written = self._monotonic()
-        header = f"# nowcast checklist: journal {journal}, written {now}\n"
-        write_atomically(self._path, (header + document).encode())
+        write_atomically(self._path, (header_line(journal, now) + document).encode())
         self._dirty = False
         self.written_journal = journal
+
+
+def header_line(journal: int, now: str) -> str:
+    """Give the first line of a file that holds the effects of the journal up to ``journal``."""
+    return f"# nowcast checklist: journal {journal}, written {now}\n"
 
 
 def read_header(path: Path) -> int | None:

@@ -29,6 +29,7 @@ from nowcast_cli.store.records import (
     MessageReceived,
     MessageRecord,
     MessageSettled,
+    RowsRemoved,
     ScheduleDropped,
     SchedulePut,
     ScheduleRecord,
@@ -96,6 +97,7 @@ class Store:
         try:
             self._connection = sqlite3.connect(path, isolation_level=None)
             self._connection.execute("PRAGMA busy_timeout = 5000")
+            self._connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # of a new store alone
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")
             self._migrate()
@@ -176,6 +178,41 @@ class Store:
                 execute(_PUT_HOLD, (hold.worker or "", hold.since))
             case HoldDropped(worker):
                 execute("DELETE FROM hold WHERE worker = ?", (worker or "",))
+            case RowsRemoved(messages, jobs, barriers):
+                self._remove("message", "number", messages)
+                self._remove("job", "id", jobs)
+                self._remove("barrier", "number", barriers)
+
+    def _remove(self, table: str, column: str, keys: Sequence[object]) -> None:
+        self._connection.executemany(
+            f"DELETE FROM {table} WHERE {column} = ?", [(key,) for key in keys]
+        )
+
+    def give_back(self, pages: int) -> bool:
+        """Give unused pages, at most ``pages``, back to the disk; say whether there are more.
+
+        A store that was made before pages could be given back keeps them for its own use.
+        """
+        if self._connection.execute("PRAGMA auto_vacuum").fetchone()[0] != 2:
+            return False
+        with self._leading():
+            self._connection.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
+        return self.unused_pages() > 0
+
+    def unused_pages(self) -> int:
+        """Give the number of pages that hold nothing."""
+        return int(self._connection.execute("PRAGMA freelist_count").fetchone()[0])
+
+    def compact(self) -> None:
+        """Write the store anew without unused pages, and so that later ones can be given back.
+
+        Needs as much room again on the disk, and nobody else may have the store open.
+        Raises sqlite3.Error.
+        """
+        execute = self._connection.execute
+        execute("PRAGMA auto_vacuum = INCREMENTAL")
+        execute("VACUUM")
+        execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def save_checklist(self, journal: int) -> str:
         """Keep the checklist as it is after the message ``journal``; gives it as a document.

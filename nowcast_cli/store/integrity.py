@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+from nowcast_cli.store.opening import open_to_read
+
 
 def damage_in(path: Path, limit: int = 3) -> list[str]:
     """Give what SQLite finds wrong in the database, at most ``limit`` findings; empty when sound.
@@ -12,12 +14,9 @@ def damage_in(path: Path, limit: int = 3) -> list[str]:
     Reads all of the file. Works beside a manager that runs. Raises OSError where it is not there.
     """
     path.stat()
-    wal = path.with_name(path.name + "-wal")
-    mode = "mode=ro" if wal.exists() else "immutable=1"
     try:
-        connection = sqlite3.connect(f"{path.resolve().as_uri()}?{mode}", uri=True)
+        connection = open_to_read(path)
         try:
-            connection.execute("PRAGMA busy_timeout = 5000")
             rows = connection.execute(f"PRAGMA quick_check({limit})").fetchall()
         finally:
             connection.close()

@@ -222,6 +222,18 @@ class ChecklistCleared:
     """The checklist is empty. Not written by itself: the journal holds what made it so."""
 
 
+@dataclass(frozen=True, slots=True)
+class RowsRemoved:
+    """What is older than it has to be kept is no more: messages, jobs and barriers, by their keys.
+
+    Whoever says so has seen that nothing needs them: ``store.pruning``.
+    """
+
+    messages: tuple[int, ...] = ()
+    jobs: tuple[str, ...] = ()
+    barriers: tuple[int, ...] = ()
+
+
 Change = (
     MessageReceived
     | MessageSettled
@@ -231,6 +243,7 @@ Change = (
     | ScheduleDropped
     | HoldPut
     | HoldDropped
+    | RowsRemoved
     | ChecklistPut
     | ChecklistCleared
 )

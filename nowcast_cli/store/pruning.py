@@ -1,0 +1,167 @@
+"""What of the journal is older than it has to be kept, and nothing needs any more.
+
+Found here by reading alone, a batch at a time; the one writer of the store removes it. Kept are,
+however old: the newest message, the last success of each worker, what is not settled, and all of
+a chain that is not over.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from nowcast_cli.store.checklist_base import base_number, read_base, write_base
+from nowcast_cli.store.merging import fold
+from nowcast_cli.store.opening import open_to_read
+from nowcast_cli.store.records import MessageRecord, RowsRemoved
+from nowcast_cli.store.rows import MESSAGE_COLUMNS, message_of_row
+
+# Word by word as in the indices.
+_OPEN_JOB = "(state IN ('waiting', 'held', 'submitting', 'running') OR exit IS NULL)"
+_OPEN_CHAINS = (
+    f"SELECT chain FROM job WHERE {_OPEN_JOB} UNION SELECT chain FROM message "
+    "WHERE state <> 'decided' AND state IN ('received', 'stuck')"
+)
+_SOURCES = (
+    "WITH RECURSIVE known(source) AS (SELECT min(source) FROM message UNION ALL "
+    "SELECT (SELECT min(source) FROM message WHERE source > known.source) FROM known "
+    "WHERE known.source IS NOT NULL) SELECT source FROM known WHERE source IS NOT NULL"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Prunable:
+    """What may go: messages up to the number ``upto``, and jobs that ended before ``before``."""
+
+    before: str
+    upto: int
+    messages: int  # at most so many
+
+
+def prunable(database: Path, before: str) -> Prunable:
+    """Tell what is older than ``before`` (ISO 8601 UTC), by the order of arrival."""
+    connection = open_to_read(database)
+    try:
+        first, last = connection.execute("SELECT min(number), max(number) FROM message").fetchone()
+        if first is None:
+            return Prunable(before, 0, 0)
+        low, high = first, last  # messages below `low` are older than `before`
+        while low < high:
+            middle = (low + high) // 2
+            received, number = connection.execute(
+                "SELECT received, number FROM message WHERE number >= ? ORDER BY number LIMIT 1",
+                (middle,),
+            ).fetchone()
+            low, high = (number + 1, high) if received < before else (low, middle)
+        return Prunable(before, low - 1, max(0, low - first))
+    finally:
+        connection.close()
+
+
+def move_base(database: Path, upto: int, now: str) -> None:
+    """Write the base of the checklist for a journal that loses messages up to ``upto``.
+
+    Raises NowcastError for a base that is damaged, OSError when it cannot be written.
+    """
+    if upto <= base_number(database):
+        return
+    number, checklist = read_base(database)
+    connection = open_to_read(database)
+    try:
+        cleared = connection.execute(
+            "SELECT max(number) FROM message WHERE effect IS NOT NULL AND effect = 'clear' "
+            "AND checklist_key IS NULL AND +number <= ?",
+            (upto,),
+        ).fetchone()[0]
+        if cleared is not None and cleared > number:
+            number, checklist = cleared, {}
+        fold(checklist, effects_between(connection, number, upto))
+    finally:
+        connection.close()
+    write_base(database, checklist, upto, now)
+
+
+def effects_between(
+    connection: sqlite3.Connection, after: int, upto: int
+) -> Iterator[MessageRecord]:
+    """Give the messages after one number up to another that changed the checklist, in order."""
+    for row in connection.execute(
+        f"SELECT {', '.join(MESSAGE_COLUMNS)} FROM message NOT INDEXED "
+        "WHERE number > ? AND number <= ? AND effect IS NOT NULL ORDER BY number",
+        (after, upto),
+    ):
+        yield message_of_row(row)
+
+
+class Pruner:
+    """Goes through the journal once, from its oldest row on; :meth:`batch` until it gives None.
+
+    Raises ValueError where the base of the checklist does not reach to ``prunable.upto``.
+    """
+
+    def __init__(self, database: Path, prunable: Prunable) -> None:
+        if base_number(database) < prunable.upto:
+            raise ValueError(f"the base of the checklist ends before message {prunable.upto}")
+        self._what = prunable
+        self._connection = open_to_read(database)
+        self._after: dict[str, int | str | None] = {"message": 0, "job": "", "barrier": 0}
+        newest = self._connection.execute("SELECT max(number) FROM message").fetchone()[0]
+        self._kept = {newest, *self._last_successes()}
+
+    def _last_successes(self) -> Iterator[int]:
+        for (source,) in self._connection.execute(_SOURCES).fetchall():
+            (number,) = self._connection.execute(
+                "SELECT max(number) FROM message WHERE source = ? AND outcome = 'success'",
+                (source,),
+            ).fetchone()
+            if number is not None:
+                yield number
+
+    def batch(self, rows: int) -> RowsRemoved | None:
+        """Look at the next ``rows`` rows; give those that may go, None when all were seen."""
+        if self._after["message"] is not None:
+            return RowsRemoved(messages=self._messages(rows))
+        if self._after["job"] is not None:
+            return RowsRemoved(jobs=self._jobs(rows))
+        if self._after["barrier"] is not None:
+            return RowsRemoved(barriers=self._barriers(rows))
+        return None
+
+    def _messages(self, rows: int) -> tuple[int, ...]:
+        found = self._connection.execute(
+            "SELECT number, number NOT IN (SELECT number FROM message WHERE state <> 'decided' "
+            "AND state IN ('received', 'stuck')) AND received < ?1 "
+            f"AND chain NOT IN ({_OPEN_CHAINS}) "
+            "FROM message WHERE number > ?2 AND number <= ?3 ORDER BY number LIMIT ?4",
+            (self._what.before, self._after["message"], self._what.upto, rows),
+        ).fetchall()
+        self._after["message"] = found[-1][0] if found else None
+        return tuple(number for number, goes in found if goes and number not in self._kept)
+
+    def _jobs(self, rows: int) -> tuple[str, ...]:
+        found = self._connection.execute(
+            "SELECT id, created < ?1, "
+            f"NOT {_OPEN_JOB} AND ended < ?1 AND chain NOT IN ({_OPEN_CHAINS}) "
+            "AND id NOT IN (SELECT job FROM schedule WHERE job IS NOT NULL) "
+            "FROM job WHERE id > ?2 ORDER BY id LIMIT ?3",
+            (self._what.before, self._after["job"], rows),
+        ).fetchall()
+        more = bool(found) and any(old for _, old, _ in found)
+        self._after["job"] = found[-1][0] if more else None
+        return tuple(job_id for job_id, _, goes in found if goes)
+
+    def _barriers(self, rows: int) -> tuple[int, ...]:
+        found = self._connection.execute(
+            "SELECT number, state <> 'active' AND ended < ?1 "
+            "AND number < (SELECT max(number) FROM barrier) "
+            "FROM barrier WHERE number > ?2 ORDER BY number LIMIT ?3",
+            (self._what.before, self._after["barrier"], rows),
+        ).fetchall()
+        self._after["barrier"] = found[-1][0] if found else None
+        return tuple(number for number, goes in found if goes)
+
+    def close(self) -> None:
+        """Let go of the store."""
+        self._connection.close()
