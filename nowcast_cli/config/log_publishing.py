@@ -2,8 +2,9 @@
 
 On the broker's own host processes write the files themselves, which loses nothing. On another
 host a process binds a port of ``zmq.ports.logging`` for it and publishes to the aggregator; when
-none is free, or nobody subscribes, it logs to files of its own host: it never fails for that.
-What is logged while the aggregator is away is kept until it is back, or in a file of this host.
+none is free, or nobody subscribes, it sends its records instead (see ``log_sending``). What is
+logged while the aggregator is away is kept until it is back, and at the end of the process in a
+file of records that is sent later.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nowcast_cli.config.log_sending import RecordsHandler
 from nowcast_cli.config.logging_ports import publisher_ports
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ PATIENCE = 2500  # milliseconds
 _PAUSE = 0.05  # seconds without a record after which a subscriber may have gone unheard
 _TIME_TO_HEAR = 5  # milliseconds
 _LINGER = 1000  # milliseconds for the last records to leave
+_MOST = 10_000  # records that wait in memory
 # The publisher of this process, by the name that it logs as: logging may be set up again.
 _open: dict[str, Publisher] = {}
 
@@ -50,35 +53,41 @@ class Publisher:
     socket
         Told its subscription already.
     spare
-        The file for what nobody has taken when the process ends.
+        The file of records for what nobody has taken when the process ends, or has long not.
     """
 
     def __init__(self, socket: zmq.Socket[bytes], spare: Path) -> None:
         self._socket = socket
         self._spare = spare
+        self._spared: RecordsHandler | None = None
         self._subscribed = True
         self._heard_at = 0.0
-        self._unsent: deque[list[bytes]] = deque()
+        self._unsent: deque[tuple[logging.LogRecord, list[bytes]]] = deque()
 
-    def send(self, topic: str, text: str) -> None:
+    def send(self, record: logging.LogRecord, topic: str, text: str) -> None:
         """Send a record after those before it, as soon as there is a subscriber."""
-        self._unsent.append([topic.encode(), text.encode("utf-8", "replace")])
+        self._unsent.append((record, [topic.encode(), text.encode("utf-8", "replace")]))
         self._hear_of_subscriptions()
         while self._subscribed and self._unsent:
-            self._socket.send_multipart(self._unsent.popleft())
+            self._socket.send_multipart(self._unsent.popleft()[1])
+        if len(self._unsent) >= _MOST:
+            self._spare_what_is_unsent()
 
     def finish(self) -> None:
         """Let the last records leave; write those that nobody takes to a file of this host."""
         if self._unsent and not self._subscribed and self._socket.poll(_LINGER):
             self._hear_of_subscriptions()
         while self._subscribed and self._unsent:
-            self._socket.send_multipart(self._unsent.popleft())
-        if self._unsent:
-            self._spare.parent.mkdir(parents=True, exist_ok=True)
-            with self._spare.open("ab") as file:
-                file.writelines(b" ".join(frames) + b"\n" for frames in self._unsent)
+            self._socket.send_multipart(self._unsent.popleft()[1])
+        self._spare_what_is_unsent()
         # waits until what was sent has left, but not for ever
         self._socket.context.destroy(linger=_LINGER)
+
+    def _spare_what_is_unsent(self) -> None:
+        if self._unsent and self._spared is None:
+            self._spared = RecordsHandler(self._spare)
+        while self._unsent and self._spared is not None:
+            self._spared.emit(self._unsent.popleft()[0])
 
     def _hear_of_subscriptions(self) -> None:
         # That a subscriber has gone is told in several steps between libzmq's threads: after a
@@ -102,16 +111,17 @@ class PublishingHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Send one record."""
         try:
-            self._publisher.send(f"{self._process}.{record.levelname}", self.format(record))
+            topic = f"{self._process}.{record.levelname}"
+            self._publisher.send(record, topic, self.format(record))
         except Exception:
             self.handleError(record)
 
 
-def open_publisher(config: Mapping[str, Any], process: str, logs: Path) -> Publisher | None:
+def open_publisher(config: Mapping[str, Any], process: str, unsent: Path) -> Publisher | None:
     """Bind a free port for the log of ``process``, and wait for the aggregator to subscribe.
 
-    ``logs`` is the folder for what could not be sent. None when there is no port for it, none is
-    free, or nobody subscribes.
+    ``unsent`` is the file for records that could not be sent. None when there is no port for it,
+    none is free, or nobody subscribes.
     """
     ports = publisher_ports(config, process)
     if not ports:
@@ -126,7 +136,7 @@ def open_publisher(config: Mapping[str, Any], process: str, logs: Path) -> Publi
             context.destroy(linger=0)
             return None
         publisher.recv()
-        _open[process] = Publisher(publisher, logs / f"{process}.unpublished.log")
+        _open[process] = Publisher(publisher, unsent)
         atexit.register(_open[process].finish)
     return _open[process]
 

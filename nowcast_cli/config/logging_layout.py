@@ -19,6 +19,7 @@ ROTATING = frozenset(
 )
 ONLY_ROTATING = frozenset({"maxBytes", "backupCount", "when", "interval", "utc", "atTime"})
 LOGGER_NAME = "nowcast logger name"
+_SENDING = "nowcast records"
 
 Section = dict[str, Any]
 
@@ -68,6 +69,32 @@ def publishing_logging(section: Any, publishing: Callable[[], logging.Handler]) 
         "formatters": formatters,
         "handlers": {name: _with_logger_name(handler) for name, handler in handlers.items()},
         "filters": {**(layout.get("filters") or {}), LOGGER_NAME: {"()": LoggerName}},
+    }
+
+
+def sending_logging(section: Any, logs: Path, sending: Callable[[], logging.Handler]) -> Section:
+    """Give the dictConfig of a process that sends its records to the log aggregator.
+
+    One handler that ``sending`` makes takes the place of all but those that print: what they do
+    with a record is done once, by the aggregator.
+    """
+    layout = process_logging(section, logs, rotate=False, debug=False)
+    printing = {name: handler for name, handler in layout["handlers"].items() if _prints(handler)}
+    others = [handler for name, handler in layout["handlers"].items() if name not in printing]
+    if not others:
+        return layout
+    level = min((handler.get("level", logging.NOTSET) for handler in others), key=_level_number)
+
+    def replaced(logger: Section) -> Section:
+        names = logger.get("handlers") or ()
+        kept = [name for name in names if name in printing]
+        return {**logger, "handlers": kept if len(kept) == len(names) else [*kept, _SENDING]}
+
+    return {
+        **layout,
+        "handlers": {**printing, _SENDING: {"()": sending, "level": level}},
+        "loggers": {k: replaced(v) for k, v in (layout.get("loggers") or {}).items()},
+        "root": replaced(layout.get("root") or {}),
     }
 
 
@@ -193,6 +220,11 @@ def _without_network(layout: Section) -> Section:
         "loggers": {k: kept(v) for k, v in (layout.get("loggers") or {}).items()},
         "root": kept(layout.get("root") or {}),
     }
+
+
+def _prints(handler: Any) -> bool:
+    kind = handler.get("class") if isinstance(handler, dict) else None
+    return kind in ("logging.StreamHandler", "logging.NullHandler")
 
 
 def _publishes(handler: Any) -> bool:

@@ -4,29 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from functools import partial
 from logging import CRITICAL, getLevelNamesMapping
 from pathlib import Path
 from typing import Any
 
 from nowcast_cli.config.config import Config, handlers_of
-from nowcast_cli.config.logging_layout import (
-    default_section,
-    process_logging,
-    publishes,
-    publishing_logging,
-)
+from nowcast_cli.config.log_bus import is_elsewhere
+from nowcast_cli.config.logging_layout import default_section, process_logging
 from nowcast_cli.config.paths import system_paths
 from nowcast_cli.config.sentry import report_errors_to_sentry
 from nowcast_cli.config.settings import wants_aggregator
 from nowcast_cli.errors import ConfigError, NowcastError
 
 TO_FILES = "writing log messages to local file system"
-TO_SUBSCRIBERS = "publishing log messages to the log aggregator"
-UNPUBLISHED = (
-    "the log is not published, but written on this host: zmq.ports.logging has no free port for "
-    "this process, or no log aggregator has subscribed"
-)
 TO_CONSOLE = "**debug mode** writing log messages to console"
 
 
@@ -42,20 +32,17 @@ def configure_logging(
     """
     from logging.config import dictConfig
 
-    section, logs = config.get("logging"), system_paths(config).logs
-    publisher, elsewhere = None, False
-    if not debug and not rotate and publishes(section):
-        from nowcast_cli.config import log_publishing
+    section, paths = config.get("logging"), system_paths(config)
+    elsewhere = None
+    if not debug and not rotate and is_elsewhere(config):
+        from nowcast_cli.config.logging_elsewhere import away_from_the_log_files
 
-        elsewhere = log_publishing.is_elsewhere(_host(config))
-        if elsewhere:
-            publisher = log_publishing.open_publisher(config, name, logs)
+        elsewhere = away_from_the_log_files(config, name)
     try:
-        if publisher is None:
-            layout = process_logging(section, logs, rotate=rotate, debug=debug)
+        if elsewhere is None:
+            layout = process_logging(section, paths.logs, rotate=rotate, debug=debug)
         else:
-            handler = partial(log_publishing.PublishingHandler, publisher, name)
-            layout = publishing_logging(section, handler)
+            layout = elsewhere.layout
         _make_folders(layout)
         dictConfig(layout)
     except (ValueError, TypeError, AttributeError, ImportError, KeyError) as error:
@@ -72,21 +59,13 @@ def configure_logging(
     if not debug and not rotate and wants_aggregator(config):
         from nowcast_cli.config.log_spool import keep_what_cannot_be_written, spool_folder
 
-        keep_what_cannot_be_written(spool_folder(system_paths(config).state))
+        keep_what_cannot_be_written(spool_folder(paths.state))
     trouble = None if debug else report_errors_to_sentry()
     if trouble is not None:
         logging.getLogger(name).warning(trouble)
-    if elsewhere and publisher is None:
-        logging.getLogger(name).warning(UNPUBLISHED)
-    if publisher is not None:
-        return TO_SUBSCRIBERS
+    if elsewhere is not None:
+        return elsewhere.words
     return TO_CONSOLE if debug else TO_FILES
-
-
-def _host(config: Config) -> str:
-    zmq = config.get("zmq")
-    host = zmq.get("host") if isinstance(zmq, dict) else None
-    return str(host or "localhost")
 
 
 def log_files(config: Config) -> list[Path]:

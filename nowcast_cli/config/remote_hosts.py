@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from nowcast_cli.config.settings import THIS_MACHINE
 from nowcast_cli.errors import ConfigError
 
-# What upstream's configurations and NextWorker call the machine of the manager.
-THIS_MACHINE = frozenset({"localhost", "127.0.0.1"})
+__all__ = ["STATE_DIRECTORY", "THIS_MACHINE", "RemoteHost", "remote_hosts"]
+
 STATE_DIRECTORY = "~/.cache/nowcast"
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from nowcast_cli.errors import ConfigError
 
+# What upstream's configurations and NextWorker call the machine of the manager.
+THIS_MACHINE = frozenset({"localhost", "127.0.0.1"})
 DEADLINE_OF_A_MESSAGE = 60.0
 DEADLINE_OF_NEXT_WORKERS = 30.0
 
@@ -84,9 +86,25 @@ def registered_workers(config: Mapping[str, Any]) -> list[tuple[Any, dict[Any, A
 
 
 def wants_aggregator(config: Mapping[str, Any]) -> bool:
-    """Tell whether a configuration asks for the log aggregator."""
+    """Tell whether a configuration asks for the log aggregator, or has hosts that need one."""
     logging = config.get("logging")
-    return "logs" in config or (isinstance(logging, Mapping) and "aggregator" in logging)
+    is_distributed = isinstance(logging, Mapping) and "aggregator" in logging
+    return "logs" in config or is_distributed or is_reached_from_elsewhere(config)
+
+
+def broker_host(config: Mapping[str, Any]) -> str:
+    """Give ``zmq.host``, or what stands for this machine where it says nothing of use."""
+    zmq = config.get("zmq")
+    host = zmq.get("host") if isinstance(zmq, Mapping) else None
+    return str(host or "localhost")
+
+
+def is_reached_from_elsewhere(config: Mapping[str, Any]) -> bool:
+    """Tell whether workers of other hosts may be part of the system."""
+    run = config.get("run")
+    hosts = run.get("enabled hosts") if isinstance(run, Mapping) else None
+    has_hosts = isinstance(hosts, Mapping) and any(name not in THIS_MACHINE for name in hosts)
+    return has_hosts or broker_host(config) not in THIS_MACHINE
 
 
 def _section(config: Mapping[str, Any], key: str) -> Mapping[str, Any]:

@@ -1,8 +1,8 @@
 """``python -m nowcast_cli.logs.aggregator CONFIG``: brings all that is said into the logs.
 
 Processes of a system write their records to its log files themselves. What else there is to read,
-the output of jobs and the files that the ``logs`` section names, this daemon follows; and what
-processes on other hosts publish, it subscribes to.
+the output of jobs and the files that the ``logs`` section names, this daemon follows; what
+processes on other hosts send, it takes in at one port; and what they publish, it subscribes to.
 """
 
 from __future__ import annotations
@@ -14,15 +14,19 @@ import time
 from typing import Any
 
 from nowcast_cli.config import Config
+from nowcast_cli.config.log_bus import bus_port
 from nowcast_cli.config.log_settings import LogSettings, log_settings
 from nowcast_cli.config.log_spool import spool_folder, take_up
 from nowcast_cli.config.logging_ports import publisher_addresses
 from nowcast_cli.config.logging_section import log_files, logs_to_console
+from nowcast_cli.config.settings import broker_host
 from nowcast_cli.daemon.main import DaemonContext, run_daemon
 from nowcast_cli.errors import NowcastError
+from nowcast_cli.logs.bus import Bus
 from nowcast_cli.logs.following import Follower
 from nowcast_cli.logs.offsets import FILE_NAME
 from nowcast_cli.logs.published import Published
+from nowcast_cli.logs.received import RECEIVED
 from nowcast_cli.logs.watcher import BETWEEN_POLLS, Watcher
 from nowcast_cli.logs.writing import CannotWrite, LogWriter
 
@@ -54,6 +58,7 @@ class Aggregator:
         own = {*log_files(config), context.paths.logs}
         self._follower = Follower(
             context.paths.jobs,
+            context.paths.state / RECEIVED,
             context.paths.state / FILE_NAME,
             settings.follow,
             own,
@@ -64,6 +69,13 @@ class Aggregator:
         self._spool = spool_folder(context.paths.state)
         self._watcher = Watcher(settings.watch, context.logger)
         self._published = Published(*publisher_addresses(config))
+        self._bus = Bus(
+            broker_host(config),
+            bus_port(config),
+            context.paths.jobs,
+            context.paths.state / RECEIVED,
+            context.logger,
+        )
         self._trouble: str | None = None
         self._behind = False
         self._was_woken = False
@@ -72,6 +84,7 @@ class Aggregator:
         """Write to the logs what has come, and see to it that more wakes us."""
         self._watcher.watch(self._follower.folders())
         more = self._published.log_what_has_come()
+        more |= self._bus.take_in()
         try:
             self._take_up_spools()
             self._behind = self._follower.turn(time.monotonic()) or more
@@ -108,6 +121,7 @@ class Aggregator:
         self._follower.close()
         self._watcher.close()
         self._published.close()
+        self._bus.close()
 
     def _interval(self) -> float:
         if self._trouble is not None:
@@ -115,7 +129,8 @@ class Aggregator:
         if self._behind:
             return 0.0
         # What follows an event may be in a folder so new that it is not watched yet.
-        return BETWEEN_POLLS if self._was_woken else self._watcher.interval
+        interval = BETWEEN_POLLS if self._was_woken else self._watcher.interval
+        return min(interval, self._bus.interval)
 
     def _poll(self, seconds: float, *, woken_by_changes: bool = True) -> list[int]:
         signals, health = self._context.signals, self._context.health
@@ -125,7 +140,11 @@ class Aggregator:
         if woken_by_changes and self._trouble is None:
             for descriptor in (self._watcher.fileno(), *self._published.descriptors()):
                 poller.register(descriptor, select.POLLIN)
+        for descriptor in self._bus.descriptors():
+            poller.register(descriptor, select.POLLIN)
         ready = dict(poller.poll(round(seconds * 1000)))
+        if not ready.keys().isdisjoint(self._bus.descriptors()):
+            self._bus.take_in()  # a process that ends may be waiting for it
         if health.fileno() in ready:
             health.answer(self._context.status(**self._facts()))
         return signals.read() if signals.fileno() in ready else []
@@ -134,7 +153,7 @@ class Aggregator:
         return {
             "files": self._follower.count,
             "looks every": self._watcher.interval,
-            "trouble": self._trouble,
+            "trouble": self._trouble or self._bus.trouble,
         }
 
 

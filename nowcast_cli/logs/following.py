@@ -11,16 +11,19 @@ import logging
 import time
 from collections.abc import Collection, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from nowcast_cli.config.log_records import record_of
+from nowcast_cli.executors.job_folder import RECORDS
 from nowcast_cli.logs.followed import FollowedFile
 from nowcast_cli.logs.globs import base_of, existing, matching
 from nowcast_cli.logs.job_output import STREAMS, FollowedJob, JobFolders
 from nowcast_cli.logs.lines import shown
 from nowcast_cli.logs.offsets import Offsets, read_offsets, write_offsets
 from nowcast_cli.logs.open_files import is_open_somewhere
+from nowcast_cli.logs.received import Received
 from nowcast_cli.logs.records import parse_line
 from nowcast_cli.logs.writing import CannotWrite, Line, LogWriter
 
@@ -28,17 +31,21 @@ HALF_A_LINE = 60.0  # seconds after which it is asked whether anybody will end a
 _LARGEST_TURN = 1 << 20  # bytes
 _SHARE = 20  # globs may be matched in the twentieth part of the time
 
-_LEVELS = {"stdout": logging.INFO, "stderr": logging.WARNING}
+_LEVELS = {"stdout": logging.INFO, "stderr": logging.WARNING, RECORDS: logging.WARNING}
 
 
 @dataclass(frozen=True, slots=True)
 class Following:
-    """A file that is followed, and what its lines are logged as; ``job`` is whose output it is."""
+    """A file that is followed, and what its lines are logged as; ``job`` is whose output it is.
+
+    The lines of ``records`` are log records, which say themselves what they are logged as.
+    """
 
     file: FollowedFile
     logger: str
     level: int
     job: FollowedJob | None = None
+    records: bool = False
 
 
 class Follower:
@@ -48,6 +55,8 @@ class Follower:
     ----------
     jobs
         The folder of the folders of jobs.
+    received
+        The folder of files of records that were sent here.
     offsets
         The file that remembers how far each file was read.
     globs
@@ -61,6 +70,7 @@ class Follower:
     def __init__(
         self,
         jobs: Path,
+        received: Path,
         offsets: Path,
         globs: tuple[str, ...],
         not_these: Collection[Path],
@@ -71,7 +81,7 @@ class Follower:
     ) -> None:
         self._offsets_file = offsets
         self._globs = globs
-        self._not_these = frozenset((*not_these, jobs))
+        self._not_these = frozenset((*not_these, jobs, received))
         self._writer = writer
         self._logger = logger
         self._echoes = echoes
@@ -82,6 +92,7 @@ class Follower:
         self._match_at = 0.0
         self._folders = JobFolders(jobs, self._since)
         self._jobs = jobs
+        self._received = Received(received)
         self._files: dict[Path, Following] = {}
         self._unsaved = before is None or before.globs != globs
         self._looked_for_writers: dict[Path, float] = {}
@@ -129,11 +140,15 @@ class Follower:
             for name in STREAMS:
                 path = job.folder / name
                 file = FollowedFile(path, self._unclaimed.pop(path, None))
-                self._files[path] = Following(file, job.worker, _LEVELS[name], job)
+                is_records = name == RECORDS
+                self._files[path] = Following(file, job.worker, _LEVELS[name], job, is_records)
+        for path in self._received.new():
+            file = FollowedFile(path, self._unclaimed.pop(path, None))
+            self._files[path] = Following(file, RECORDS, _LEVELS[RECORDS], records=True)
         if now < self._match_at:
             return
         began = time.monotonic()
-        known = [path for path, following in self._files.items() if following.job is None]
+        known = [path for path, each in self._files.items() if not (each.job or each.records)]
         for glob, paths in matching(self._globs, [*known, *self._unclaimed]).items():
             for path in paths:
                 self._begin(path, at_end=glob not in self._old_globs)
@@ -162,7 +177,7 @@ class Follower:
         lines = file.read(now)
         if following.job is not None and not file.behind and following.job.has_ended():
             lines += file.read(now) + ([] if file.behind else file.finish())
-        elif self._nobody_ends(file, now):
+        elif not following.records and self._nobody_ends(file, now):
             lines += file.finish()
         if file.missed:
             file.missed = False
@@ -173,15 +188,19 @@ class Follower:
             self._writer.write(self._lines(following, lines))
         except CannotWrite:
             file.close()
-            self._files[file.path] = Following(
-                FollowedFile(file.path, before), following.logger, following.level, following.job
-            )
+            self._files[file.path] = replace(following, file=FollowedFile(file.path, before))
             raise
         self._unsaved |= file.saved != before
         return sum(len(line) for line in lines)
 
-    def _lines(self, following: Following, lines: list[bytes]) -> Iterator[Line]:
-        for text in map(shown, lines):
+    def _lines(
+        self, following: Following, lines: list[bytes]
+    ) -> Iterator[Line | logging.LogRecord]:
+        for line in lines:
+            if following.records and (sent := record_of(line)) is not None:
+                yield sent
+                continue
+            text = shown(line)
             record = parse_line(text, following.file.path)
             level = record.level if record is not None else None
             is_echo = level is not None and record is not None and record.has_logger
@@ -218,6 +237,8 @@ class Follower:
 
     def _is_over(self, following: Following) -> bool:
         file = following.file
+        if following.records and following.job is None:
+            return file.is_gone or (not file.behind and self._received.is_over(file))
         if following.job is None:
             return file.is_gone
         return not file.behind and not file.is_open and following.job.is_over(time.time())
@@ -231,6 +252,8 @@ class Follower:
                     continue
                 with suppress(FileNotFoundError):  # nowcast clean has removed it
                     job.mark()
+            elif following.records:
+                self._received.remove(following.file.path)
             for path in [job.folder / name for name in STREAMS] if job else [following.file.path]:
                 gone = self._files.pop(path, None)
                 if gone is not None:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from nowcast_cli.executors.job_folder import read_claim
+from nowcast_cli.executors.job_folder import RECORDS, read_claim
 from nowcast_cli.identifiers import time_of
 from nowcast_cli.process_identity import is_alive
 
-STREAMS = ("stdout", "stderr")
+STREAMS = ("stdout", "stderr", RECORDS)
 
 _MARK = ".logged"  # in the folder of a job whose output is in the logs to its end
 _LENGTH_OF_AN_ID = 36
@@ -36,7 +36,8 @@ class FollowedJob:
 
     def is_over(self, now: float) -> bool:
         """Tell whether nothing is printed any more; ``now`` is the time of day, in seconds."""
-        last = max((_changed(self.folder / name) for name in (*STREAMS, "exit")), default=0.0)
+        # the folder counts too: a job that has just been made has nothing else
+        last = max(_changed(self.folder / name) for name in (*STREAMS, "exit", "."))
         if self.has_ended():
             return now - last >= _LATE
         if now - last < _LOST:

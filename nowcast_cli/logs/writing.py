@@ -37,11 +37,17 @@ class LogWriter:
         for handler in _handlers():
             handler.handleError = self._failed_in(handler)  # type: ignore[method-assign, assignment]
 
-    def write(self, lines: Iterable[Line]) -> None:
-        """Log the lines. Raises CannotWrite at the first that a handler could not write."""
+    def write(self, lines: Iterable[Line | logging.LogRecord]) -> None:
+        """Log lines, and records of other processes as they are, with their own times.
+
+        Raises CannotWrite at the first that a handler could not write.
+        """
         for line in lines:
             self._failure = None
-            logging.getLogger(line.logger).log(line.level, "%s", line.text)
+            if isinstance(line, Line):
+                logging.getLogger(line.logger).log(line.level, "%s", line.text)
+            elif (logger := logging.getLogger(line.name)).isEnabledFor(line.levelno):
+                logger.handle(line)
             if self._failure is not None:
                 raise CannotWrite(f"the logs cannot be written: {self._failure}")
 

@@ -14,6 +14,7 @@ import zmq
 
 from helpers import wait_until
 from nowcast_cli.config.log_publishing import is_elsewhere
+from nowcast_cli.config.log_records import record_of
 from nowcast_cli.config.logging_ports import publisher_addresses, publisher_ports
 from nowcast_cli.logs.published import Published, PublishedRecord, read_published
 from systems import free_ports
@@ -202,8 +203,12 @@ def test_lines_that_nobody_has_taken_at_the_end_are_in_a_file_of_that_host(
     for stage in ("one", "two", "three"):
         (folder / f"go-on-{stage}").touch()
     assert process.wait(20) == 0
-    [spare] = folder.rglob("run_model.unpublished.log")
-    assert spare.read_text() == "run_model.INFO stage two\nrun_model.INFO stage three\n"
+    [spare] = folder.glob("spool/records/*.jsonl")
+    records = [record_of(line) for line in spare.read_bytes().splitlines()]
+    assert [(record.name, record.levelname, record.getMessage()) for record in records] == [
+        ("run_model", "INFO", "stage two"),
+        ("run_model", "INFO", "stage three"),
+    ]
 
 
 def test_a_port_that_is_taken_is_passed_over(tmp_path, subscribe, logged):
@@ -220,17 +225,19 @@ def test_a_port_that_is_taken_is_passed_over(tmp_path, subscribe, logged):
 
 
 @pytest.mark.parametrize("taken", [True, False], ids=["no free port", "no aggregator"])
-def test_a_worker_that_cannot_publish_writes_on_its_own_host_and_lives(tmp_path, taken):
+def test_a_worker_that_cannot_publish_keeps_its_records_and_lives(tmp_path, taken):
     [port] = free_ports(1)
     with socket.socket() as other:
         if taken:
             other.bind(("0.0.0.0", port))
             other.listen()
         process = run_worker_elsewhere(tmp_path / "cluster", {"workers": [port]})
-        assert process.wait(20) == 0
-    lines = (tmp_path / "cluster" / "nowcast.log").read_text().splitlines()
-    assert lines[0].startswith("WARNING [run_model] the log is not published, but written on this")
-    assert "DEBUG [run_model] step 2" in lines
+        assert b"log records wait in" in process.communicate(timeout=20)[1]
+        assert process.returncode == 0
+    [spare] = (tmp_path / "cluster").glob("spool/records/*.jsonl")
+    records = [record_of(line) for line in spare.read_bytes().splitlines()]
+    assert records[0].getMessage() == "sending log messages to the log aggregator"
+    assert "step 2" in [record.getMessage() for record in records]
 
 
 def test_upstreams_publisher_is_understood_in_its_own_format_too(subscribe, logged):

@@ -28,7 +28,7 @@ def follow(tmp_path, caplog):
         patterns = tuple(f"{tmp_path}/{glob}" for glob in globs)
         made.append(
             Follower(
-                tmp_path / "jobs", tmp_path / "offsets.json", patterns,
+                tmp_path / "jobs", tmp_path / "received", tmp_path / "offsets.json", patterns,
                 [], LogWriter(), logging.getLogger("aggregator"), echoes=echoes,
             )
         )  # fmt: skip
