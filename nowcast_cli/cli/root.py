@@ -91,8 +91,9 @@ def exit_code_of(error: BaseException, out: Output) -> int:
     if isinstance(error, typer.Exit):
         return error.exit_code
     if isinstance(error, typer.Abort):
-        out.note("stopped, nothing was done")
-        return 1
+        stopped_at = error.__context__  # Ctrl-C or Ctrl-D, which leave the question's line open
+        out.note("nothing was done" if stopped_at is None else "\nnothing was done")
+        return 130 if isinstance(stopped_at, KeyboardInterrupt) else 1
     if not isinstance(error, TyperException):
         raise error
     context = getattr(error, "ctx", None)

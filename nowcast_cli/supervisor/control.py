@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from nowcast_cli.config.paths import ensure
 from nowcast_cli.daemon.health import ask_health
 from nowcast_cli.errors import NotFound, NotRunning, NowcastError
-from nowcast_cli.supervisor.daemons import Daemon
+from nowcast_cli.supervisor.daemons import ALL_DAEMONS, Daemon
 from nowcast_cli.supervisor.log_tail import last_lines, prepare
 from nowcast_cli.supervisor.observe import observe, somebody_listens, supervisor_socket
 from nowcast_cli.supervisor.orphans import end_orphans
@@ -75,9 +75,11 @@ def start(plant: Plant) -> list[str]:
 def stop(plant: Plant) -> list[str]:
     """Stop all daemons, the last started first, then the launcher and supervisord.
 
-    Returns the names of the daemons that ran, in the order in which they were stopped.
+    Returns the names of the daemons that ran, in the order in which they were stopped; one that
+    the configuration has lost since is among them. Raises NowcastError for those of another.
     """
     with _controlling(plant):
+        _refuse_those_of_another(plant)
         return _stop(plant)
 
 
@@ -101,6 +103,7 @@ def restart_one(plant: Plant, daemon: Daemon) -> None:
 def stop_one(plant: Plant, daemon: Daemon) -> bool:
     """Stop one daemon and leave the others; returns whether it ran."""
     with _controlling(plant):
+        _refuse_those_of_another(plant)
         if not somebody_listens(supervisor_socket(plant.paths.run)):
             return bool(end_orphans(plant.paths.run, [daemon], STOP_GRACE, plant.tell))
         supervisord = Supervisord(supervisor_socket(plant.paths.run))
@@ -112,17 +115,18 @@ def stop_one(plant: Plant, daemon: Daemon) -> bool:
 
 
 def _refuse_those_of_another(plant: Plant) -> None:
-    """Leave daemons alone that somebody else would start again while ours are starting."""
+    """Leave daemons alone that somebody else has started, and would start again."""
     if observe(plant.paths, plant.daemons).supervisor == "another":
         raise NowcastError(
-            "the daemons of this system run already, started by another supervisor or by hand",
-            hint="stop them there first (systemctl, circusctl, supervisorctl), or leave them to it",
+            "the daemons of this system run, started by another supervisor or by hand",
+            hint="stop them there (systemctl, circusctl, supervisorctl, Ctrl-C), or leave them "
+            "to it",
         )
 
 
 def _start(plant: Plant) -> list[str]:
     if not somebody_listens(supervisor_socket(plant.paths.run)):
-        end_orphans(plant.paths.run, plant.daemons, STOP_GRACE, plant.tell)
+        end_orphans(plant.paths.run, _ever(plant), STOP_GRACE, plant.tell)
     supervisord = ensure_supervisord(plant.paths, plant.daemons)
     started: list[Daemon] = []
     try:
@@ -180,19 +184,25 @@ def _failed(plant: Plant, daemon: Daemon, cause: str, printed_before: int) -> Da
 
 def _stop(plant: Plant) -> list[str]:
     if not somebody_listens(supervisor_socket(plant.paths.run)):
-        ended = end_orphans(plant.paths.run, plant.daemons, STOP_GRACE, plant.tell)
+        ended = end_orphans(plant.paths.run, _ever(plant), STOP_GRACE, plant.tell)
         _end_launcher(plant)
         supervisor_socket(plant.paths.run).unlink(missing_ok=True)
         return ended
     supervisord = Supervisord(supervisor_socket(plant.paths.run))
     known = supervisord.processes()
-    running = [d for d in plant.daemons if d.name in known and known[d.name].state not in _STOPPED]
+    running = [d for d in _ever(plant) if d.name in known and known[d.name].state not in _STOPPED]
     for daemon in reversed(running):
         plant.tell(f"stopping the {daemon.words}")
         supervisord.stop(daemon.name)
     _end_launcher(plant)
     shut_down(supervisord, plant.paths)
     return [daemon.name for daemon in reversed(running)]
+
+
+def _ever(plant: Plant) -> list[Daemon]:
+    """Give the daemons of a system, and those that it may have had before its last change."""
+    names = {daemon.name for daemon in plant.daemons}
+    return [*plant.daemons, *(daemon for daemon in ALL_DAEMONS if daemon.name not in names)]
 
 
 def _end_launcher(plant: Plant) -> None:

@@ -26,6 +26,7 @@ BROKER = Daemon("message_broker", "nowcast_cli.broker")
 MANAGER = Daemon("manager", "nowcast_cli.manager")
 SCHEDULER = Daemon("scheduler", "nowcast_cli.scheduler")
 LOG_AGGREGATOR = Daemon("log_aggregator", "nowcast_cli.logs.aggregator")
+ALL_DAEMONS = (BROKER, MANAGER, SCHEDULER, LOG_AGGREGATOR)
 
 
 def daemons_of(config: Mapping[str, Any]) -> tuple[Daemon, ...]:

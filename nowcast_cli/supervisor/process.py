@@ -19,6 +19,7 @@ from nowcast_cli.supervisor.daemons import Daemon
 from nowcast_cli.supervisor.observe import somebody_listens, supervisor_socket
 from nowcast_cli.supervisor.orphans import end_process
 from nowcast_cli.supervisor.rpc import Supervisord
+from nowcast_cli.supervisor.running import SUPERVISORD, remember
 from nowcast_cli.supervisor.supervisord_conf import STOP_GRACE, supervisord_conf, supervisord_log
 
 if TYPE_CHECKING:
@@ -82,9 +83,10 @@ def _write_conf(paths: SystemPaths, daemons: Sequence[Daemon]) -> Path:
 
 def _launch(paths: SystemPaths, daemons: Sequence[Daemon]) -> None:
     conf = _write_conf(paths, daemons)
+    remember(paths)
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "nowcast_cli.supervisor.supervisord"),
+            *(sys.executable, "-m", SUPERVISORD),
             *("-c", str(conf), "-l", str(supervisord_log(paths.logs))),
         ],
         cwd=paths.run,

@@ -236,6 +236,38 @@ def test_orphans_are_told_of_and_taken_over(nowcast: Nowcast) -> None:
     assert nowcast("status").returncode == 0
 
 
+@pytest.mark.parametrize("supervised", [True, False])
+def test_a_broken_configuration_does_not_keep_a_system_from_stopping(
+    nowcast: Nowcast, supervised: bool
+) -> None:
+    nowcast("start")
+    if not supervised:
+        os.kill(int((nowcast.paths.run / "supervisord.pid").read_text()), signal.SIGKILL)
+    (nowcast.folder / "nowcast.yaml").write_text("message registry: [\n")
+    done = nowcast("stop")
+    assert (done.returncode, done.stdout) == (0, "stopped manager, message_broker\n"), done.stderr
+    again = nowcast("stop")
+    nowcast.write(nowcast.workers, nowcast.manager)
+    assert (again.returncode, "nowcast validate" in again.stderr) == (2, True)
+    assert nowcast.status()["system"]["state"] == "stopped"
+
+
+def test_daemons_of_another_supervisor_are_left_to_it(nowcast: Nowcast) -> None:
+    module = [sys.executable, "-m", "nowcast_cli.broker", str(nowcast.folder / "nowcast.yaml")]
+    broker = subprocess.Popen(module, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: nowcast.status()["supervisor"] == "another", what="the broker")
+        for command in (["stop"], ["stop", "message_broker"], ["start"], ["restart"]):
+            done = nowcast(*command)
+            assert done.returncode == 1, command
+            assert "started by another supervisor or by hand" in done.stderr
+            assert "circusctl" in done.stderr
+        assert broker.poll() is None
+    finally:
+        broker.kill()
+        broker.wait()
+
+
 def test_foreground_stops_everything_on_ctrl_c(nowcast: Nowcast) -> None:
     command = nowcast.command("start", "--foreground")
     child = pexpect.spawn(command[0], command[1:], encoding="utf-8", timeout=30)

@@ -230,18 +230,22 @@ def test_clearing_asks_only_at_a_terminal(used: System) -> None:
     assert used.checklist() == {}
 
 
-def test_at_a_terminal_no_is_taken_for_an_answer(used: System) -> None:
+@pytest.mark.parametrize(("answer", "code"), [("n\r", 1), ("\x03", 130), ("\x04", 1)])
+def test_at_a_terminal_no_and_ctrl_c_are_taken_for_an_answer(
+    used: System, answer: str, code: int
+) -> None:
     asked = pexpect.spawn(
         sys.executable,
         ["-m", "nowcast_cli.cli", "-C", str(used.folder), "checklist", "clear"],
         encoding="utf-8",
         timeout=20,
     )
-    asked.expect_exact("Clear the checklist")
-    asked.sendline("n")
+    asked.expect_exact("[y/N]:")
+    asked.send(answer)
+    asked.expect_exact("\nnothing was done")
     asked.expect(pexpect.EOF)
     asked.close()
-    assert asked.exitstatus == 1
+    assert asked.exitstatus == code
     assert used.checklist() == {"first": {"tide": 3}}
 
 
