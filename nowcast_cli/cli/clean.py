@@ -18,6 +18,7 @@ from nowcast_cli.errors import NotFound, UsageError
 
 if TYPE_CHECKING:
     from nowcast_cli.cli.cleaning import Removal
+    from nowcast_cli.store.pruning import Prunable
 
 _WORDS = {
     "job": ("folder of a job", "folders of jobs"),
@@ -32,7 +33,7 @@ app = command_app()
 def clean(
     ctx: typer.Context, dry_run: DryRun = False, yes: Yes = False, as_json: Json = False
 ) -> int | None:
-    """Remove old jobs, scratch folders and rotated logs.
+    """Remove old jobs, scratch folders, rotated logs and messages.
 
     \b
     Examples:
@@ -40,23 +41,40 @@ def clean(
       nowcast clean --yes
 
     How long they are kept says `retention` in nowcast.yaml: jobs 30 days, their
-    scratch folders 7, rotated logs 90. Jobs that have not ended, and messages that
-    were not delivered, are never touched, and neither is the journal.
+    scratch folders 7, rotated logs 90, the journal 365. Jobs that have not ended,
+    messages that were not delivered, chains that are not over and the last success
+    of each worker are never touched. A manager that runs cleans the journal itself,
+    a little at a time; while it is stopped, the room is given back to the disk.
     """
     system, out = system_of(ctx), output_of(ctx)
-    found = _found(system)
-    if found and not (dry_run or yes):
+    found, old = _found(system), _old_messages(system)
+    if (found or old) and not (dry_run or yes):
         _show(out, found, system.paths.state)
-        _ask_leave(found)
+        _ask_leave(found, old)
     failed = {} if dry_run else _remove(found)
+    gone = _clean_journal(system, old, dry_run) if old else {}
     done = [removal for removal in found if removal.path not in failed]
     if as_json:
-        out.json(_document(done, failed, dry_run))
+        out.json({**_document(done, failed, dry_run), "journal": gone})
     else:
         if dry_run:
             _show(out, found, system.paths.state)
-        _say(out, done, failed, dry_run)
+        _say(out, done, failed, gone, dry_run)
     return 1 if failed else None
+
+
+def _old_messages(system: System) -> Prunable | None:
+    from nowcast_cli.cli.clean_journal import old_messages
+    from nowcast_cli.config.log_settings import retention
+
+    return old_messages(system, retention(system.config).journal, time.time())
+
+
+def _clean_journal(system: System, old: Prunable, dry_run: bool) -> dict[str, int]:
+    """Give how many messages and jobs went; where nothing goes, how many messages may at most."""
+    from nowcast_cli.cli.clean_journal import clean_journal
+
+    return {"messages": old.messages} if dry_run else clean_journal(system, old)
 
 
 def _found(system: System) -> list[Removal]:
@@ -119,21 +137,33 @@ def _is_below(path: Path, folder: Path) -> bool:
     return path.is_relative_to(folder)
 
 
-def _ask_leave(found: Sequence[Removal]) -> None:
+def _ask_leave(found: Sequence[Removal], old: Prunable | None) -> None:
     if not sys.stdin.isatty():
         raise UsageError(
-            "removing files needs --yes where there is no terminal to ask at",
+            "removing things needs --yes where there is no terminal to ask at",
             hint="nowcast clean --dry-run",
         )
-    typer.confirm(f"Remove {_counted(found)}?", abort=True)
+    words = [_counted(found)] if found else []
+    words += [f"up to {old.messages:,} messages of the journal"] if old else []
+    typer.confirm(f"Remove {' and '.join(words)}?", abort=True)
 
 
-def _say(out: Output, done: Sequence[Removal], failed: dict[Path, str], dry_run: bool) -> None:
+def _say(
+    out: Output,
+    done: Sequence[Removal],
+    failed: dict[Path, str],
+    gone: dict[str, int],
+    dry_run: bool,
+) -> None:
     for reason in failed.values():
         out.note(f"could not be removed: {reason}")
+    verb = "would remove " if dry_run else "removed "
     if done:
-        out.line("would remove " if dry_run else "removed ", _counted(done))
-    elif not failed:
+        out.line(verb, _counted(done))
+    if any(gone.values()):
+        counted = [f"{count:,} {kind}" for kind, count in gone.items()]
+        out.line(verb, "up to " if dry_run else "", " and ".join(counted), " of the journal")
+    elif not done and not failed:
         out.line("nothing is older than it is to be kept")
 
 

@@ -13,7 +13,8 @@ from nowcast_cli.errors import ConfigError
 
 Watch = Literal["auto", "inotify", "poll"]
 
-KEPT = {"jobs": "30d", "scratch": "7d", "logs": "90d"}
+KEPT = {"jobs": "30d", "scratch": "7d", "logs": "90d", "journal": "365d"}
+SHORTEST_JOURNAL = 86400.0  # seconds: repeats of messages, and jobs, are known by it
 _HOW_TO_WATCH = ("auto", "inotify", "poll")
 
 
@@ -27,11 +28,14 @@ class LogSettings:
 
 @dataclass(frozen=True)
 class Retention:
-    """For how many seconds folders of jobs, their scratch folders and rotated logs are kept."""
+    """For how many seconds each is kept: folders of jobs, their scratch folders, rotated logs,
+    and the messages and jobs of the store.
+    """
 
     jobs: float
     scratch: float
     logs: float
+    journal: float
 
 
 def log_settings(config: Mapping[str, Any], deployment: Path) -> LogSettings:
@@ -43,7 +47,10 @@ def log_settings(config: Mapping[str, Any], deployment: Path) -> LogSettings:
 
 
 def retention(config: Mapping[str, Any]) -> Retention:
-    """Read ``retention: {jobs: 30d, scratch: 7d, logs: 90d}``. Raises ConfigError."""
+    """Read ``retention: {jobs: 30d, scratch: 7d, logs: 90d, journal: 365d}``.
+
+    Raises ConfigError.
+    """
     section = config.get("retention") or {}
     _refuse(_retention_findings(section))
     given = {key: value for key, value in section.items() if value is not None}
@@ -103,7 +110,8 @@ def _lengths(section: Mapping[str, Any]) -> Iterator[Finding]:
         try:
             if isinstance(section[key], int | float):
                 raise NotADuration(f"must say its unit, such as '30d', not {section[key]!r}")
-            seconds_of(section[key])
+            if seconds_of(section[key]) < SHORTEST_JOURNAL and key == "journal":
+                raise NotADuration(f"must be a day at least, not {section[key]!r}")
         except NotADuration as error:
             yield Finding(("retention", key), str(error))
 

@@ -15,3 +15,8 @@ def now() -> str:
 @lru_cache(maxsize=1)
 def _seconds(seconds: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+
+
+def as_stored(seconds: float) -> str:
+    """Give a time in seconds since 1970 in the same form."""
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.000Z"

@@ -203,6 +203,10 @@ class Store:
         """Give the number of pages that hold nothing."""
         return int(self._connection.execute("PRAGMA freelist_count").fetchone()[0])
 
+    def pages(self) -> int:
+        """Give the number of pages of the store."""
+        return int(self._connection.execute("PRAGMA page_count").fetchone()[0])
+
     def compact(self) -> None:
         """Write the store anew without unused pages, and so that later ones can be given back.
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+from nowcast_cli.errors import NowcastError
 from nowcast_cli.store.opening import open_to_read
+
+MENDED_BY = "nowcast store check says what is wrong with it; nowcast store repair rebuilds it"
+
+
+def cannot_be_read(path: Path, error: sqlite3.DatabaseError) -> NowcastError:
+    """Give the error for a store that cannot be read."""
+    return NowcastError(f"the store {path} cannot be read", cause=str(error), hint=MENDED_BY)
 
 
 def damage_in(path: Path, limit: int = 3) -> list[str]:

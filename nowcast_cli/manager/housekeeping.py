@@ -1,0 +1,109 @@
+"""Removing old rows of the journal while the manager goes on with its work.
+
+A batch takes ``LONGEST_BATCH`` at most, and four times as long nothing is removed: messages wait
+for one batch, and have most of the time.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from nowcast_cli.manager.requests import RequestError
+from nowcast_cli.store.pruning import Prunable, Pruner
+from nowcast_cli.store.records import RowsRemoved
+
+LONGEST_BATCH = 0.02  # seconds
+REST = 4  # times as long as a batch took
+LARGEST_BATCH = 2000  # rows
+_PAGES = 100  # given back to the disk at a time
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d.*Z")
+
+
+class Housekeeping:
+    """One cleaning of the journal after the other, as they are asked for.
+
+    Parameters
+    ----------
+    database
+        The store.
+    commit
+        Removes rows; says whether it did.
+    give_back
+        Gives so many unused pages back to the disk; says whether there are more.
+    """
+
+    def __init__(
+        self,
+        database: Path,
+        commit: Callable[[RowsRemoved], bool],
+        give_back: Callable[[int], bool],
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._database = database
+        self._commit = commit
+        self._give_back = give_back
+        self._monotonic = monotonic
+        self._pruner: Pruner | None = None
+        self._gives_back = False
+        self._rows = 100
+        self._next = 0.0
+        self._done = {"messages": 0, "jobs": 0}
+
+    def begin(self, payload: Any, latest: str) -> None:
+        """Begin to clean by a request ``{upto: number, before: time}``.
+
+        ``latest`` is the newest time that may be asked for. Raises RequestError.
+        """
+        if self._pruner is not None or self._gives_back:
+            raise RequestError("the journal is being cleaned already", "nowcast clean")
+        upto = payload.get("upto") if isinstance(payload, dict) else None
+        before = payload.get("before") if isinstance(payload, dict) else None
+        if not isinstance(upto, int) or not isinstance(before, str) or not _TIME.match(before):
+            raise RequestError("a cleaning names a message and a time", "nowcast clean")
+        if before > latest:
+            raise RequestError("the journal of the last day is always kept", "nowcast clean")
+        try:
+            self._pruner = Pruner(self._database, Prunable(before, upto, 0))
+        except (ValueError, OSError) as error:
+            raise RequestError(str(error), "nowcast clean") from None
+        self._done = {"messages": 0, "jobs": 0}
+
+    def due_in(self) -> float | None:
+        """Give the seconds until the next batch, None where nothing is to be cleaned."""
+        if self._pruner is None and not self._gives_back:
+            return None
+        return max(0.0, self._next - self._monotonic())
+
+    def turn(self) -> None:
+        """Remove a batch, or give a few pages back, where that is due."""
+        if self.due_in() != 0.0:
+            return
+        begun = self._monotonic()
+        if self._pruner is not None:
+            self._prune(self._pruner)
+        else:
+            self._gives_back = self._give_back(_PAGES)
+        took = self._monotonic() - begun
+        self._next = self._monotonic() + REST * took
+        self._rows = max(20, min(LARGEST_BATCH, int(self._rows * LONGEST_BATCH / max(took, 0.001))))
+
+    def _prune(self, pruner: Pruner) -> None:
+        batch = pruner.batch(self._rows)
+        if batch is None:
+            pruner.close()
+            self._pruner, self._gives_back = None, True
+        elif any((batch.messages, batch.jobs, batch.barriers)) and self._commit(batch):
+            self._done["messages"] += len(batch.messages)
+            self._done["jobs"] += len(batch.jobs)
+
+    def status(self) -> dict[str, Any]:
+        """Say what was removed by the last cleaning, and whether it goes on."""
+        return {**self._done, "goes on": self.due_in() is not None}
+
+    def close(self) -> None:
+        """Let go of the store; the next cleaning goes on with what is left."""
+        if self._pruner is not None:
+            self._pruner.close()
