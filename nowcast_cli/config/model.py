@@ -54,6 +54,11 @@ class Ports(Section):
 
     workers: Port = Field(description="Where workers send their messages.")
     manager: Port = Field(description="Where the manager gets them from the message broker.")
+    logs: Port | None = Field(
+        default=None,
+        description="Where the log aggregator gets the log records of processes on other hosts. "
+        "Default: the first free number after the other ports, unless zmq.host is localhost.",
+    )
     logging: dict[str, LoggingPort] = Field(
         default={},
         description="Ports of log publishers in NEMO_Nowcast's distributed logging: a port, "
@@ -249,7 +254,7 @@ class LogsSettings(ClosedSection):
 
 
 class RetentionSettings(ClosedSection):
-    """How long `nowcast clean` keeps files: lengths of time such as 30d."""
+    """How long `nowcast clean` keeps things: lengths of time such as 30d."""
 
     # read and checked by config.log_settings
     jobs: SkipValidation[str | None] = Field(
@@ -259,6 +264,9 @@ class RetentionSettings(ClosedSection):
         default="7d", description="Scratch folders of jobs that have ended."
     )
     logs: SkipValidation[str | None] = Field(default="90d", description="Rotated log files.")
+    journal: SkipValidation[str | None] = Field(
+        default="365d", description="Messages and jobs in the store, from a day on."
+    )
 
 
 class LimitsSettings(ClosedSection):
