@@ -28,6 +28,8 @@ LONGEST_REQUEST = 150_000  # bytes; a socket takes 208 KiB with what the kernel 
 _SILENCE = 5.0  # s between two log lines about jobs that cannot begin
 _SHORTEST_PAUSE = 0.1  # s before a launcher that ended by itself is started once more
 _LONGEST_PAUSE = 5.0  # s
+# A launcher is silent for a request only while it forks, or has been stopped, or hangs.
+_LONGEST_SILENCE = 15.0  # s
 
 
 class LocalExecutor:
@@ -58,6 +60,8 @@ class LocalExecutor:
         self._watched: dict[int, str] = {}  # job ids by the pidfd of a process of theirs
         self._ready: list[str] = []
         self._silent_until = 0.0
+        self._paths = paths
+        self._asked: float | None = None  # when the oldest request was that had no answer as yet
 
     def fileno(self) -> int:
         """A descriptor that is readable when something may have happened to a job."""
@@ -87,7 +91,7 @@ class LocalExecutor:
             self._launcher.start()
             return False
         self._launcher.answers()
-        self._connection = connection
+        self._connection, self._asked = connection, None
         self._poll.register(connection.fileno(), select.EPOLLIN)
         return True
 
@@ -106,6 +110,10 @@ class LocalExecutor:
         self._unsent[job.id] = data
         if self.connect():
             self._send()
+        if self._asked is None:
+            self._asked = time.monotonic()
+        elif time.monotonic() - self._asked > _LONGEST_SILENCE:
+            self._replace_if_silent()
 
     def watch(self, job_id: str, claim: Claim) -> None:
         """See to it that :meth:`hints` names the job as soon as it has ended.
@@ -188,11 +196,29 @@ class LocalExecutor:
             if not data:
                 self._lose_connection()
                 return
+            self._asked = None
             for kind, text in json.loads(data).items():
                 if kind == "trouble":
                     self._complain(text)
                 else:
                     self._ready.append(text)
+
+    def _replace_if_silent(self) -> None:
+        """End a launcher that takes requests and does nothing; the claims keep jobs from two."""
+        self._receive()  # perhaps it is this process that was stopped for a while
+        if self._asked is None:
+            return
+        self._asked = time.monotonic()
+        descriptor = _open_launcher(self._paths)
+        if descriptor is None:  # none is there yet, and the one that starts has just begun
+            return
+        _logger.error(
+            "the launcher has not answered for %g s: it is ended, and another one started",
+            _LONGEST_SILENCE,
+        )
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+        os.close(descriptor)
 
     def _complain(self, text: str) -> None:
         if time.monotonic() >= self._silent_until:  # each repeat of a request brings it again

@@ -165,6 +165,36 @@ def test_a_stopped_launcher_blocks_nobody_and_runs_each_job_once_when_it_goes_on
     assert_each_began_once(jobs, lines)
 
 
+def test_a_launcher_that_stays_stopped_is_replaced_and_each_job_runs_once(
+    system, lines, monkeypatch, caplog
+):
+    monkeypatch.setattr("nowcast_cli.executors.local._LONGEST_SILENCE", 1.0)
+    (long,) = jobs_of(system, lines, 1, "long")
+    system.begin(long)
+    launcher = system.launcher()
+    os.kill(launcher, signal.SIGSTOP)
+    jobs = jobs_of(system, lines, 3)
+    drive([system.executor], jobs)
+    assert_each_began_once([long, *jobs], lines)
+    assert system.launcher() != launcher
+    assert "the launcher has not answered for 1 s" in caplog.text
+    assert read_exit(Path(long.folder)) is None
+
+
+def test_a_launcher_is_not_replaced_since_its_manager_was_stopped(system, lines, monkeypatch):
+    monkeypatch.setattr("nowcast_cli.executors.local._LONGEST_SILENCE", 0.5)
+    wait_until(system.executor.connect, what="the launcher")
+    launcher = system.launcher()
+    jobs = jobs_of(system, lines, 2)
+    system.executor.submit(jobs[0])
+    wait_until(lambda: lines_of(lines), what="the job to begin")
+    time.sleep(0.6)  # whoever submits again has not read for long what it was answered
+    system.executor.submit(jobs[1])
+    drive([system.executor], jobs)
+    assert_each_began_once(jobs, lines)
+    assert system.launcher() == launcher
+
+
 def test_a_killed_worker_is_noticed_with_its_signal(system, lines):
     (job,) = jobs_of(system, lines, 1, "long")
     system.begin(job)
