@@ -32,7 +32,10 @@ def daemons(ctx: typer.Context, incomplete: str) -> list[str]:
     """Offer the names of the daemons."""
     from nowcast_cli.supervisor.daemons import daemons_of
 
-    return _beginning(ctx, incomplete, lambda system: [d.name for d in daemons_of(system.config)])
+    def names(system: System) -> list[str]:
+        return [daemon.name for daemon in daemons_of(system.config, system.paths.run)]
+
+    return _beginning(ctx, incomplete, names)
 
 
 def jobs(ctx: typer.Context, incomplete: str) -> list[str]:

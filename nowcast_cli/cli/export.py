@@ -82,7 +82,7 @@ def _plan(system: System) -> Plan:
         config_file=system.paths.config_file,
         run=system.paths.run,
         logs=system.paths.logs,
-        daemons=daemons_of(system.config),
+        daemons=daemons_of(system.config, None),
         environment={"NOWCAST_YAML": str(system.paths.config_file)},
     )
 

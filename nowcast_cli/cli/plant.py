@@ -21,7 +21,7 @@ def plant_of(system: System, out: Output) -> Plant:
         if sys.stderr.isatty():
             out.note(Painted(f"{sentence} …", "dim"))
 
-    return Plant(system.paths, daemons_of(system.config), tell)
+    return Plant(system.paths, daemons_of(system.config, system.paths.run), tell)
 
 
 def refuse_bad_configuration(system: System) -> None:

@@ -28,27 +28,35 @@ def reload(ctx: typer.Context) -> None:
     _refuse_errors(invocation_of(ctx).config_file)
     system, out = system_of(ctx), output_of(ctx)
     ask_manager(system, "reload", {})
-    _tell_scheduler(system, out)
+    _tell_others(system, out)
     out.line("reloaded")
 
 
-def _tell_scheduler(system: System, out: Output) -> None:
-    """Let the scheduler take in its items; it is not asked, as it waits for nobody."""
+def _tell_others(system: System, out: Output) -> None:
+    """Let scheduler and standby take it in; they are not asked, as they wait for nobody."""
+    from nowcast_cli.config.settings import wants_scheduler
+
+    if not _hangs_up(system, "scheduler") and wants_scheduler(system.config):
+        out.note("the scheduler does not run yet: nowcast start starts it")
+    _hangs_up(system, "standby")
+
+
+def _hangs_up(system: System, daemon: str) -> bool:
+    """Send SIGHUP to a daemon, if it runs; say whether it does."""
     import json
     import os
     import signal
 
-    from nowcast_cli.config.settings import wants_scheduler
     from nowcast_cli.process_identity import from_json, is_alive
 
     try:
-        identity = from_json(json.loads((system.paths.run / "scheduler.pid").read_bytes()))
+        identity = from_json(json.loads((system.paths.run / f"{daemon}.pid").read_bytes()))
     except (OSError, ValueError, KeyError):
-        identity = None
-    if identity is not None and is_alive(identity):
-        os.kill(identity.pid, signal.SIGHUP)
-    elif wants_scheduler(system.config):
-        out.note("the scheduler does not run yet: nowcast start starts it")
+        return False
+    if not is_alive(identity):
+        return False
+    os.kill(identity.pid, signal.SIGHUP)
+    return True
 
 
 def _refuse_errors(config_file: Path) -> None:

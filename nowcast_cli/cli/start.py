@@ -28,19 +28,27 @@ def start(
     foreground: Annotated[
         bool, typer.Option("--foreground", help="Stay until Ctrl-C, then stop everything.")
     ] = False,
+    standby: Annotated[
+        bool,
+        typer.Option("--standby", help="Keep a second manager that takes over at once."),
+    ] = False,
 ) -> int:
     """Start the daemons; return when they are ready.
 
     What runs already is left as it is. Daemons whose supervisor was killed
-    are ended and started anew; jobs go on.
+    are ended and started anew; jobs go on. --standby holds until nowcast
+    stop; `standby: true` in nowcast.yaml holds for good.
 
     \b
     Examples:
       nowcast start
       nowcast start --foreground
+      nowcast start --standby
     """
     system, out = system_of(ctx), output_of(ctx)
     refuse_bad_configuration(system)
+    if standby:
+        _ask_for_standby(system)
     plant = plant_of(system, out)
     if not foreground:
         _start(plant, out)
@@ -49,6 +57,14 @@ def start(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     _start(plant, out)
     return _stay(system, plant, out)
+
+
+def _ask_for_standby(system: System) -> None:
+    from nowcast_cli.config.paths import ensure
+    from nowcast_cli.config.standby import ask_for_standby
+
+    ensure(system.paths)
+    ask_for_standby(system.paths.run)
 
 
 def _start(plant: Plant, out: Output) -> None:

@@ -66,7 +66,7 @@ class Report:
 
 def gather(system: System) -> Report:
     """Look at the daemons and at the store; works with every daemon down."""
-    state = observe(system.paths, daemons_of(system.config))
+    state = observe(system.paths, daemons_of(system.config, system.paths.run))
     stored = _read(system)
     trouble = _trouble_in(state.daemons, stored)
     owner = other_owner(system.paths.run)

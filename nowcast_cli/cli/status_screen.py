@@ -37,9 +37,20 @@ def _daemon_row(daemon: DaemonState) -> list[Text]:
     if daemon.lives:
         row.append(f"process {daemon.pid}" if daemon.pid else "no process")
         row.append(f"since {local(daemon.since)}" if daemon.since else "")
+    if place := _place_of(daemon):
+        row.append(place)
     if daemon.restarts and daemon.lives:  # where there is none any more they tell nothing
         row.append(f"{daemon.restarts} restart{'s' if daemon.restarts > 1 else ''}")
     return row
+
+
+def _place_of(daemon: DaemonState) -> str | None:
+    """Say whom a standby follows, and of a manager that was one how it came to lead."""
+    if daemon.health.get("follows"):
+        return f"follows the manager since {local(daemon.health['follows since'])}"
+    if daemon.health.get("took over"):
+        return f"took over: {daemon.health['took over']}"
+    return None
 
 
 def _show_supervision(report: Report, out: Output) -> None:

@@ -71,5 +71,5 @@ def _stop_one(plant: Plant, name: str, out: Output) -> None:
     from nowcast_cli.supervisor.control import stop_one
 
     daemon = plant.named(name)
-    ran = stop_one(plant, daemon)
-    out.line(f"stopped {daemon.name}" if ran else f"{daemon.name} did not run")
+    stopped = stop_one(plant, daemon)
+    out.line(f"stopped {', '.join(stopped)}" if stopped else f"{daemon.name} did not run")

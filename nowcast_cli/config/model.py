@@ -335,6 +335,11 @@ class NowcastYaml(Section):
     python: str | None = Field(
         default=None, description="The Python that runs workers. Default: the one of nowcast."
     )
+    standby: bool = Field(
+        default=False,
+        description="true: a second manager waits, and takes over at once when the first ends or "
+        "is frozen.",
+    )
     logging: Logging | None = None
     logs: LogsSettings | None = Field(
         default=None, description="Asks for the log aggregator, and says what it follows."

@@ -20,7 +20,7 @@ _LONG = 60.0  # seconds; the manager looks into outboxes each 5
 
 def daemons(subject: Subject) -> Iterator[Finding]:
     """Failure means that nobody takes messages, decides, or launches what is due."""
-    state = observe(subject.paths, daemons_of(subject.config))
+    state = observe(subject.paths, daemons_of(subject.config, subject.paths.run))
     if state.supervisor == "unknown":
         yield note(
             f"only the owner of {subject.paths.run} sees whether the system runs",
@@ -81,7 +81,7 @@ def leftovers(subject: Subject) -> Iterator[Finding]:
             f"the launcher of jobs (process {alive['launcher'].pid}) runs without a manager",
             "nowcast start uses it again, nowcast stop ends it",
         )
-    known = {daemon.name for daemon in daemons_of(subject.config)} | {"launcher"}
+    known = {daemon.name for daemon in daemons_of(subject.config, run)} | {"launcher"}
     for name in sorted(alive.keys() - known):
         yield warning(
             f"process {alive[name].pid} is the {name.replace('_', ' ')} of this system, which "

@@ -59,7 +59,7 @@ def main(arguments: list[str]) -> int:
     notifier = Notifier(
         paths,
         channels,
-        [daemon.name for daemon in daemons_of(config)],
+        [daemon.name for daemon in daemons_of(config, paths.run)],
         answers=lambda name: ask_health(paths.run / f"{name}.sock") is not None,
         send=lambda channel, notice: send(channel, notice, system),
         clock=Clock(time.time, time.monotonic),

@@ -9,13 +9,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nowcast_cli.config.paths import ensure
+from nowcast_cli.config.standby import forget_standby
 from nowcast_cli.daemon.health import ask_health
 from nowcast_cli.errors import NotFound, NotRunning, NowcastError
-from nowcast_cli.supervisor.daemons import ALL_DAEMONS, Daemon
+from nowcast_cli.supervisor.daemons import ALL_DAEMONS, MANAGER, STANDBY, Daemon
+from nowcast_cli.supervisor.holders import program_of
 from nowcast_cli.supervisor.log_tail import last_lines, prepare
 from nowcast_cli.supervisor.observe import observe, somebody_listens, supervisor_socket
 from nowcast_cli.supervisor.orphans import end_orphans
@@ -80,7 +83,9 @@ def stop(plant: Plant) -> list[str]:
     """
     with _controlling(plant):
         _refuse_those_of_another(plant)
-        return _stop(plant)
+        stopped = _stop(plant)
+        forget_standby(plant.paths.run)
+        return stopped
 
 
 def restart(plant: Plant) -> list[str]:
@@ -92,26 +97,61 @@ def restart(plant: Plant) -> list[str]:
 
 
 def restart_one(plant: Plant, daemon: Daemon) -> None:
-    """Stop one daemon, start it, and return when it is ready. Raises NotRunning, DaemonError."""
+    """Stop one daemon, start it, and return when it is ready. Raises NotRunning, DaemonError.
+
+    A manager that has a standby hands over to it, once that has been started anew, and becomes
+    the standby then: so both are new, and the system is not without a manager.
+    """
     with _controlling(plant):
         supervisord = _running_supervisord(plant)
-        plant.tell(f"stopping the {daemon.words}")
-        supervisord.stop(daemon.name)
-        _start_one(plant, supervisord, daemon)
+        if daemon == MANAGER and STANDBY in plant.daemons and _is_ready(plant, MANAGER):
+            _stop_program(plant, supervisord, STANDBY)
+            _start_one(plant, supervisord, STANDBY)
+            _stop_program(plant, supervisord, MANAGER)
+            _wait_for_successor(plant)
+            _start_one(plant, supervisord, STANDBY)
+        else:
+            _stop_program(plant, supervisord, daemon)
+            _start_one(plant, supervisord, daemon)
 
 
-def stop_one(plant: Plant, daemon: Daemon) -> bool:
-    """Stop one daemon and leave the others; returns whether it ran."""
+def _wait_for_successor(plant: Plant) -> None:
+    give_up = time.monotonic() + plant.ready_time
+    while not _is_ready(plant, MANAGER):
+        if time.monotonic() > give_up:
+            cause = f"it was not ready in {plant.ready_time:g} s"
+            raise _failed(plant, MANAGER, f"the standby took over, and {cause}", 0)
+        time.sleep(_LOOK_EVERY)
+
+
+def _stop_program(plant: Plant, supervisord: Supervisord, daemon: Daemon) -> None:
+    plant.tell(f"stopping the {daemon.words}")
+    supervisord.stop(program_of(daemon.name, plant.paths.run))
+
+
+def stop_one(plant: Plant, daemon: Daemon) -> list[str]:
+    """Stop one daemon and leave the others; with a manager that has one, the standby as well.
+
+    Returns the names of those that ran, in the order in which they were stopped.
+    """
     with _controlling(plant):
         _refuse_those_of_another(plant)
         if not somebody_listens(supervisor_socket(plant.paths.run)):
-            return bool(end_orphans(plant.paths.run, [daemon], STOP_GRACE, plant.tell))
+            stops = _to_stop_with(plant, daemon)[::-1]
+            return end_orphans(plant.paths.run, stops, STOP_GRACE, plant.tell)
         supervisord = Supervisord(supervisor_socket(plant.paths.run))
-        ran = supervisord.process(daemon.name).state not in _STOPPED
-        if ran:
-            plant.tell(f"stopping the {daemon.words}")
-            supervisord.stop(daemon.name)
-        return ran
+        stopped = []
+        for each in _to_stop_with(plant, daemon):
+            if supervisord.process(program_of(each.name, plant.paths.run)).state not in _STOPPED:
+                _stop_program(plant, supervisord, each)
+                stopped.append(each.name)
+        return stopped
+
+
+def _to_stop_with(plant: Plant, daemon: Daemon) -> list[Daemon]:
+    """Give what is to be stopped for one daemon to be: the standby would lead in its place."""
+    follows = daemon == MANAGER and STANDBY in plant.daemons
+    return [STANDBY, daemon] if follows else [daemon]
 
 
 def _refuse_those_of_another(plant: Plant) -> None:
@@ -146,8 +186,7 @@ def _take_back(plant: Plant, started: Sequence[Daemon]) -> None:
     # Ctrl-C may have left the former connection in the midst of a request.
     supervisord = Supervisord(supervisor_socket(plant.paths.run))
     for daemon in reversed(started):
-        plant.tell(f"stopping the {daemon.words}")
-        supervisord.stop(daemon.name)
+        _stop_program(plant, supervisord, daemon)
     if all(process.state in _STOPPED for process in supervisord.processes().values()):
         _end_launcher(plant)
         shut_down(supervisord, plant.paths)
@@ -155,15 +194,15 @@ def _take_back(plant: Plant, started: Sequence[Daemon]) -> None:
 
 def _start_one(plant: Plant, supervisord: Supervisord, daemon: Daemon) -> None:
     plant.tell(f"waiting for the {daemon.words}")
-    log = daemon_log(plant.paths.logs, daemon)
-    printed_before = prepare(log)
-    if supervisord.process(daemon.name).state == "BACKOFF":
-        supervisord.stop(daemon.name)  # do not wait for the end of supervisord's delay
-    fresh = supervisord.start(daemon.name)
-    begun = supervisord.process(daemon.name).pid if fresh else 0
+    program = program_of(daemon.name, plant.paths.run)
+    printed_before = prepare(_log_of(plant, daemon))
+    if supervisord.process(program).state == "BACKOFF":
+        supervisord.stop(program)  # do not wait for the end of supervisord's delay
+    fresh = supervisord.start(program)
+    begun = supervisord.process(program).pid if fresh else 0
     give_up = time.monotonic() + plant.ready_time
     while not _is_ready(plant, daemon):
-        process = supervisord.process(daemon.name)
+        process = supervisord.process(program)
         if process.state in _DIED or (begun and process.pid not in (0, begun)):
             raise _failed(plant, daemon, "it ended before it was ready", printed_before)
         if time.monotonic() > give_up:
@@ -172,8 +211,13 @@ def _start_one(plant: Plant, supervisord: Supervisord, daemon: Daemon) -> None:
         time.sleep(_LOOK_EVERY)
 
 
+def _log_of(plant: Plant, daemon: Daemon) -> Path:
+    program = program_of(daemon.name, plant.paths.run)
+    return daemon_log(plant.paths.logs, replace(daemon, name=program))
+
+
 def _failed(plant: Plant, daemon: Daemon, cause: str, printed_before: int) -> DaemonError:
-    log = daemon_log(plant.paths.logs, daemon)
+    log = _log_of(plant, daemon)
     return DaemonError(
         f"the {daemon.words} did not start",
         cause=cause,
@@ -190,10 +234,14 @@ def _stop(plant: Plant) -> list[str]:
         return ended
     supervisord = Supervisord(supervisor_socket(plant.paths.run))
     known = supervisord.processes()
-    running = [d for d in _ever(plant) if d.name in known and known[d.name].state not in _STOPPED]
+    programs = {d.name: program_of(d.name, plant.paths.run) for d in _ever(plant)}
+    running = [
+        d for d in _ever(plant)
+        if programs[d.name] in known and known[programs[d.name]].state not in _STOPPED
+    ]  # fmt: skip
     for daemon in reversed(running):
         plant.tell(f"stopping the {daemon.words}")
-        supervisord.stop(daemon.name)
+        supervisord.stop(programs[daemon.name])
     _end_launcher(plant)
     shut_down(supervisord, plant.paths)
     return [daemon.name for daemon in reversed(running)]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from nowcast_cli.config.settings import wants_aggregator, wants_scheduler
+from nowcast_cli.config.standby import wants_standby
 
 
 @dataclass(frozen=True)
@@ -24,13 +26,19 @@ class Daemon:
 
 BROKER = Daemon("message_broker", "nowcast_cli.broker")
 MANAGER = Daemon("manager", "nowcast_cli.manager")
+STANDBY = Daemon("standby", "nowcast_cli.manager")  # whichever of the two is first leads
 SCHEDULER = Daemon("scheduler", "nowcast_cli.scheduler")
 LOG_AGGREGATOR = Daemon("log_aggregator", "nowcast_cli.logs.aggregator")
-ALL_DAEMONS = (BROKER, MANAGER, SCHEDULER, LOG_AGGREGATOR)
+ALL_DAEMONS = (BROKER, MANAGER, STANDBY, SCHEDULER, LOG_AGGREGATOR)
 
 
-def daemons_of(config: Mapping[str, Any]) -> tuple[Daemon, ...]:
-    """Return the daemons that a configuration asks for; they are stopped in reverse order."""
+def daemons_of(config: Mapping[str, Any], run: Path | None) -> tuple[Daemon, ...]:
+    """Return the daemons that a configuration asks for; they are stopped in reverse order.
+
+    ``run`` is the system's run folder, which knows of a standby that `nowcast start` was asked
+    for; None: what the configuration says, alone.
+    """
     aggregator = (LOG_AGGREGATOR,) if wants_aggregator(config) else ()
     scheduler = (SCHEDULER,) if wants_scheduler(config) else ()
-    return (BROKER, MANAGER, *scheduler, *aggregator)
+    standby = (STANDBY,) if wants_standby(config, run) else ()
+    return (BROKER, MANAGER, *standby, *scheduler, *aggregator)

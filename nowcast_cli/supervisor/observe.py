@@ -6,7 +6,6 @@ those that do not, because that costs more than the rest of a look.
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 from collections import Counter
@@ -20,8 +19,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from nowcast_cli.config.paths import other_owner
 from nowcast_cli.daemon.health import ask_health
 from nowcast_cli.errors import NotRunning
-from nowcast_cli.process_identity import ProcessIdentity, from_json, is_alive
+from nowcast_cli.process_identity import ProcessIdentity
 from nowcast_cli.supervisor.daemons import Daemon
+from nowcast_cli.supervisor.holders import live_identity, program_of
 from nowcast_cli.supervisor.supervisord_conf import supervisord_log
 
 if TYPE_CHECKING:
@@ -97,13 +97,14 @@ def observe(paths: SystemPaths, daemons: Sequence[Daemon]) -> SystemState:
     all_answer = all(answers.values())
     known = _asked_of_supervisord(paths.run) if supervised and not all_answer else {}
     restarts = restarts_in(_lines_of(supervisord_log(paths.logs)))
+    programs = {daemon.name: program_of(daemon.name, paths.run) for daemon in daemons}
     states = tuple(
         _state_of(
             daemon.name,
             answers[daemon.name],
-            known.get(daemon.name),
+            known.get(programs[daemon.name]),
             live_identity(paths.run, daemon.name),
-            restarts[daemon.name],
+            restarts[programs[daemon.name]],
         )
         for daemon in daemons
     )
@@ -136,15 +137,6 @@ def somebody_listens(socket_file: Path) -> bool:
         except OSError:
             return False
     return True
-
-
-def live_identity(run: Path, name: str) -> ProcessIdentity | None:
-    """Return the process that holds the name of a daemon, by its pid file, if it is alive."""
-    try:
-        identity = from_json(json.loads((run / f"{name}.pid").read_bytes()))
-    except (OSError, ValueError):
-        return None
-    return identity if is_alive(identity) else None
 
 
 def restarts_in(log: Iterable[str]) -> Counter[str]:

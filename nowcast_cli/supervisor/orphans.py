@@ -12,7 +12,7 @@ from pathlib import Path
 from nowcast_cli.errors import NowcastError
 from nowcast_cli.process_identity import ProcessIdentity, is_alive
 from nowcast_cli.supervisor.daemons import Daemon
-from nowcast_cli.supervisor.observe import live_identity
+from nowcast_cli.supervisor.holders import live_identity
 
 KILL_TIME = 5.0  # seconds in which a process must be gone after SIGKILL
 

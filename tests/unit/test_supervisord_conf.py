@@ -72,7 +72,7 @@ def test_any_path_arrives_whole(tmp_path: Path, name: str) -> None:
 
 
 def test_the_broker_starts_before_the_manager() -> None:
-    assert [daemon.name for daemon in daemons_of({})] == ["message_broker", "manager"]
+    assert [daemon.name for daemon in daemons_of({}, None)] == ["message_broker", "manager"]
 
 
 def test_restarts_are_the_deaths_since_supervisord_started() -> None:
