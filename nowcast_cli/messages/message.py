@@ -1,7 +1,8 @@
 """The message, and its form on the wire: a YAML mapping in UTF-8.
 
-``source``, ``type`` and ``payload`` are what NEMO_Nowcast sends and reads; ``id``, ``job`` and
-``outcome`` are ours, left out when they are not set, and ignored by peers that do not know them.
+``source``, ``type`` and ``payload`` are what NEMO_Nowcast sends and reads; ``id``, ``job``,
+``outcome`` and ``reason`` are ours, left out when they are not set, and ignored by peers that do
+not know them.
 """
 
 from __future__ import annotations
@@ -48,6 +49,8 @@ class Message:
         Id of the job that sends it.
     outcome
         How the job went; set on the last message of a job alone.
+    reason
+        Why it did not succeed, a line for people.
     """
 
     source: str
@@ -56,6 +59,7 @@ class Message:
     id: str | None = field(default=None, kw_only=True)
     job: str | None = field(default=None, kw_only=True)
     outcome: Outcome | None = field(default=None, kw_only=True)
+    reason: str | None = field(default=None, kw_only=True)
 
     def serialize(self) -> str:
         """Give the message as YAML that a person can read.
@@ -69,7 +73,7 @@ class Message:
         if problem is not None:
             raise MessageError(f"the message cannot be sent: {problem}")
         body = {"source": self.source, "type": self.type, "payload": self.payload}
-        extras = {"id": self.id, "job": self.job, "outcome": self.outcome}
+        extras = {name: getattr(self, name) for name in ("id", "job", "outcome", "reason")}
         body.update((key, value) for key, value in extras.items() if value is not None)
         try:
             return dump(body)
@@ -121,6 +125,7 @@ class Message:
             id=body.get("id"),
             job=body.get("job"),
             outcome=body.get("outcome"),
+            reason=body.get("reason"),
         )
 
 
@@ -147,6 +152,8 @@ def _wrong_field(body: dict[str, Any]) -> str | None:
     outcome = body.get("outcome")
     if outcome is not None and outcome not in _OUTCOMES:
         return f"its outcome must be one of {', '.join(_OUTCOMES)}, but is {_short(outcome)}"
+    if not isinstance(body.get("reason"), str | None):
+        return f"its reason must be text, but is {_short(body['reason'])}"
     return None
 
 

@@ -37,6 +37,7 @@ class Reporter:
         payload: Any = None,
         *,
         outcome: Outcome | None = None,
+        reason: str | None = None,
         deadline: float | None = None,
     ) -> Message:
         """Send a message and give the reply; an ``ack`` when there is nobody to reply.
@@ -47,7 +48,9 @@ class Reporter:
         registry = registry_of(self.config)
         words = self._words(registry, msg_type)
         job = _job_of_this_process()
-        message = Message(self.name, msg_type, payload, id=new_id(), job=job, outcome=outcome)
+        message = Message(
+            self.name, msg_type, payload, id=new_id(), job=job, outcome=outcome, reason=reason
+        )
         if self.teller is None:
             # What could not be sent is to be found out here, too.
             message.encode(limits(self.config))

@@ -10,6 +10,7 @@ from typing import Any
 
 from nowcast_cli.errors import NowcastError
 from nowcast_cli.worker.errors import WorkerError
+from nowcast_cli.worker.last_error import LastError, last_error_logged, one_line
 from nowcast_cli.worker.reporting import Reporter
 from nowcast_cli.worker.stopping import Stopped, signals_raise_stopped
 
@@ -51,34 +52,48 @@ class Work:
             return self._succeed_or_fail(args)
         except Stopped:
             raise
-        except BaseException:
+        except BaseException as error:
             # SystemExit too: a worker that leaves by sys.exit() has told nobody how it went
             self.logger.critical("unhandled exception:", exc_info=True)
-            return self._crash()
+            return self._crash(f"{type(error).__name__}: {error}")
 
     def _succeed_or_fail(self, args: tuple[Any, ...]) -> int:
-        try:
-            checklist = self.worker_func(self.arguments, *args)
-            self.reporter.tell(self.success(self.arguments), checklist, outcome="success")
-        except WorkerError as error:
-            if error.args:
-                self.logger.error(_sentence(error))
-            self.reporter.tell(self.failure(self.arguments), outcome="failure")
-            return EXIT_FAILURE
+        with last_error_logged() as last_error:
+            try:
+                checklist = self.worker_func(self.arguments, *args)
+                self.reporter.tell(self.success(self.arguments), checklist, outcome="success")
+            except WorkerError as error:
+                if error.args:
+                    self.logger.error(_sentence(error))
+                return self._fail(_sentence(error), last_error)
         return EXIT_SUCCESS
 
-    def _crash(self, deadline: float | None = None) -> int:
+    def _fail(self, said: str, last_error: LastError) -> int:
+        reason = last_error.line  # failure() by custom logs no more than that the worker failed
+        msg_type = self.failure(self.arguments)
         try:
-            self.reporter.tell("crash", outcome="crash", deadline=deadline)
+            self.reporter.tell(msg_type, outcome="failure", reason=reason or last_error.line)
+        except WorkerError as error:  # the registry does not know it, or the manager refuses
+            sentence = _sentence(error)
+            if sentence != said:
+                self.logger.error(sentence)
+            return self._crash(sentence)
+        return EXIT_FAILURE
+
+    def _crash(self, reason: str, deadline: float | None = None) -> int:
+        try:
+            self.reporter.tell("crash", outcome="crash", reason=one_line(reason), deadline=deadline)
         except WorkerError as error:
-            self.logger.error(_sentence(error))
+            sentence = _sentence(error)
+            if sentence != reason:
+                self.logger.error(sentence)
         return EXIT_CRASH
 
     def _stopped(self, stopped: Stopped) -> int:
         self.logger.info(stopped.words)
         teller = self.reporter.teller
         if teller is None or not teller.has_final:
-            self._crash(_PATIENCE_WHEN_STOPPED)
+            self._crash(stopped.words, _PATIENCE_WHEN_STOPPED)
         return EXIT_INTERRUPTED if stopped.by_the_terminal else EXIT_CRASH
 
 

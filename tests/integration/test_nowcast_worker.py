@@ -45,6 +45,7 @@ def test_a_worker_error_becomes_the_failure_message(toy):
     assert ended.returncode == 1
     [message] = peer.messages
     assert (message.type, message.payload, message.outcome) == ("failure", None, "failure")
+    assert message.reason == "the toy has no battery"
     assert "ERROR toy the toy has no battery" in toy.log()
 
 
@@ -55,14 +56,34 @@ def test_a_bare_worker_error_is_enough(toy):
     assert (ended.returncode, peer.types()) == (1, ["failure"])
 
 
-@pytest.mark.parametrize("body", ["1 / 0", "sys.exit(0)", "raise KeyboardInterrupt"])
-def test_anything_else_becomes_the_crash_message_with_a_traceback_in_the_log(toy, body):
+def test_the_reason_of_a_bare_worker_error_is_what_was_logged_last(toy):
+    with Peer(toy.port) as peer:
+        toy.run(
+            "import logging\n"
+            "logging.getLogger('tides').error('no gauge %s\\nof two', 7)\n"
+            "logging.getLogger('tides').info('so there is nothing to do')\n"
+            "raise WorkerError"
+        )
+
+    assert peer.messages[0].reason == "no gauge 7"
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("sys.exit(0)", "SystemExit: 0"),
+        ("raise KeyboardInterrupt", "KeyboardInterrupt: "),
+    ],
+)
+def test_anything_else_becomes_the_crash_message_with_a_traceback_in_the_log(toy, body, reason):
     with Peer(toy.port) as peer:
         ended = toy.run(body)
 
     assert ended.returncode == 70
     [message] = peer.messages
     assert (message.type, message.outcome) == ("crash", "crash")
+    assert message.reason == reason.strip()
     assert "CRITICAL toy unhandled exception:" in toy.log()
     assert "Traceback" in toy.log()
 
@@ -144,7 +165,8 @@ def test_a_worker_that_is_not_registered_says_so_and_tells_nothing(toy):
 
     assert ended.returncode == 70
     assert peer.messages == []
-    assert "the worker toy is not in the message registry" in ended.stderr
+    assert ended.stderr.count("the worker toy is not in the message registry") == 1
+    assert "Traceback" not in ended.stderr
 
 
 @pytest.mark.parametrize(
