@@ -28,6 +28,7 @@ from nowcast_cli.config import Config
 from nowcast_cli.config.logging_section import configure_logging
 from nowcast_cli.config.registry import registry_of
 from nowcast_cli.crash_points import reached
+from nowcast_cli.errors import NowcastError
 from nowcast_cli.manager.decider_wire import (
     FrameReader,
     pack_answer,
@@ -51,7 +52,7 @@ def main(arguments: list[str]) -> int:
     connection = socket.socket(fileno=connection_fd)
     config = Config()
     config.load(config_file)
-    configure_logging(config, "manager")
+    _log_where_possible(config)
     module_name = registry_of(config).next_workers_module
     module, error = _load(module_name, config.file.parent)
     if module is not None:
@@ -62,6 +63,14 @@ def main(arguments: list[str]) -> int:
         return 1
     _serve(connection, stop_fd, config, module)
     return 0
+
+
+def _log_where_possible(config: Config) -> None:
+    """Set up logging; without it decisions are made all the same, or all messages would be stuck."""
+    try:
+        configure_logging(config, "manager")
+    except NowcastError as error:
+        print(f"a decider logs to here: {error.what}: {error.cause}", file=sys.stderr, flush=True)
 
 
 def _end_with_parent() -> None:
