@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from shutil import which
+from typing import TYPE_CHECKING
 
 from nowcast_cli.config.config import handlers_of
 from nowcast_cli.config.problem import Problem
 from nowcast_cli.doctor.finding import Finding, Subject, error, note, warning
+
+if TYPE_CHECKING:
+    from nowcast_cli.notify.channels import Channel
 
 _SHOWN = 5
 
@@ -37,16 +41,29 @@ def environment(subject: Subject) -> Iterator[Finding]:
     channels, unusable = channels_of(subject.config, subject.environment)
     for place in unusable:
         yield warning(f"{place.name}: {place.reason}", place.hint)
-    if any(channel.form == "apprise" for channel in channels) and find_spec("apprise") is None:
-        yield error(
-            "`notify` needs the package apprise, which is not installed: nobody is told",
-            "pip install 'nowcast-cli[notify]', then nowcast restart",
-        )
+    yield from _apprise([channel for channel in channels if channel.form == "apprise"])
     if subject.environment.get("SENTRY_DSN") and find_spec("sentry_sdk") is None:
         yield warning(
             "SENTRY_DSN is set, but the package sentry-sdk is not installed",
             "pip install sentry-sdk, or unset SENTRY_DSN",
         )
+
+
+def _apprise(channels: Sequence[Channel]) -> Iterator[Finding]:
+    if channels and find_spec("apprise") is None:
+        yield error(
+            "`notify` needs the package apprise, which is not installed: nobody is told",
+            "pip install 'nowcast-cli[notify]', then nowcast restart",
+        )
+        return
+    from nowcast_cli.notify.sending import is_an_address
+
+    for channel in channels:
+        if not is_an_address(channel.url):
+            yield warning(
+                f"notify.{channel.name}: apprise can use no such address, so nobody is told there",
+                "write it in one of the forms of `apprise --details`, then nowcast restart",
+            )
 
 
 def log_files(subject: Subject) -> Iterator[Finding]:

@@ -38,12 +38,11 @@ def of_message(message: MessageRecord, job: JobRecord | None) -> Event | None:
         return _of_job("lost", job, message.received, "was lost: nobody can tell how it ended")
     worker, where = message.source, _where(job)
     told = f"message {message.number}: {message.type}"
-    if message.outcome == "failure":
-        return Event("failure", worker, "", message.received, f"{worker} failed", (told, *where))
     reason = () if job is None or job.reason is None else (job.reason,)
-    return Event(
-        "crash", worker, "crashed", message.received, f"{worker} crashed", (*reason, told, *where)
-    )
+    details = (*reason, told, *where)
+    if message.outcome == "failure":
+        return Event("failure", worker, "", message.received, f"{worker} failed", details)
+    return Event("crash", worker, "crashed", message.received, f"{worker} crashed", details)
 
 
 def of_every_message(message: MessageRecord) -> Event | None:

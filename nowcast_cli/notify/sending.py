@@ -65,18 +65,30 @@ def _post_to_slack(url: str, text: str) -> None:
 def _send_by_apprise(url: str, title: str, text: str) -> None:
     import apprise
 
+    if not is_an_address(url):
+        raise SendError("its address is none that apprise can use: nowcast doctor")
     target = apprise.Apprise()
-    log = logging.getLogger("apprise")
-    log.propagate = False
-    with _said_to(log) as said:
-        accepted = target.add(url) and target.notify(title=title, body=text)
+    with _said_by_apprise() as said:
+        accepted = target.add(url) and target.notify(
+            title=title, body=text, notify_type=apprise.NotifyType.FAILURE
+        )
     if not accepted:
         raise SendError(said[-1] if said else "apprise could not send it, and did not say why")
 
 
+def is_an_address(url: str) -> bool:
+    """Whether apprise, which must be installed, can make something of an address."""
+    import apprise
+
+    with _said_by_apprise():  # that may be the address, which may be a secret
+        return apprise.Apprise.instantiate(url) is not None
+
+
 @contextlib.contextmanager
-def _said_to(log: logging.Logger) -> Iterator[list[str]]:
+def _said_by_apprise() -> Iterator[list[str]]:
     said: list[str] = []
+    log = logging.getLogger("apprise")
+    log.propagate = False
 
     class Keep(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:

@@ -128,6 +128,16 @@ def test_an_unset_address_and_a_missing_extra_are_found(
     assert "nowcast-cli[notify]" in (missing.remedy or "")
 
 
+def test_an_address_that_apprise_cannot_use_is_found_and_not_shown(
+    make_subject: MakeSubject,
+) -> None:
+    targets = {"right": {"to": "json://localhost"}, "wrong": {"to": "pigeon://me:secret@loft"}}
+    (finding,) = found(configuration.environment, make_subject(notify=targets))
+    assert finding.level == "warning"
+    assert finding.what.startswith("notify.wrong: ")
+    assert "secret" not in str(finding)
+
+
 def test_upstream_beside_this_package_is_found(
     make_subject: MakeSubject, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -92,16 +92,18 @@ def test_a_server_that_is_not_there_is_an_error(form: object) -> None:
     assert "secret" not in str(error.value)
 
 
-def test_an_address_that_apprise_does_not_know_is_an_error() -> None:
-    with pytest.raises(SendError) as error:
-        send(by_apprise("pigeon://loft"), NOTICE, "toy")
-    assert str(error.value)
+@pytest.mark.parametrize("url", ["pigeon://me:secret@loft", "mailtoo-secret", "json://[secret"])
+def test_an_address_that_apprise_does_not_know_is_an_error_that_keeps_it_secret(url: str) -> None:
+    with pytest.raises(SendError, match="none that apprise can use") as error:
+        send(by_apprise(url), NOTICE, "toy")
+    assert "secret" not in str(error.value)
 
 
 def test_a_notice_goes_out_in_the_name_of_its_system(webhook: Webhook) -> None:
     send(by_apprise(f"json://{webhook.address}/hook"), NOTICE, "toy")
     (body,) = webhook.accepted
     assert (body["title"], body["message"]) == ("toy: first failed", "message 1: failure")
+    assert body["type"] == "failure"
 
 
 def test_a_missing_package_is_named_with_the_extra_that_brings_it(
