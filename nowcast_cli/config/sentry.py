@@ -12,7 +12,12 @@ from importlib import import_module
 
 def report_errors_to_sentry() -> str | None:
     """Begin to report, once in a process. Gives a sentence on what has kept it from that."""
-    return _begin() if os.environ.get("SENTRY_DSN") else None
+    return _begin() if is_wanted() else None
+
+
+def is_wanted() -> bool:
+    """Tell whether errors are to be reported."""
+    return bool(os.environ.get("SENTRY_DSN"))
 
 
 @cache
