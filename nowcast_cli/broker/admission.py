@@ -1,0 +1,90 @@
+"""Who may ask what: the role of a sender held against what it sends.
+
+The rights of a role, in full:
+
+========  ==============================================================================
+operator  everything
+worker    messages of workers, and the request to launch a worker of the message registry
+reader    ``need``, which is answered with a value of the checklist and changes nothing
+========  ==============================================================================
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection
+from typing import Any
+
+from nowcast_cli.messages.message import Message, MessageError
+from nowcast_cli.security.key import Role
+
+_REQUESTS = "nowcast"  # the source of what is a request, and no message of a worker
+# How our workers' messages begin, as JSON and as YAML.
+_PLAIN = re.compile(rb'\{"source": "([\w .-]+)", |source: ([\w.-]+)\n')
+
+
+def refusal(
+    role: Role, name: str, body: bytes, is_registered: Callable[[str], bool]
+) -> Message | None:
+    """Give the answer to what a sender may not ask; None where it may.
+
+    Parameters
+    ----------
+    role, name
+        Those of the sender's key.
+    body
+        The request as it came.
+    is_registered
+        Tells whether a module is one of the workers of the registry.
+    """
+    if role == "operator" or (role == "worker" and is_plainly_of_a_worker(body)):
+        return None
+    try:
+        message = Message.deserialize(body)
+    except MessageError:
+        return None  # the manager says what is wrong with it, and does nothing
+    why = _refusal(role, message, is_registered)
+    if why is None:
+        return None
+    return _answer(f"the key {name} may not do that: {why}", message.id)
+
+
+def is_plainly_of_a_worker(body: bytes) -> bool:
+    """Say quickly whether a message cannot be but one of a worker.
+
+    Its source stands at the beginning; nothing behind can be read as another source, since the
+    word does not come again, and cannot be spelled otherwise without a backslash.
+    """
+    found = _PLAIN.match(body)
+    if found is None or b"\\" in body or body.count(b"source") != 1:
+        return False
+    return (found[1] or found[2]) != _REQUESTS.encode()
+
+
+def registered_modules(workers: Collection[tuple[str, str | None]]) -> Callable[[str], bool]:
+    """Give the test of :func:`refusal` for workers, each with its name and its ``module``."""
+    names = {name for name, _ in workers}
+    modules = {module for _, module in workers if module is not None}
+    return lambda module: module in modules or module.rpartition(".")[2] in names
+
+
+def _refusal(role: Role, message: Message, is_registered: Callable[[str], bool]) -> str | None:
+    if role == "reader":
+        if message.source != _REQUESTS and message.type == "need":
+            return None
+        return "a reader may ask for values of the checklist, by `need`, and nothing else"
+    if message.source != _REQUESTS:
+        return None
+    if message.type != "launch" or (
+        isinstance(message.payload, dict) and "schedule" in message.payload
+    ):
+        return f"a worker may launch workers, but may not ask for {message.type!r}"
+    module: Any = message.payload.get("module") if isinstance(message.payload, dict) else None
+    if isinstance(module, str) and not is_registered(module):
+        return f"{module} is no worker of the message registry, and a worker may launch no other"
+    return None
+
+
+def _answer(what: str, message_id: str | None) -> Message:
+    hint = "nowcast key list shows the roles; on the system's own machine an operator may do it"
+    return Message("message_broker", "refused", {"what": what, "hint": hint}, id=message_id)

@@ -1,0 +1,115 @@
+"""Why a connection to the broker does not come about: what ZeroMQ knows of it, as a sentence."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import zmq
+from zmq.utils.monitor import recv_monitor_message
+
+from nowcast_cli.security.source import KeySource
+
+_NO_DETAIL = zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+_AUTH = zmq.EVENT_HANDSHAKE_FAILED_AUTH
+_PROTOCOL = zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+_SUCCEEDED = zmq.EVENT_HANDSHAKE_SUCCEEDED
+_MANY = 3  # failures in a row: one may be a broker that was killed in between
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What happened, why, and the remedy. ``final``: to try again does not help."""
+
+    what: str
+    cause: str
+    hint: str
+    final: bool
+
+    @property
+    def text(self) -> str:
+        """All of it, for a log."""
+        return f"{self.what}: {self.cause}; {self.hint}"
+
+
+class Handshakes:
+    """Watches the handshakes of one socket; make it before the socket connects.
+
+    Parameters
+    ----------
+    where
+        The address, for people.
+    key
+        Where the key of the socket was read, None for a socket without.
+    """
+
+    def __init__(self, socket: zmq.Socket[Any], where: str, key: KeySource | None) -> None:
+        self._socket = socket
+        self._where = where
+        self._key = key
+        self._failures = 0
+        self._first_failure = 0.0
+        self.monitor = socket.get_monitor_socket(_NO_DETAIL | _AUTH | _PROTOCOL | _SUCCEEDED)
+
+    def refusal(self) -> Refusal | None:
+        """Take in what has happened, and say why there is no connection, where that is known."""
+        found: Refusal | None = None
+        while self.monitor.poll(0):
+            event = recv_monitor_message(self.monitor, zmq.NOBLOCK)["event"]
+            if event == _SUCCEEDED:
+                self._failures, found = 0, None
+            elif event == _AUTH:
+                found = self._refused()
+            elif event == _PROTOCOL:
+                found = self._mismatch()
+            elif self._key is not None:
+                found = self._strange()
+        return found
+
+    def close(self) -> None:
+        """Stop watching; the socket is its owner's."""
+        self._socket.disable_monitor()
+        self.monitor.close(0)
+
+    def _refused(self) -> Refusal:
+        path = self._key.path if self._key is not None else None
+        return Refusal(
+            f"the message broker at {self._where} refuses the key {path}",
+            "it is not on the list of the broker, was revoked, or is of another role",
+            "nowcast key list there shows the keys; nowcast key rotate makes a new one",
+            final=True,
+        )
+
+    def _mismatch(self) -> Refusal:
+        if self._key is None:
+            return Refusal(
+                f"the message broker at {self._where} refuses connections without a key",
+                "its system has `security: curve`, and this configuration has not",
+                "write security: curve into nowcast.yaml here, and bring a key: nowcast key add",
+                final=True,
+            )
+        return Refusal(
+            f"the message broker at {self._where} knows no keys",
+            "this configuration has `security: curve`; the broker was started without it",
+            "nowcast restart, where the broker runs",
+            final=True,
+        )
+
+    def _strange(self) -> Refusal | None:
+        """Judge a connection that is closed without a word, as by a broker with another key."""
+        assert self._key is not None
+        now = time.monotonic()
+        if self._failures == 0:
+            self._first_failure = now
+        self._failures += 1
+        if self._failures < _MANY:
+            return None
+        return Refusal(
+            f"what listens at {self._where} is not the message broker that the key "
+            f"{self._key.path} is for",
+            "it has another key, or is another program",
+            "where the broker's key was replaced, bring the file of the key anew; see also "
+            "nowcast doctor",
+            final=False,
+        )
