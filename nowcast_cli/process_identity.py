@@ -6,6 +6,7 @@ Standard library only: this file is shipped to other hosts together with the run
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -38,6 +39,14 @@ def is_alive(identity: ProcessIdentity) -> bool:
         return False
     stat = _state_and_start(identity.pid)
     return stat is not None and stat[1] == identity.started and stat[0] not in "ZX"
+
+
+def age_of(identity: ProcessIdentity) -> float | None:
+    """The seconds since a process began, by the clock of its boot; None when that was another."""
+    if identity.boot != boot_id():
+        return None
+    began = identity.started / os.sysconf("SC_CLK_TCK")
+    return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - began)
 
 
 def to_json(identity: ProcessIdentity) -> dict[str, Any]:

@@ -3,10 +3,10 @@
 ::
 
     jobs/2026-11-22/<id>-<worker>/
-      job.json  runner.lock  pid  stdout  stderr  exit  outbox/  scratch/
+      job.json  runner.lock  pid  stdout  stderr  records  exit  outbox/  scratch/
 
 ``pid`` is the claim, made once by the very process that runs the job's code; ``exit`` is written
-by the runner when that process has ended.
+by the runner when that process has ended. ``records`` is what a job of another host has logged.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from nowcast_cli.identifiers import time_of
 from nowcast_cli.runner import Claim, Exit
 
 __all__ = [
+    "RECORDS",
     "Claim",
     "Exit",
     "JobRequest",
@@ -30,11 +31,13 @@ __all__ = [
     "last_lines",
     "read_claim",
     "read_exit",
+    "read_left",
 ]
 
 T = TypeVar("T")
 _logger = logging.getLogger(__name__)
 _LONGEST_TAIL = 256 * 1024
+RECORDS = "records"
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,11 @@ def read_claim(folder: Path) -> Claim | None:
 def read_exit(folder: Path) -> Exit | None:
     """How the job's process ended, or None when nothing (readable) says so."""
     return _read(folder / "exit", Exit.from_json)
+
+
+def read_left(folder: Path) -> str | None:
+    """What is there still of a job that was ended on another host, in words; None for nothing."""
+    return _read(folder / "left", lambda words: str(words["left"]))
 
 
 def last_lines(path: Path, count: int) -> list[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from enum import IntEnum
@@ -14,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from nowcast_cli.atomic_files import write_atomically
-from nowcast_cli.executors.job_folder import JobRequest
+from nowcast_cli.executors.job_folder import RECORDS, JobRequest
 
-STREAMS = ("stdout", "stderr")
+STREAMS = ("stdout", "stderr", RECORDS)
 
 
 class News(IntEnum):
@@ -49,12 +50,14 @@ def take_in(folder: Path, news: Mapping[str, Any]) -> News:
     for name in STREAMS:
         if news[name] is not None:
             part = base64.b64decode(news[name])
-            _append(folder / name, part)
+            _write_at(folder / name, news["at"][name], part)
             found = max(found, News.OUTPUT if part else News.NOTHING)
     for name, text in news["outbox"].items():
         (folder / "outbox").mkdir(exist_ok=True)
         write_atomically(folder / "outbox" / Path(name).name, text.encode())
         found = News.STEP
+    if news["left"] is not None:
+        write_atomically(folder / "left", json.dumps({"left": news["left"]}).encode())
     for name in ("pid", "exit"):
         if news[name] is not None and not (folder / name).exists():
             write_atomically(folder / name, news[name].encode())
@@ -62,10 +65,16 @@ def take_in(folder: Path, news: Mapping[str, Any]) -> News:
     return found
 
 
-def _append(path: Path, part: bytes) -> None:
-    # What is there says where to go on, so half of a part is no harm.
-    with path.open("ab") as file:
-        file.write(part)
+def _write_at(path: Path, place: int, part: bytes) -> None:
+    # What is there says where to go on, so half of a part is no harm. Records may also have come
+    # to the log aggregator meanwhile: it writes the same bytes to the same place.
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        while part:
+            written = os.pwrite(descriptor, part, place)
+            place, part = place + written, part[written:]
+    finally:
+        os.close(descriptor)
 
 
 def _size(path: Path) -> int:

@@ -26,23 +26,28 @@ from typing import Any, NoReturn
 
 from nowcast_cli.atomic_files import write_atomically
 from nowcast_cli.executors.prevent import prevent
-from nowcast_cli.executors.sessions import signal_session
-from nowcast_cli.process_identity import ProcessIdentity, boot_id, is_alive
+from nowcast_cli.executors.remote_cleaning import clear, is_quiet, removed
+from nowcast_cli.executors.remote_probe import probe
+from nowcast_cli.executors.sessions import members, remaining, signal_session
+from nowcast_cli.process_identity import ProcessIdentity, age_of, boot_id, is_alive
 from nowcast_cli.runner import Claim, environment_of, fork_worker
 
 MARK = b"nowcast-answer:"
 
-_LONGEST_PART = 1 << 20  # bytes of stdout or stderr that one answer tells of a job
+_STREAMS = ("stdout", "stderr", "records")
+_LONGEST_PART = 1 << 20  # bytes of each of them that one answer tells of a job
 _CLAIM_WAIT = 1.0  # s that an exchange waits for the claims of what it has begun
 _CANNOT_BE_RUN = 127
 _NODE = "node"  # beside the claim: the name of the machine that it was made on
-_CANCELLED = "cancelled"  # its age is the time since SIGTERM
+_CANCELLED = "cancelled"  # says when to kill, and when to give up, in s since the boot
+_LAST_WAIT = 2.0  # s from SIGKILL on; what the kernel has not ended by then hangs in it
 
 
 def main() -> None:
     """Carry out the order on stdin and answer on stdout."""
     order = json.loads(sys.stdin.buffer.read())
-    answer = json.dumps(exchange(order)).encode()
+    carry_out = _OTHER_ORDERS.get(order.get("what"), exchange)
+    answer = json.dumps(carry_out(order)).encode()
     sys.stdout.buffer.write(b"\n" + MARK + base64.b64encode(zlib.compress(answer)) + b"\n")
 
 
@@ -54,16 +59,18 @@ def exchange(order: Mapping[str, Any]) -> dict[str, Any]:
     order
         ``root``, the state directory on this host; ``submit``, the requests to begin, as in
         ``job.json``; ``cancel``, ids of jobs to end; ``grace``, the seconds between SIGTERM and
-        SIGKILL; ``look``, by id: ``folder`` below the root, and what the other side has of it.
+        SIGKILL; ``look``, by id: ``folder`` below the root, and what the other side has of it;
+        ``clear``, ids of jobs that have ended, of which all that the other side has may go.
 
     Returns
     -------
     dict
-        ``jobs``, by id what is new (see ``look``); ``trouble``, sentences about jobs that
-        could not begin, be ended or be looked at: of these nothing is known.
+        ``jobs``, by id what is new (see ``look``); ``cleared``, ids of those of which nothing
+        was new, and nothing is left to be told; ``trouble``, sentences about jobs that could
+        not begin, be ended or be looked at: of these nothing is known.
     """
     root = _filled_in(order["root"])
-    jobs = {job_id: dict(job, folder=f"{root}/{job['folder']}") for job_id, job in
+    jobs = {job_id: dict(job, id=job_id, folder=f"{root}/{job['folder']}") for job_id, job in
             order["look"].items()}  # fmt: skip
     trouble = begin([_on_this_host(job, root) for job in order["submit"]])
     for job_id in order["cancel"]:
@@ -73,7 +80,33 @@ def exchange(order: Mapping[str, Any]) -> dict[str, Any]:
     for job_id, job in jobs.items():
         with _told_of(job_id, trouble):
             seen[job_id] = look(job)
-    return {"jobs": seen, "trouble": trouble}
+    cleared = []
+    for job_id in order["clear"]:
+        folder = Path(jobs[job_id]["folder"])
+        with _told_of(job_id, trouble):
+            if job_id in seen and is_quiet(folder) and not _has_news(seen[job_id]):
+                clear(folder)
+                cleared.append(job_id)
+    return {"jobs": seen, "cleared": cleared, "trouble": trouble}
+
+
+def _has_news(seen: Mapping[str, Any]) -> bool:
+    return bool(any(seen[name] for name in _STREAMS) or seen["outbox"] or seen["exit"] is None)
+
+
+def clean(order: Mapping[str, Any]) -> dict[str, Any]:
+    """Remove folders of jobs, ``remove`` below ``root``; tells those that are gone now."""
+    root = Path(_filled_in(order["root"]))
+    gone, trouble = removed(root, order["remove"], _still_runs)
+    return {"removed": gone, "trouble": trouble}
+
+
+def _still_runs(folder: Path) -> bool:
+    claim = _claim_in(_read(folder / "pid"))
+    return claim is not None and _lives(claim.process)
+
+
+_OTHER_ORDERS = {"clean": clean, "probe": probe}
 
 
 @contextmanager
@@ -167,7 +200,11 @@ def _be_job(orders: socket.socket, tell: int) -> NoReturn:
 
 def _run(job: Mapping[str, Any], runner: socket.socket) -> NoReturn:
     folder = job["folder"]
-    new = {**environment_of(job), "NOWCAST_JOB_PID": str(os.getpid())}
+    new = {
+        **environment_of(job),
+        "NOWCAST_JOB_PID": str(os.getpid()),
+        "NOWCAST_RECORDS": folder + "/records",  # the system's log files are on another host
+    }
     command = [sys.executable, "-m", job["module"], *job["arguments"]]
     where = folder
     try:
@@ -223,17 +260,41 @@ def cancel(folder: Path, grace: float) -> None:
     if prevent(folder, now):
         return
     claim = _claim_in(_read(folder / "pid"))
-    if claim is None or (folder / "exit").exists():
+    if claim is None or not members(claim.process):
         return
-    since = folder / _CANCELLED
-    try:
-        age = time.time() - since.stat().st_mtime
-    except FileNotFoundError:
-        since.touch()
+    limits = _limits_of_ending(folder)
+    if limits is None:
+        kill_at = _uptime() + grace
+        write_atomically(folder / _CANCELLED, f"{kill_at} {kill_at + _LAST_WAIT}".encode())
         signal_session(claim.process, signal.SIGTERM)
-        return
-    if age > grace:
+    elif _uptime() > limits[0]:
         signal_session(claim.process, signal.SIGKILL)
+
+
+def _limits_of_ending(folder: Path) -> tuple[float, float] | None:
+    """When a job that is being ended is killed, and when that is given up; None where it is not."""
+    try:
+        kill_at, give_up = (_read(folder / _CANCELLED) or "").split()
+        return float(kill_at), float(give_up)
+    except ValueError:
+        return None
+
+
+def _uptime() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)  # nobody sets this clock
+
+
+def _is_being_ended(claim: Claim | None, folder: Path) -> bool:
+    limits = _limits_of_ending(folder)
+    if claim is None or limits is None or _uptime() > limits[1]:
+        return False
+    return bool(members(claim.process))
+
+
+def _left(job: Mapping[str, Any], claim: Claim | None) -> str | None:
+    if claim is None or _limits_of_ending(Path(job["folder"])) is None:
+        return None
+    return remaining(job["id"], claim.process)
 
 
 # --- looking
@@ -246,16 +307,21 @@ def look(job: Mapping[str, Any]) -> dict[str, Any]:
     -------
     dict
         ``pid`` and ``exit``, the texts of the files; ``gone``, whether its processes have ended
-        for certain and left no ``exit``; ``stdout``, ``stderr``, what follows on the bytes that
-        the other side has (base64), None without a file; ``outbox``, the texts of the files that
-        it has not; ``more``, whether more was written, which is fetched before the end is told.
+        for certain and left no ``exit``; ``stdout``, ``stderr``, ``records``, what follows on the
+        bytes that the other side has (base64), None without a file; ``at``, by name how many it
+        has; ``outbox``, the texts of the files that it has not; ``more``, whether more was
+        written, which is fetched before the end is told; ``age``, the seconds since its process
+        began; ``left``, what is there still of a job that was ended, in words.
     """
     folder = Path(job["folder"])
     claim_text = _read(folder / "pid")
     # First who lives, then what they left: what is written after the look is seen next time.
-    gone = _has_gone(_claim_in(claim_text), folder)
+    claim = _claim_in(claim_text)
+    gone = _has_gone(claim, folder)
     exit_text = _read(folder / "exit")
-    streams = {name: _part(folder / name, job[name]) for name in ("stdout", "stderr")}
+    if _is_being_ended(claim, folder):  # what is left of it is no less to end than it was
+        gone, exit_text = False, None
+    streams = {name: _part(folder / name, job[name]) for name in _STREAMS}
     more = any(len(part or b"") == _LONGEST_PART for part in streams.values())
     found: dict[str, Any] = {
         name: None if part is None else base64.b64encode(part).decode()
@@ -263,9 +329,12 @@ def look(job: Mapping[str, Any]) -> dict[str, Any]:
     }
     return {
         **found,
+        "at": {name: job[name] for name in _STREAMS},
         "pid": claim_text,
         "exit": None if more else exit_text,
         "gone": gone and exit_text is None and not more,
+        "age": None if claim is None else age_of(claim.process),
+        "left": _left(job, claim) if gone or exit_text is not None else None,
         "outbox": _outbox(folder / "outbox", job["outbox"]),
         "more": more,
     }

@@ -10,7 +10,8 @@ import json
 import logging
 import os
 import threading
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any
 from nowcast_cli.config.remote_hosts import RemoteHost
 from nowcast_cli.errors import NowcastError
 from nowcast_cli.executors import mirror
+from nowcast_cli.executors.clearing import Clearing
 from nowcast_cli.executors.job_folder import JobRequest
 from nowcast_cli.executors.mirror import News
 from nowcast_cli.executors.pace import Pace
@@ -58,14 +60,24 @@ class SshExecutor:
         The folder for the socket of the shared connection.
     pace
         How long to wait between two calls.
+    clearing
+        When the folders there of jobs that have ended are cleared.
     """
 
-    def __init__(self, host: RemoteHost, run: Path, pace: Pace | None = None) -> None:
+    def __init__(
+        self,
+        host: RemoteHost,
+        run: Path,
+        pace: Pace | None = None,
+        clearing: Clearing | None = None,
+    ) -> None:
         self._host = host
         self._call = SshCall(run)
         self._pace = pace or Pace()
+        self._clearing = clearing or Clearing()
         self._followed: dict[str, Followed] = {}
         self._gone: set[str] = set()
+        self._began: dict[str, float] = {}  # on the clock of this machine since its boot
         self._ready: list[str] = []
         self._trouble: str | None = None
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -113,10 +125,16 @@ class SshExecutor:
         with self._changed:
             self._followed.pop(job_id, None)
             self._gone.discard(job_id)
+            self._began.pop(job_id, None)
 
     def has_gone(self, job_id: str) -> bool:
         """Whether the host has confirmed that a job's processes ended without a word."""
         return job_id in self._gone
+
+    def age(self, job_id: str) -> float | None:
+        """The seconds since a job's process began; None while that is not known."""
+        began = self._began.get(job_id)
+        return None if began is None else max(0.0, _uptime() - began)
 
     def trouble(self) -> str | None:
         """A sentence that says why nothing is known of the host's jobs, or cannot begin."""
@@ -150,17 +168,22 @@ class SshExecutor:
 
     def _run(self) -> None:
         while (snapshot := self._await_turn()) is not None:
-            host, followed = snapshot
-            trouble = self._exchange(host, followed)
+            host, followed, ended = snapshot
+            trouble = self._exchange(host, followed, ended)
             if trouble is not None:
                 self._pace.failed()
-            self._complain(trouble)
+            if followed:  # nobody waits for what is only to be cleared
+                self._complain(trouble)
 
-    def _exchange(self, host: RemoteHost, followed: list[Followed]) -> str | None:
+    def _exchange(
+        self, host: RemoteHost, followed: list[Followed], ended: list[Followed]
+    ) -> str | None:
         """Call the host and take in the answer; gives a sentence when that was not possible."""
+        self._clearing.asked(each.job for each in ended)
         try:
-            answer = self._call.exchange(host, order_of(host, followed))
-            news = self._take_in(followed, answer)
+            answer = self._call.exchange(host, order_of(host, followed, ended))
+            news = self._take_in([*followed, *ended], answer)
+            self._clearing.cleared(answer["cleared"])
         except NoExchangeError as error:
             return str(error)
         except OSError as error:
@@ -173,14 +196,22 @@ class SshExecutor:
             return f"host {host.name}: {answer['trouble'][0]}"
         return None
 
-    def _await_turn(self) -> tuple[RemoteHost, list[Followed]] | None:
+    def _await_turn(self) -> tuple[RemoteHost, list[Followed], list[Followed]] | None:
         """Wait until a call is due; None once closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._hurry, self._pace.pause)
-            while not self._followed and not self._closed:
-                self._changed.wait()
+            while not self._followed and not self._ended() and not self._closed:
+                self._changed.wait(self._clearing.wait())
             self._hurry = False
-            return None if self._closed else (self._host, list(self._followed.values()))
+            if self._closed:
+                return None
+            return self._host, list(self._followed.values()), self._ended()
+
+    def _ended(self) -> list[Followed]:
+        """Give jobs that are to be cleared; what was removed here went there, too."""
+        due = [Followed(job, begin=False) for job in self._clearing.due()]
+        self._clearing.cleared([each.job.id for each in due if not each.folder.exists()])
+        return [each for each in due if each.folder.exists()]
 
     def _take_in(self, followed: Iterable[Followed], answer: Mapping[str, Any]) -> News:
         most = News.NOTHING
@@ -188,9 +219,13 @@ class SshExecutor:
             news = answer["jobs"].get(each.job.id)
             if news is None:
                 continue
-            if not each.folder.exists():
+            if not (each.folder / "job.json").exists():
                 mirror.prepare(each.job)
             found = mirror.take_in(each.folder, news)
+            if news["age"] is not None:
+                self._began.setdefault(each.job.id, _uptime() - news["age"])
+            if news["exit"] is not None:
+                self._clearing.add(each.job)
             most = max(most, found)
             # An earlier manager may have written the claim, and not have known of it.
             if found is News.STEP or (each.begin and news["pid"] is not None):
@@ -224,9 +259,14 @@ class SshExecutor:
             _logger.info("host %s is reached again", self._host.name)
 
 
-def order_of(host: RemoteHost, followed: Iterable[Followed]) -> dict[str, Any]:
+def _uptime() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def order_of(
+    host: RemoteHost, followed: Sequence[Followed], ended: Sequence[Followed] = ()
+) -> dict[str, Any]:
     """Give the order that does what is wanted of a host (see ``remote_side.exchange``)."""
-    followed = list(followed)
     return {
         "root": host.state_directory,
         "grace": GRACE,
@@ -234,8 +274,9 @@ def order_of(host: RemoteHost, followed: Iterable[Followed]) -> dict[str, Any]:
         "cancel": [each.job.id for each in followed if each.cancel],
         "look": {
             each.job.id: {"folder": _folder_there(each.job), **mirror.have(each.folder)}
-            for each in followed
+            for each in (*followed, *ended)
         },
+        "clear": [each.job.id for each in ended],
     }
 
 

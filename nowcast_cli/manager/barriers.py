@@ -68,7 +68,7 @@ def pass_barrier(state: State, worker: str, now: str) -> Step:
         barriers = tuple(smaller if b.number == barrier.number else b for b in state.barriers)
         return Step(replace(state, barriers=barriers), (BarrierPut(smaller),))
     held = tuple(sorted(_held_by(state, barrier), key=lambda job: job.id))
-    released = tuple(replace(job, state="submitting") for job in held)
+    released = tuple(replace(job, state="waiting") for job in held)
     state, changes = with_jobs(replace(state, barriers=others), *released)
     ended: Change = BarrierPut(replace(barrier, waiting_for=(), state="released", ended=now))
     names = ", ".join(job.worker for job in held) or "nothing"

@@ -11,11 +11,21 @@ from typing import Any
 from nowcast_cli.config.limits import DEFAULTS
 from nowcast_cli.config.registry import Registry
 from nowcast_cli.identifiers import new_id
-from nowcast_cli.manager import job_transitions, requests, scheduling, transitions
+from nowcast_cli.manager import holds, job_transitions, requests, scheduling, transitions
+from nowcast_cli.manager.boot_clock import Uptime, uptime
 from nowcast_cli.manager.clock import now
+from nowcast_cli.manager.happenings import (
+    Claimed,
+    Ended,
+    Happening,
+    Lost,
+    Overran,
+    Stayed,
+    Told,
+)
 from nowcast_cli.manager.inbox import Arrived
-from nowcast_cli.manager.job_watch import Claimed, Ended, Happening, Lost, Told
 from nowcast_cli.manager.replies import encode_reply, reply_of_text, reply_text
+from nowcast_cli.manager.retries import BadEnding, next_attempt
 from nowcast_cli.manager.state import ACKNOWLEDGED, Reply, State, Step, refused
 from nowcast_cli.manager.transitions import Decision, Incoming
 from nowcast_cli.manager.turn import Turn
@@ -42,8 +52,14 @@ class Intake:
     """
 
     def __init__(
-        self, store: Store, registry: Registry, orders: Mapping[str, Order], logger: logging.Logger
+        self,
+        store: Store,
+        registry: Registry,
+        orders: Mapping[str, Order],
+        logger: logging.Logger,
+        uptime: Callable[[], Uptime] = uptime,
     ) -> None:
+        self._uptime = uptime
         self._store = store
         self._orders = orders
         self._logger = logger
@@ -73,6 +89,9 @@ class Intake:
         reply = self.message(turn, message, message_id, arrived.body.decode())
         turn.answers.append((arrived, encode_reply(reply, message.id)))
 
+    def _again(self, job: JobRecord, ending: BadEnding, at: str) -> JobRecord | None:
+        return next_attempt(self._registry, job, ending, at, new_id=new_id, uptime=self._uptime)
+
     def message(self, turn: Turn, message: Message, message_id: str, body: str) -> Reply:
         """Take in a message; one whose id was seen before has no effect and gets its old reply."""
         before = turn.journalled.get(message_id) or self._store.message_by_id(message_id)
@@ -87,6 +106,7 @@ class Intake:
             incoming,
             job=self._sender(turn, message),
             after_functions=self.after_functions,
+            again=self._again,
         )
         self._log(turn, message, step)
         turn.add(_with_reply_text(step))
@@ -137,6 +157,10 @@ class Intake:
         if kind == "clear checklist":
             self._log_checklist(turn)
             return transitions.clear_checklist(turn.state, incoming, None), incoming.id
+        if kind == "hold":
+            return holds.hold(turn.state, payload, at, self._registry.workers), incoming.id
+        if kind == "release":
+            return holds.release(turn.state, payload), incoming.id
         if kind in _SCHEDULING:
             return _SCHEDULING[kind](turn.state, payload, at), incoming.id
         if kind == "launch" and isinstance(payload, dict) and "schedule" in payload:
@@ -176,10 +200,16 @@ class Intake:
                 step = job_transitions.claimed(turn.state, job, pid, at)
             case Ended(_, exit_record, reason):
                 step = job_transitions.process_ended(
-                    turn.state, self._registry, job, exit_record, reason, now()
+                    turn.state, self._registry, job, exit_record, reason, now(), self._again
                 )
             case Lost(_, reason):
-                step = job_transitions.lost(turn.state, self._registry, job, reason, now())
+                step = job_transitions.lost(
+                    turn.state, self._registry, job, reason, now(), self._again
+                )
+            case Overran(_, seconds):
+                step = job_transitions.overran(turn.state, job, seconds, now())
+            case Stayed(_, words):
+                step = job_transitions.stayed(turn.state, job, words)
         turn.add(step)
 
     def decision(self, turn: Turn, record: MessageRecord, result: Decision | str) -> None:

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from nowcast_cli.config.durations import duration_words
 from nowcast_cli.config.registry import Registry
 from nowcast_cli.config.remote_hosts import THIS_MACHINE
 from nowcast_cli.manager.barriers import pass_barrier
-from nowcast_cli.manager.state import Entry, State, Step, info, problem, with_jobs
+from nowcast_cli.manager.retries import TryAgain, note_of
+from nowcast_cli.manager.state import Entry, State, Step, info, problem, warning, with_jobs
 from nowcast_cli.store.records import JobRecord, JobState, MessageReceived, MessageRecord, Outcome
 
 _STATE_BY_OUTCOME: Mapping[Outcome, JobState] = {
@@ -43,7 +45,7 @@ def new_job(
     predecessor: str | None = None,
     worker: str | None = None,
 ) -> JobRecord:
-    """Give a job that is to be launched at once, or held where there is a ``barrier``."""
+    """Give a job that waits for its launch, or is held where there is a ``barrier``."""
     return JobRecord(
         id=job_id,
         worker=worker or worker_name(module),
@@ -51,7 +53,7 @@ def new_job(
         arguments=arguments,
         host=host,
         executor="local" if host in THIS_MACHINE else "ssh",
-        state="submitting" if barrier is None else "held",
+        state="waiting" if barrier is None else "held",
         attempt=attempt,
         predecessor=predecessor,
         cause=cause,
@@ -68,16 +70,50 @@ def claimed(state: State, job: JobRecord, pid: int, started: str) -> Step:
     return Step(new_state, changes)
 
 
-def end_by_message(state: State, job: JobRecord, record: MessageRecord, outcome: Outcome) -> Step:
-    """Take in the final message of a job: the first one decides how it ended."""
+def end_by_message(
+    state: State,
+    job: JobRecord,
+    record: MessageRecord,
+    outcome: Outcome,
+    following: JobRecord | None,
+    said: str | None,
+) -> Step:
+    """Take in the final message of a job: the first one decides how it ended.
+
+    One that is sent after the job's timeout tells of its being ended, unless it is of a success.
+    ``following`` is the job that tries again, ``said`` is the reason that the message gives.
+    """
+    overran = job.timed_out is not None and outcome != "success"
     ended = replace(
         job,
-        state=_STATE_BY_OUTCOME[outcome],
+        state="timed out" if overran else _STATE_BY_OUTCOME[outcome],
         ended=record.received,
+        reason=job.reason if overran else said,
         final_message=record.number,
     )
-    new_state, changes = with_jobs(state, ended)
-    return Step(new_state, changes)
+    return _ended(state, ended, following)
+
+
+def _ended(state: State, ended: JobRecord, following: JobRecord | None) -> Step:
+    """Put a job that has ended, and the one that tries again."""
+    if following is None:
+        new_state, changes = with_jobs(state, ended)
+        return Step(new_state, changes)
+    new_state, changes = with_jobs(state, ended, following)
+    return Step(new_state, changes, (note_of(ended, following),))
+
+
+def overran(state: State, job: JobRecord, seconds: float, now: str) -> Step:
+    """Take in that a job has run for longer than its timeout: its processes are to be ended.
+
+    It is ``timed out`` once they have, or once it says so itself. One that has told its end, and
+    whose process stays, only has that process ended.
+    """
+    words = f"it ran for longer than its timeout of {duration_words(seconds)} and was ended"
+    reason = words if job.unfinished else job.reason
+    new_state, changes = with_jobs(state, replace(job, timed_out=now, reason=reason))
+    note = warning(f"{job.worker} (job {job.id}) has passed its timeout: it is being ended")
+    return Step(new_state, changes, (note,))
 
 
 def process_ended(
@@ -87,6 +123,7 @@ def process_ended(
     exit_record: Mapping[str, Any],
     reason: str,
     now: str,
+    again: TryAgain,
 ) -> Step:
     """Take in what the runner wrote when the job's process had ended.
 
@@ -96,7 +133,9 @@ def process_ended(
     if not job.unfinished:
         new_state, changes = with_jobs(state, seen)
         return Step(new_state, changes)
-    return _crash(state, registry, seen, "crashed", reason, now)
+    if job.timed_out is not None:
+        return _crash(state, registry, seen, "timed out", job.reason or reason, now, again)
+    return _crash(state, registry, seen, "crashed", reason, now, again)
 
 
 def closed(state: State, job: JobRecord) -> Step:
@@ -105,29 +144,45 @@ def closed(state: State, job: JobRecord) -> Step:
     return Step(new_state, changes)
 
 
-def lost(state: State, registry: Registry, job: JobRecord, reason: str, now: str) -> Step:
+def lost(
+    state: State, registry: Registry, job: JobRecord, reason: str, now: str, again: TryAgain
+) -> Step:
     """Take in that nobody can tell any more how the job ended."""
-    if not job.unfinished:
-        return closed(state, job)
-    return _crash(state, registry, replace(job, exit={}), "lost", reason, now)
+    if not job.unfinished or job.timed_out is not None:
+        return process_ended(state, registry, job, {}, reason, now, again)
+    return _crash(state, registry, replace(job, exit={}), "lost", reason, now, again)
+
+
+def stayed(state: State, job: JobRecord, words: str) -> Step:
+    """Take in that processes of a job that was ended could not be."""
+    reason = f"{job.reason}; {words}" if job.reason else words
+    new_state, changes = with_jobs(state, replace(job, reason=reason))
+    return Step(new_state, changes, (problem(f"{job.worker} (job {job.id}): {words}"),))
 
 
 def _crash(
-    state: State, registry: Registry, job: JobRecord, job_state: JobState, reason: str, now: str
+    state: State,
+    registry: Registry,
+    job: JobRecord,
+    job_state: JobState,
+    reason: str,
+    now: str,
+    again: TryAgain,
 ) -> Step:
+    following = again(job, "lost" if job_state == "lost" else "crash", now)
     worker = registry.workers.get(job.worker)
     note = problem(f"{job.worker} {job_state} (job {job.id}): {reason}")
+    ended = replace(job, state=job_state, ended=now, reason=reason)
     if worker is None or "crash" not in worker.messages:
-        new_state, changes = with_jobs(
-            state, replace(job, state=job_state, ended=now, reason=reason)
-        )
+        step = Step(state, notes=(note,)).then(_ended(state, ended, following))
+        if following is not None:
+            return step
         unheard = problem(
             f"nothing follows from the crash of {job.worker}: the message registry gives it no "
             f"`crash` message"
         )
-        return Step(new_state, changes, (note, unheard)).then(
-            pass_barrier(new_state, job.worker, now)
-        )
+        passed = pass_barrier(step.state, job.worker, now)
+        return replace(step, notes=(*step.notes, unheard)).then(passed)
     record = MessageRecord(
         number=state.last_message + 1,
         id=f"crash-{job.id}",
@@ -140,15 +195,25 @@ def _crash(
         outcome="crash",
         state="received",
     )
-    ended = replace(job, state=job_state, ended=now, reason=reason, final_message=record.number)
-    new_state, changes = with_jobs(replace(state, last_message=record.number), ended)
-    return Step(
-        new_state,
-        (MessageReceived(record), *changes),
+    record = settled_by(record, following)
+    ended = replace(ended, final_message=record.number)
+    entry = Entry(record.number, record.source, record.type, None, decide=following is None)
+    step = Step(
+        replace(state, last_message=record.number),
+        (MessageReceived(record),),
         (note,),
-        entries=(Entry(record.number, record.source, record.type, None),),
+        entries=(entry,),
         journalled=record,
     )
+    return step.then(_ended(step.state, ended, following))
+
+
+def settled_by(record: MessageRecord, following: JobRecord | None) -> MessageRecord:
+    """Give the final message of a job; that of one that is tried again asks nobody what follows."""
+    if following is None:
+        return record
+    note = f"tried again as job {following.id}"
+    return replace(record, state="decided", decided=record.received, note=note)
 
 
 def cancel(state: State, job: JobRecord, reason: str, now: str) -> Step:

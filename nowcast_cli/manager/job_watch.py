@@ -5,11 +5,9 @@ The manager believes what lies in a job's folder. What its executor tells is onl
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from nowcast_cli.config.paths import SystemPaths
 from nowcast_cli.config.remote_hosts import THIS_MACHINE, RemoteHost
@@ -22,20 +20,31 @@ from nowcast_cli.executors.job_folder import (
     last_lines,
     read_claim,
     read_exit,
+    read_left,
 )
 from nowcast_cli.executors.prevent import prevent
+from nowcast_cli.manager.boot_clock import uptime
+from nowcast_cli.manager.happenings import (
+    Claimed,
+    Ended,
+    Happening,
+    Lost,
+    Overran,
+    Stayed,
+    Told,
+)
+from nowcast_cli.manager.job_ending import JobEnder
 from nowcast_cli.manager.remote_jobs import RemoteExecutor, RemoteJobs
 from nowcast_cli.manager.signal_words import signal_words
+from nowcast_cli.manager.timeouts import Timeouts
 from nowcast_cli.messages import outbox
-from nowcast_cli.messages.message import Message
-from nowcast_cli.process_identity import is_alive
+from nowcast_cli.process_identity import age_of, is_alive
 from nowcast_cli.store.records import JobRecord
 
 REPEAT_INTERVAL = 0.05
 SCAN_INTERVAL = 0.5
 # For what workers that were run by hand could not tell.
 OUTBOX_INTERVAL = 5.0
-GRACE = 10.0
 
 
 class Executor(Protocol):
@@ -50,6 +59,9 @@ class Executor(Protocol):
     def watch(self, job_id: str, claim: Claim) -> None:
         """Begin to hint at the end of a claimed job."""
 
+    def cancel(self, claim: Claim, signal_number: int) -> bool:
+        """Send a signal to all processes of a job; False when it has ended."""
+
     def connect(self) -> bool:
         """Get ready for jobs; never blocks."""
 
@@ -59,48 +71,8 @@ class Executor(Protocol):
     def hints(self) -> list[str]:
         """Give the ids of jobs whose folder is worth reading now."""
 
-    def cancel(self, claim: Claim, signal_number: int) -> bool:
-        """Send a signal to all processes of a job; False when it has ended."""
-
     def close(self) -> None:
         """Let go; the jobs go on."""
-
-
-@dataclass(frozen=True, slots=True)
-class Claimed:
-    """A job's own process has begun."""
-
-    job_id: str
-    pid: int
-    at: str
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """A message lay in a job's outbox; the file goes once it is taken in."""
-
-    message: Message
-    path: Path
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """A job's process has ended, by what the runner wrote (JSON), and why, as a sentence."""
-
-    job_id: str
-    exit: Mapping[str, Any]
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """A job's process has gone, and nobody wrote how it ended."""
-
-    job_id: str
-    reason: str
-
-
-Happening = Claimed | Told | Ended | Lost
 
 
 def reason_of(exit_record: Exit, stderr: Path) -> str:
@@ -128,6 +100,7 @@ class JobWatch:
         remote: RemoteJobs,
         paths: SystemPaths,
         monotonic: Callable[[], float],
+        timeout_of: Callable[[str], float | None],
     ) -> None:
         self._executor = executor
         self._remote = remote
@@ -136,7 +109,8 @@ class JobWatch:
         self._unclaimed: dict[str, JobRecord] = {}
         self._watched: dict[str, JobRecord] = {}
         self._claims: dict[str, Claim] = {}
-        self._end_by: dict[str, float] = {}
+        self._ender = JobEnder(executor.cancel, monotonic)
+        self._timeouts = Timeouts(timeout_of, lambda: uptime().seconds)
         self._refused: list[Ended | Lost] = []
         self._next_repeat = 0.0
         self._next_scan = 0.0
@@ -156,8 +130,9 @@ class JobWatch:
         return self._remote.trouble()
 
     def use(self, hosts: Mapping[str, RemoteHost]) -> None:
-        """Go on with the hosts of a configuration that was reloaded."""
+        """Go on with a configuration that was reloaded: its hosts, and other timeouts."""
         self._remote.use(hosts)
+        self._timeouts.reload()
 
     def launch(self, job: JobRecord) -> None:
         """Ask for a job that is committed, now and until it is claimed."""
@@ -194,12 +169,17 @@ class JobWatch:
 
     def forget(self, job_id: str) -> None:
         """Stop watching a job that is closed."""
-        for known in (self._unclaimed, self._watched, self._claims, self._end_by):
+        for known in (self._unclaimed, self._watched, self._claims):
             known.pop(job_id, None)
+        self._ender.forget(job_id)
+        self._timeouts.forget(job_id)
         self._remote.forget(job_id)
 
-    def cancel(self, job: JobRecord, now: str) -> bool:
-        """End a job; say whether it was kept from beginning, so that no process has to end."""
+    def end(self, job: JobRecord, now: str) -> bool:
+        """End a job; say whether it was kept from beginning, so that no process has to end.
+
+        May be repeated, and after a restart has to be.
+        """
         if not _is_here(job):
             self._watched[job.id] = job
             self._elsewhere(job, lambda executor, request: executor.cancel(request))
@@ -212,8 +192,7 @@ class JobWatch:
         self._watched[job.id] = job
         claim = self._claims.get(job.id) or read_claim(folder)
         if claim is not None:
-            self._executor.cancel(claim, signal.SIGTERM)
-            self._end_by[job.id] = self._monotonic() + GRACE
+            self._ender.begin(job.id, claim)
         return False
 
     def _folder(self, job: JobRecord) -> Path:
@@ -241,7 +220,9 @@ class JobWatch:
             next_look = min(next_look, self._next_repeat)
         if self._watched:
             next_look = min(next_look, self._next_scan)
-        return max(0.0, next_look - self._monotonic())
+        wait = max(0.0, next_look - self._monotonic())
+        until_timeout = self._timeouts.due_in()
+        return wait if until_timeout is None else min(wait, until_timeout)
 
     def happenings(self) -> Iterator[Happening]:
         """Give what has happened to jobs since the last call."""
@@ -256,20 +237,17 @@ class JobWatch:
         if now >= self._next_scan:
             self._next_scan = now + SCAN_INTERVAL
             look += self._watched
-            self._end_cancelled(now)
+            self._ender.tend()
         if now >= self._next_outbox:
             self._next_outbox = now + OUTBOX_INTERVAL
             yield from self._outbox(self._paths.outbox)
         for job_id in dict.fromkeys(look):
             yield from self._look(job_id)
+        for job_id, timeout in self._timeouts.passed():
+            yield Overran(job_id, timeout)
 
     def _knows(self, job_id: str) -> bool:
         return job_id in self._unclaimed or job_id in self._watched
-
-    def _end_cancelled(self, now: float) -> None:
-        for job_id, limit in list(self._end_by.items()):
-            if now >= limit and job_id in self._claims:
-                self._executor.cancel(self._claims[job_id], signal.SIGKILL)
 
     def _look(self, job_id: str) -> Iterator[Happening]:
         job = self._unclaimed.get(job_id) or self._watched[job_id]
@@ -292,6 +270,10 @@ class JobWatch:
             if _is_here(job):
                 self._executor.watch(job_id, claim)
             yield Claimed(job_id, claim.process.pid, claim.claimed_at)
+        if job_id not in self._timeouts:
+            age = age_of(claim.process) if _is_here(job) else self._remote.on(job.host).age(job_id)
+            if age is not None:
+                self._timeouts.begin(job_id, job.worker, age)
         yield from self._look_for_end(job, folder, claim)
 
     def _may_live(self, job: JobRecord, claim: Claim) -> bool:
@@ -304,9 +286,12 @@ class JobWatch:
         # First who lives, then what they left: what is written after the look is seen next time.
         alive = self._may_live(job, claim)
         exit_record = read_exit(folder)
-        if exit_record is None and alive:
+        if (exit_record is None and alive) or self._ender.awaits(job.id):
             return
         yield from self._outbox(folder / "outbox")
+        stayed = self._ender.stayed(job.id) if _is_here(job) else read_left(folder)
+        if stayed is not None:
+            yield Stayed(job.id, stayed)
         if exit_record is not None:
             reason = reason_of(exit_record, folder / "stderr")
             yield Ended(job.id, exit_record.to_json(), reason)

@@ -7,11 +7,12 @@ import signal
 import sqlite3
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import zmq
 
+from nowcast_cli.config.limits import limits
+from nowcast_cli.config.log_settings import SHORTEST_JOURNAL
 from nowcast_cli.config.registry import registry_of
 from nowcast_cli.config.remote_hosts import RemoteHost, remote_hosts
 from nowcast_cli.config.settings import endpoints, next_workers_deadline
@@ -19,28 +20,37 @@ from nowcast_cli.crash_points import reached
 from nowcast_cli.daemon.main import DaemonContext
 from nowcast_cli.executors.local import LocalExecutor
 from nowcast_cli.manager import job_transitions, requests
-from nowcast_cli.manager.clock import now
+from nowcast_cli.manager.admission import Admission
+from nowcast_cli.manager.boot_clock import uptime
+from nowcast_cli.manager.checklist_picture import ChecklistPicture
+from nowcast_cli.manager.clock import as_stored, now
 from nowcast_cli.manager.decider_process import DeciderProcess
 from nowcast_cli.manager.deciders import Deciders
+from nowcast_cli.manager.housekeeping import Housekeeping
 from nowcast_cli.manager.inbox import Inbox
 from nowcast_cli.manager.intake import Intake
 from nowcast_cli.manager.job_watch import JobWatch
 from nowcast_cli.manager.log_batches import batch_log_files
 from nowcast_cli.manager.notifier_process import NotifierProcess
-from nowcast_cli.manager.recovery import entry_of, recover
+from nowcast_cli.manager.recovery import recover
 from nowcast_cli.manager.reload import (
     checked_config,
     find_module_file,
     needs_restart,
 )
 from nowcast_cli.manager.remote_jobs import RemoteJobs, over_ssh
+from nowcast_cli.manager.retries import counted_anew
 from nowcast_cli.manager.standby import TakeOver
-from nowcast_cli.manager.state import Reply, Step
+from nowcast_cli.manager.state import Step
 from nowcast_cli.manager.turn import Turn
-from nowcast_cli.store.checklist_file import ChecklistFile
+from nowcast_cli.manager.undecided import Undecided, unstuck
 from nowcast_cli.store.database import Store, cannot_be_used
 from nowcast_cli.store.leader import Deposed
-from nowcast_cli.store.records import JobPut, JobRecord, MessageRecord, MessageSettled
+from nowcast_cli.store.records import (
+    JobPut,
+    JobRecord,
+    RowsRemoved,
+)
 
 WRITE_RETRY = 1.0
 LAST_ANSWERS_MS = 200
@@ -80,17 +90,32 @@ class Manager:
         self._warm_decider = None if taken_over is None else taken_over.decider
         self._logger = context.logger
         self._config = context.config
-        paths, registry = context.paths, registry_of(context.config)
+        self._registry = registry_of(context.config)
+        paths, registry = context.paths, self._registry
         self._store = Store(paths.database)
         self._state = recover(self._store, paths.checklist_file, self._logger)
-        self._undecided = {record.number: record for record in self._store.undecided_messages()}
-        self._checklist_file = ChecklistFile(paths.checklist_file, time.monotonic)
-        self._checklist_file.mark()
-        orders = {"retry": self._retry, "reload": self._reload_by_request}
+        self._undecided = Undecided(self._store.undecided_messages())
+        self._checklist = ChecklistPicture(self._store, paths.checklist_file, self._logger)
+        orders = {
+            "retry": self._retry,
+            "reload": self._reload_by_request,
+            "clean": self._clean_by_request,
+        }
+        self._housekeeping = Housekeeping(
+            paths.database, self._remove, self._store.give_back, time.monotonic
+        )
         self._intake = Intake(self._store, registry, orders, self._logger)
+        self._intake.limits = limits(self._config)
         executor = LocalExecutor(paths, str(self._config["python"]), paths.config_file)
         remote = RemoteJobs(self._hosts(), lambda host: over_ssh(host, paths.run))
-        self._jobs = JobWatch(executor, remote, paths, time.monotonic)
+        self._admission = Admission(registry, uptime)
+        self._jobs = JobWatch(
+            executor,
+            remote,
+            paths,
+            time.monotonic,
+            lambda name: self._registry.jobs_of(name).timeout,
+        )
         self._deciders = Deciders(
             self._begun_decider,
             module_file=find_module_file(registry.next_workers_module, paths.deployment),
@@ -101,7 +126,6 @@ class Manager:
         self._inbox = Inbox(zmq_context, self._endpoints.host, self._endpoints.manager)
         self._notifier = NotifierProcess(context.config_file, time.monotonic, self._logger)
         self._trouble: str | None = None
-        self._checklist_trouble: str | None = None
         self._logs = batch_log_files()
         self._poller = zmq.Poller()
         for readable in (
@@ -113,13 +137,16 @@ class Manager:
 
     def _resume(self) -> None:
         """Go on where the last manager ended: its undecided messages and its open jobs."""
-        self._deciders.enqueue(
-            entry_of(record) for record in self._undecided.values() if record.state == "received"
-        )
-        open_jobs = [job for job in self._state.jobs.values() if job.state != "held"]
+        self._deciders.enqueue(self._undecided.entries())
+        anew = counted_anew(self._state, uptime())
+        self._store.commit(anew.changes)
+        self._state = anew.state
+        open_jobs = list(self._state.jobs.values())
         for job in open_jobs:
-            if job.state == "cancelled":
-                self._end_cancelled(job)
+            if job.state in ("waiting", "held"):
+                continue
+            if job.state == "cancelled" or job.timed_out is not None:
+                self._end(job)
             else:
                 self._jobs.adopt(job)
         if open_jobs or self._undecided:
@@ -149,18 +176,21 @@ class Manager:
             if not self._commit(turn):
                 return
             self._act(turn)
-            if self._checklist_file.due_in() == 0.0:
-                self._write_checklist()
+            if self._checklist.due_in() == 0.0:
+                self._checklist.write(self._state.last_message)
+            self._housekeeping.turn()
             self._notifier.tend(self._config, self._state.last_message)
             for handler in self._logs:
                 handler.flush()
 
     def _wait(self) -> dict[Any, int]:
         limits = (
-            self._checklist_file.due_in(),
+            self._checklist.due_in(),
+            self._housekeeping.due_in(),
             self._deciders.wait_at_most(),
             self._jobs.wait_at_most(),
-            1.0 if self._stuck() else None,
+            self._admission.due_in(),
+            1.0 if self._undecided.stuck() else None,
         )
         shortest = min((limit for limit in limits if limit is not None), default=None)
         # Rounded up: a poll that ends early would turn in vain.
@@ -183,15 +213,16 @@ class Manager:
         return False
 
     def _status(self) -> dict[str, Any]:
-        trouble = self._trouble or self._checklist_trouble or self._jobs.trouble()
+        trouble = self._trouble or self._checklist.trouble or self._jobs.trouble()
         ready = self._inbox.connected and self._deciders.loaded
         return self._context.status(
             "in trouble" if trouble else "ready" if ready else "starting",
             connected=self._inbox.connected,
-            undecided=len(self._undecided) - len(self._stuck()),
-            stuck=len(self._stuck()),
+            undecided=len(self._undecided) - len(self._undecided.stuck()),
+            stuck=len(self._undecided.stuck()),
             jobs=sum(job.unfinished for job in self._state.jobs.values()),
             trouble=trouble or self._jobs.trouble_elsewhere(),
+            cleaning=self._housekeeping.status(),
             **{"next workers": self._deciders.broken or "ok", "refused": self._deciders.refused},
             **({} if self._taken_over is None else {"took over": self._taken_over.told}),
         )
@@ -209,37 +240,22 @@ class Manager:
             # Else it was decided by a decider that was stepped past, or is to be decided anew.
             if record is not None and decided.number not in turn.settled:
                 self._intake.decision(turn, record, decided.result)
-        if (turn.entries or self._stuck()) and self._deciders.modules_changed():
+        if (turn.entries or self._undecided.stuck()) and self._deciders.modules_changed():
             self._logger.info("next_workers has changed: loading it anew")
-            turn.add(self._unstick(turn, self._stuck()))
+            turn.add(unstuck(turn, self._undecided.stuck()))
+        self._admit(turn)
         return turn
 
-    def _stuck(self) -> list[MessageRecord]:
-        return [record for record in self._undecided.values() if record.state == "stuck"]
-
-    def _unstick(self, turn: Turn, stuck: list[MessageRecord]) -> Step:
-        """Have stuck messages decided again; each once, whatever asks for it in this turn."""
-        stuck = [record for record in stuck if record.number not in turn.settled]
-        return Step(
-            turn.state,
-            tuple(MessageSettled(record.number, "received", None) for record in stuck),
-            entries=tuple(entry_of(record) for record in stuck),
-        )
+    def _admit(self, turn: Turn) -> None:
+        """Launch what may begin by now; whatever else a turn does comes before."""
+        turn.add(self._admission.admit(turn.state, turn.changes))
+        turn.put_jobs_once()
 
     def _retry(self, turn: Turn, payload: Any) -> Step:
-        """Take stuck messages again: ``{message: id, number or "all"}``."""
-        wanted = str(payload.get("message") if isinstance(payload, dict) else None)
-        stuck = [
-            record for record in self._stuck() if wanted in ("all", record.id, str(record.number))
-        ]
-        if not stuck and wanted != "all":
-            raise requests.RequestError(
-                f"message {wanted} is not stuck", f"nowcast message show {wanted}"
-            )
+        step = self._undecided.retry(turn, payload)
         if self._deciders.broken is not None:
             self._deciders.load_anew()
-        reply = Reply("ack", {"messages": [record.number for record in stuck]})
-        return replace(self._unstick(turn, stuck), reply=reply)
+        return step
 
     # --- committing and acting
 
@@ -274,16 +290,15 @@ class Manager:
     def _act(self, turn: Turn) -> None:
         """Do what the committed turn asks for: answers first, then decisions, launches, files."""
         if turn.state.last_message != self._state.last_message:
-            self._checklist_file.mark()
+            self._checklist.mark()
         reached("manager.before_acting")
         self._state = turn.state
-        self._undecided |= turn.undecided()
+        self._undecided.take_in(turn)
         for arrived, reply in turn.answers:
             self._inbox.answer(arrived, reply)
         for note in turn.notes:
             self._logger.log(note.level, "%s", note.text)
         reached("manager.before_deciding")
-        self._settle(turn)
         self._deciders.enqueue(turn.entries)
         self._deciders.pump()
         reached("manager.before_launching")
@@ -292,18 +307,6 @@ class Manager:
         for path in turn.taken_files:
             path.unlink(missing_ok=True)
             reached("manager.emptied_an_outbox")
-
-    def _settle(self, turn: Turn) -> None:
-        for change in turn.changes:
-            if not isinstance(change, MessageSettled) or change.number not in self._undecided:
-                continue
-            if change.state == "decided":
-                del self._undecided[change.number]
-            else:
-                record = self._undecided[change.number]
-                self._undecided[change.number] = replace(
-                    record, state=change.state, error=change.error
-                )
 
     def _launch_and_end(self, turn: Turn) -> None:
         latest = {
@@ -314,35 +317,34 @@ class Manager:
                 self._jobs.launch(job)
             elif job.id not in self._state.jobs:
                 self._jobs.forget(job.id)
-            elif job.state == "cancelled":
-                self._end_cancelled(job)
+            elif job.state == "cancelled" or job.timed_out is not None:
+                self._end(job)
 
-    def _end_cancelled(self, job: JobRecord) -> None:
-        """End the process of a cancelled job; close at once one that was kept from beginning."""
-        if not self._jobs.cancel(job, now()):
+    def _end(self, job: JobRecord) -> None:
+        """End the processes of a job; close at once one that was kept from beginning."""
+        if not self._jobs.end(job, now()):
             return
         turn = Turn(self._state)
         closed = job_transitions.closed(turn.state, job)
         turn.add(closed)
+        self._admit(turn)
         if self._commit(turn):
             self._act(turn)
 
-    def _write_checklist(self) -> None:
-        journal = self._state.last_message
-        try:
-            self._checklist_file.write(self._store.save_checklist(journal), journal, now())
-        except (OSError, sqlite3.OperationalError) as error:
-            self._checklist_file.postpone()
-            trouble = f"the checklist file cannot be written: {error}"
-            if self._checklist_trouble is None:  # it is tried again five times a second
-                self._logger.error("%s", trouble)
-            self._checklist_trouble = trouble
-        else:
-            if self._checklist_trouble is not None:
-                self._logger.info("the checklist file can be written again")
-            self._checklist_trouble = None
+    # --- cleaning, reloading and ending
 
-    # --- reloading and ending
+    def _clean_by_request(self, turn: Turn, payload: Any) -> Step:
+        self._housekeeping.begin(payload, as_stored(time.time() - SHORTEST_JOURNAL))
+        return Step(turn.state)
+
+    def _remove(self, rows: RowsRemoved) -> bool:
+        """Remove rows of the journal; on a full disk they stay for the next cleaning."""
+        try:
+            self._store.commit([rows])
+        except sqlite3.OperationalError as error:
+            self._logger.error("old messages and jobs cannot be removed: %s", error)
+            return False
+        return True
 
     def _hosts(self) -> dict[str, RemoteHost]:
         return remote_hosts(self._config, str(self._context.paths.config_file))
@@ -363,7 +365,10 @@ class Manager:
         for line in needs_restart(self._config, config):
             self._logger.warning("%s", line)
         self._config = config
-        self._intake.use(registry_of(config))
+        self._registry = registry_of(config)
+        self._intake.use(self._registry)
+        self._intake.limits = limits(config)
+        self._admission.use(self._registry)
         self._deciders.reload()
         self._jobs.use(self._hosts())
         self._notifier.reload()
@@ -373,9 +378,10 @@ class Manager:
     def close(self) -> None:
         """Write what is committed to the checklist file, then let go of everything."""
         self._notifier.close()
-        if self._checklist_file.due_in() is not None:
+        self._housekeeping.close()
+        if self._checklist.due_in() is not None:
             with contextlib.suppress(Deposed):  # it is for the one who leads now to write it
-                self._write_checklist()
+                self._checklist.write(self._state.last_message)
         self._inbox.close()
         self._deciders.close()
         self._jobs.close()

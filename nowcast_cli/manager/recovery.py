@@ -11,11 +11,11 @@ import yaml
 
 from nowcast_cli.crash_points import reached
 from nowcast_cli.errors import NotFound, NowcastError
-from nowcast_cli.manager.checklist import merged
 from nowcast_cli.manager.state import Entry, State
 from nowcast_cli.messages import wire
 from nowcast_cli.store.checklist_file import read_checklist
 from nowcast_cli.store.database import Store
+from nowcast_cli.store.merging import merged
 from nowcast_cli.store.records import Change, ChecklistCleared, ChecklistPut, MessageRecord
 
 
@@ -35,6 +35,7 @@ def recover(store: Store, checklist_file: Path, logger: logging.Logger) -> State
         last_message=last_message,
         last_barrier=store.last_barrier_number(),
         schedule={record.item: record for record in store.schedule()},
+        holds={record.worker: record for record in store.holds()},
     )
 
 

@@ -36,6 +36,9 @@ class RemoteExecutor(Protocol):
     def has_gone(self, job_id: str) -> bool:
         """Say whether it is certain that a job's processes have ended without a word."""
 
+    def age(self, job_id: str) -> float | None:
+        """Give the seconds since a job's process began; None while that is not known."""
+
     def trouble(self) -> str | None:
         """Say why nothing is known of the jobs there, None where it is."""
 

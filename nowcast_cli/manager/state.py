@@ -10,6 +10,7 @@ from typing import Any, Literal
 from nowcast_cli.store.records import (
     BarrierRecord,
     Change,
+    HoldRecord,
     JobPut,
     JobRecord,
     MessageRecord,
@@ -27,6 +28,7 @@ class State:
     last_message: int = 0
     last_barrier: int = 0
     schedule: Mapping[str, ScheduleRecord] = field(default_factory=dict)
+    holds: Mapping[str | None, HoldRecord] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

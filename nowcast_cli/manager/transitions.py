@@ -9,8 +9,8 @@ from typing import Any
 
 from nowcast_cli.config.registry import Registry, WorkerEntry
 from nowcast_cli.manager.barriers import barrier_for, pass_barrier, raise_barrier
-from nowcast_cli.manager.checklist import merged
-from nowcast_cli.manager.job_transitions import end_by_message, new_job
+from nowcast_cli.manager.job_transitions import end_by_message, new_job, settled_by
+from nowcast_cli.manager.retries import TryAgain
 from nowcast_cli.manager.state import (
     ACKNOWLEDGED,
     Entry,
@@ -24,6 +24,7 @@ from nowcast_cli.manager.state import (
 )
 from nowcast_cli.messages import wire
 from nowcast_cli.messages.message import Message
+from nowcast_cli.store.merging import merged
 from nowcast_cli.store.records import (
     ChecklistCleared,
     ChecklistPut,
@@ -70,6 +71,7 @@ def receive(
     *,
     job: JobRecord | None,
     after_functions: Collection[str] | None,
+    again: TryAgain,
 ) -> Step:
     """Take in a worker's message that has not been seen before.
 
@@ -79,6 +81,8 @@ def receive(
         The job that sent the message; None for a worker that was run by hand.
     after_functions
         Names of the after_ functions that there are; None while they are not known.
+    again
+        Gives the job that tries again what ended badly, where one does.
     """
     message = incoming.message
     entry = registry.workers.get(message.source)
@@ -93,7 +97,10 @@ def receive(
     outcome = _outcome_of(message)
     if job is not None and not job.unfinished:
         return _late(state, incoming, job, outcome)
-    return _effective(state, entry, incoming, job, outcome, after_functions)
+    following = None
+    if job is not None and outcome in ("failure", "crash"):
+        following = again(job, outcome, incoming.received)
+    return _effective(state, entry, incoming, job, outcome, after_functions, following)
 
 
 def job_of_no_id(state: State, message: Message) -> JobRecord | None:
@@ -212,15 +219,17 @@ def _effective(
     job: JobRecord | None,
     outcome: Outcome | None,
     after_functions: Collection[str] | None,
+    following: JobRecord | None,
 ) -> Step:
     record = _with_effect(_record(state, incoming, job, outcome), worker, incoming.message)
-    reply = ACKNOWLEDGED
-    if after_functions is not None and f"after_{record.source}" not in after_functions:
-        reply = Reply("no after_worker function")
+    record = settled_by(record, following)
+    unheard = after_functions is not None and f"after_{record.source}" not in after_functions
+    reply = Reply("no after_worker function") if unheard and not following else ACKNOWLEDGED
     step = replace(_journal(state, record), reply=reply)
     step = step.then(_update_checklist(step.state, worker, record, incoming.message.payload))
     if job is not None and outcome is not None:
-        step = step.then(end_by_message(step.state, job, record, outcome))
+        said = incoming.message.reason
+        step = step.then(end_by_message(step.state, job, record, outcome, following, said))
     return step
 
 
@@ -238,7 +247,8 @@ def _with_effect(record: MessageRecord, worker: WorkerEntry, message: Message) -
 def _update_checklist(
     state: State, worker: WorkerEntry, record: MessageRecord, payload: Any
 ) -> Step:
-    entry = Entry(record.number, record.source, record.type, payload)
+    asks = record.state == "received"
+    entry = Entry(record.number, record.source, record.type, payload, decide=asks)
     if record.effect is None:
         if payload is None:
             return Step(state, entries=(entry,))

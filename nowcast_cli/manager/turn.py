@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nowcast_cli.manager.inbox import Arrived
 from nowcast_cli.manager.state import Entry, Note, State, Step
-from nowcast_cli.store.records import Change, MessageRecord, MessageSettled
+from nowcast_cli.store.records import Change, JobPut, MessageRecord, MessageSettled
 
 
 @dataclass
@@ -34,6 +34,21 @@ class Turn:
         )
         if step.journalled is not None:
             self.journalled[step.journalled.id] = step.journalled
+
+    def put_jobs_once(self) -> None:
+        """Leave of the changes of each job the last one, which is all that has to be written."""
+        puts = [change.job.id for change in self.changes if isinstance(change, JobPut)]
+        if len(puts) == len(set(puts)):
+            return
+        later: set[str] = set()
+        kept: list[Change] = []
+        for change in reversed(self.changes):
+            if isinstance(change, JobPut):
+                if change.job.id in later:
+                    continue
+                later.add(change.job.id)
+            kept.append(change)
+        self.changes = kept[::-1]
 
     def undecided(self) -> dict[int, MessageRecord]:
         """Give the messages of this turn that are to be decided, by number."""

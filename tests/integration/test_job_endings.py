@@ -32,7 +32,7 @@ def system(tmp_path_factory):
         system.write(f"workers/{name}.py", text)
     (system.folder / "workers" / "missing.py").unlink()
     # No test can wait for the ten seconds that a job has to end by itself.
-    system.start(prelude="import nowcast_cli.manager.job_watch as watch; watch.GRACE = 0.5")
+    system.start(prelude="import nowcast_cli.manager.job_ending as ending; ending.GRACE = 0.5")
     yield system
     system.end()
 

@@ -18,9 +18,12 @@ from hypothesis import strategies as st
 
 from nowcast_cli.config.registry import registry_of
 from nowcast_cli.identifiers import new_id
+from nowcast_cli.manager.admission import Admission
+from nowcast_cli.manager.boot_clock import Uptime
+from nowcast_cli.manager.happenings import Claimed, Ended, Lost, Overran, Stayed
 from nowcast_cli.manager.intake import Intake
-from nowcast_cli.manager.job_watch import Claimed, Ended, Lost
 from nowcast_cli.manager.recovery import recover
+from nowcast_cli.manager.retries import counted_anew
 from nowcast_cli.manager.state import State
 from nowcast_cli.manager.transitions import Decision, Launch
 from nowcast_cli.manager.turn import Turn
@@ -41,6 +44,26 @@ REGISTRY = registry_of(
         }
     }
 )
+_ALL = ["crash", "failure", "lost"]
+LIMITED = registry_of(
+    {
+        "jobs": {"concurrency": 3},
+        "message registry": {
+            "workers": {
+                "a": {
+                    "checklist key": "A",
+                    **TYPES,
+                    "concurrency": 1,
+                    "retry": {"tries": 3, "delay": 10, "factor": 2, "on": _ALL},
+                },
+                "b": {**TYPES, "retry": {"tries": 2}, "idempotent": True, "concurrency": 2},
+                # Without a crash message, and so without any that is derived.
+                "c": {"success": "", "failure": "", "progress": "", "clear checklist": "",
+                      "priority": 5, "retry": {"tries": 2, "on": "crash"}},
+            }
+        },
+    }
+)  # fmt: skip
 LOGGER = logging.getLogger("test histories")
 
 payloads = (
@@ -64,27 +87,45 @@ steps = st.one_of(
         payloads,
     ),
     st.tuples(st.just("repeat"), choices),
-    st.tuples(st.just("clear checklist"),),
+    st.tuples(
+        st.just("clear checklist"),
+    ),
     st.tuples(st.just("decide"), st.lists(workers, max_size=3), st.frozensets(workers, max_size=3)),
-    st.tuples(st.just("stick"),),
+    st.tuples(
+        st.just("stick"),
+    ),
     st.tuples(st.just("launch"), workers),
     st.tuples(st.just("claim"), choices),
     st.tuples(st.just("end"), choices),
     st.tuples(st.just("lose"), choices),
     st.tuples(st.just("cancel"), choices),
     st.tuples(st.just("rerun"), choices),
-    st.tuples(st.just("save"),),
-)  # fmt: skip
+    st.tuples(
+        st.just("save"),
+    ),
+)
+limits = st.one_of(
+    st.tuples(st.just("hold"), st.none() | workers),
+    st.tuples(st.just("release"), st.none() | workers),
+    st.tuples(st.just("overrun"), choices),
+    st.tuples(st.just("stay"), choices),
+    st.tuples(st.just("wait"), st.sampled_from([1.0, 10.0, 20.0])),
+    st.tuples(st.just("boot")),
+    st.tuples(st.just("new manager")),
+)
 
 
 class World:
     """A manager without its edges."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, registry=REGISTRY) -> None:
         self.folder = folder
+        self.registry = registry
+        self.uptime = Uptime("first boot", 1000.0)
+        self.admission = Admission(registry, lambda: self.uptime)
         self.store = Store(folder / "nowcast.db")
         self.state = State()
-        self.intake = Intake(self.store, REGISTRY, {}, LOGGER)
+        self.intake = Intake(self.store, registry, {}, LOGGER, lambda: self.uptime)
         self.sent: list[Message] = []
         self.jobs: list[str] = []
         self.ends: Counter[str] = Counter()
@@ -93,6 +134,8 @@ class World:
     def play(self, step: tuple) -> None:
         turn = Turn(self.state)
         getattr(self, step[0].replace(" ", "_"))(turn, *step[1:])
+        turn.add(self.admission.admit(turn.state, turn.changes))
+        turn.put_jobs_once()
         before = {job.id: job for job in self._all_jobs()}
         for change in turn.changes:
             if isinstance(change, JobPut):
@@ -111,7 +154,7 @@ class World:
             self.ends[job.id] += 1
         elif not before.unfinished:
             assert job.state == before.state, "an end is for good"
-        if before is not None and before.state == "held" and job.state == "submitting":
+        if before is not None and before.state == "held" and job.state in ("waiting", "submitting"):
             self.released[job.id] += 1
 
     def _send(self, turn, message: Message) -> None:
@@ -166,11 +209,11 @@ class World:
             self.intake.happening(turn, Claimed(job.id, 7, "2026-11-22T03:04:05.000Z"))
 
     def end(self, turn, choice) -> None:
-        if (job := self._job(choice)) and job.state != "held":
+        if (job := self._job(choice)) and job.state not in ("held", "waiting"):
             self.intake.happening(turn, Ended(job.id, {"code": 1}, "it exited with code 1"))
 
     def lose(self, turn, choice) -> None:
-        if (job := self._job(choice)) and job.state != "held":
+        if (job := self._job(choice)) and job.state not in ("held", "waiting"):
             self.intake.happening(turn, Lost(job.id, "gone"))
 
     def cancel(self, turn, choice) -> None:
@@ -184,7 +227,84 @@ class World:
     def save(self, turn) -> None:
         self.store.save_checklist(self.state.last_message)
 
+    def hold(self, turn, worker) -> None:
+        self._send(turn, Message("nowcast", "hold", {"worker": worker}, id=new_id()))
+        assert worker in turn.state.holds
+
+    def release(self, turn, worker) -> None:
+        self._send(turn, Message("nowcast", "release", {"worker": worker}, id=new_id()))
+        assert worker not in turn.state.holds
+
+    def overrun(self, turn, choice) -> None:
+        if (job := self._job(choice)) and job.started is not None:
+            self.intake.happening(turn, Overran(job.id, 60.0))
+
+    def stay(self, turn, choice) -> None:
+        if (job := self._job(choice)) and job.state not in ("held", "waiting"):
+            self.intake.happening(turn, Stayed(job.id, "still there: process 7 (sleep)"))
+
+    def wait(self, turn, seconds) -> None:
+        self.uptime = Uptime(self.uptime.boot, self.uptime.seconds + seconds)
+
+    def boot(self, turn) -> None:
+        self.uptime = Uptime(f"boot of {new_id()}", 5.0)
+        self.new_manager(turn)
+
+    def new_manager(self, turn) -> None:
+        turn.add(counted_anew(turn.state, self.uptime))
+        self.admission = Admission(self.registry, lambda: self.uptime)
+
     # --- what must hold
+
+    def check(self) -> None:
+        self._check_state()
+        self._check_places()
+        for job in self._all_jobs():
+            self._check_attempt(job)
+
+    def _check_places(self) -> None:
+        launched = Counter(
+            job.worker for job in self.state.jobs.values() if job.state not in ("waiting", "held")
+        )
+        most = self.registry.concurrency
+        assert most is None or launched.total() <= most
+        full = {
+            name
+            for name, entry in self.registry.workers.items()
+            if entry.jobs.concurrency is not None and launched[name] >= entry.jobs.concurrency
+        }
+        assert all(launched[name] == self.registry.jobs_of(name).concurrency for name in full)
+        for job in self.state.jobs.values():
+            in_the_way = (
+                None in self.state.holds
+                or job.worker in self.state.holds
+                or (most is not None and launched.total() >= most)
+                or job.worker in full
+                or self.uptime.left(job.delay) > 0
+                or (job.predecessor in self.state.jobs)
+            )
+            assert job.state != "waiting" or in_the_way, "a free place is given at once"
+        anew = Admission(self.registry, lambda: self.uptime)
+        assert anew.admit(self.state, ()).changes == (), "what is followed is what is true"
+
+    def _check_attempt(self, job) -> None:
+        """Only the last attempt asks what follows, and the next one is of the same place."""
+        retry = self.registry.jobs_of(job.worker).retry
+        assert job.tried <= (1 if retry is None else retry.tries)
+        message = None
+        if job.final_message is not None:
+            message = self.store.message_by_number(job.final_message)
+        following = [each for each in self._all_jobs() if each.predecessor == job.id]
+        following = [each for each in following if each.tried == job.tried + 1]
+        assert len(following) <= 1, "an attempt is followed by one other at most"
+        if message is not None and not following:
+            assert message.note is None
+        for each in following:
+            assert job.state in ("failed", "crashed", "lost", "timed out")
+            assert (each.chain, each.cause, each.barrier) == (job.chain, job.cause, job.barrier)
+            if message is not None:
+                assert message.state == "decided"
+                assert message.note == f"tried again as job {each.id}"
 
     def _copy(self) -> Path:
         copy = self.folder / "copy.db"
@@ -195,7 +315,7 @@ class World:
             source.backup(target)
         return copy
 
-    def check(self) -> None:
+    def _check_state(self) -> None:
         next_manager = Store(self._copy())  # in the store itself it would depose this manager
         try:
             recovered = recover(next_manager, self.folder / "no-checklist.yaml", LOGGER)
@@ -219,10 +339,14 @@ class World:
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-@given(history=st.lists(steps, max_size=25))
+@given(
+    history=st.lists(steps, max_size=25).map(lambda history: (REGISTRY, history))
+    | st.lists(steps | limits, max_size=35).map(lambda history: (LIMITED, history))
+)
 def test_after_every_step_the_store_tells_the_state_and_the_rules_hold(history):
+    registry, history = history
     with tempfile.TemporaryDirectory() as folder:
-        world = World(Path(folder))
+        world = World(Path(folder), registry)
         for step in history:
             world.play(step)
             world.check()
@@ -247,7 +371,9 @@ def test_a_barrier_releases_once_and_only_with_its_last_worker_whatever_the_orde
             held = [job for job in world._all_jobs() if job.state == "held"]
             assert len(held) == (number if number < len(order) else 0)
         assert world.state.barriers == ()
-        assert list(world.released.values()) == [1] * len(order)
+        # What follows from the last one is held and released in one turn, and written once.
+        assert list(world.released.values()) == [1] * (len(order) - 1)
+        assert {job.state for job in world._all_jobs()} == {"submitting"}
         world.store.close()
 
 

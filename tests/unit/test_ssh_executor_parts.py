@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import base64
 import json
 import os
 import subprocess
@@ -34,11 +35,15 @@ EAST = RemoteHost(
 NOTHING_NEW = {
     "stdout": None,
     "stderr": None,
+    "records": None,
+    "at": {"stdout": 0, "stderr": 0, "records": 0},
     "outbox": {},
     "pid": None,
     "exit": None,
     "gone": False,
     "more": False,
+    "age": None,
+    "left": None,
 }
 
 
@@ -167,15 +172,27 @@ def test_what_is_shipped_is_the_same_each_time_and_fits_python_3_9() -> None:
 
 
 def test_a_mirror_goes_on_where_it_was_cut(tmp_path: Path) -> None:
-    assert have(tmp_path / "none") == {"stdout": 0, "stderr": 0, "outbox": []}
+    assert have(tmp_path / "none") == {
+        "stdout": 0, "stderr": 0, "records": 0, "outbox": [],
+    }  # fmt: skip
     assert take_in(tmp_path, NOTHING_NEW | {"stdout": ""}) is News.NOTHING
     assert take_in(tmp_path, NOTHING_NEW | {"stdout": "aGln"}) is News.OUTPUT
     letter = {"outbox": {"1.yaml": "a: b"}}
-    assert take_in(tmp_path, NOTHING_NEW | {"stdout": "aA=="} | letter) is News.STEP
+    assert take_in(tmp_path, NOTHING_NEW | {"stdout": "aA==", "at": {"stdout": 3}} | letter) is (
+        News.STEP
+    )
     assert take_in(tmp_path, NOTHING_NEW | {"pid": "{}"}) is News.STEP
     assert (tmp_path / "stdout").read_text() == "high"
-    assert have(tmp_path) == {"stdout": 4, "stderr": 0, "outbox": ["1.yaml"]}
+    found = have(tmp_path)
+    assert (found["stdout"], found["stderr"], found["outbox"]) == (4, 0, ["1.yaml"])
     assert take_in(tmp_path, NOTHING_NEW | {"pid": "{}"}) is News.NOTHING
+
+
+def test_records_that_came_another_way_too_stand_there_once(tmp_path: Path) -> None:
+    (tmp_path / "records").write_bytes(b"one\ntwo\n")
+    late = {"records": base64.b64encode(b"two\nthree\n").decode(), "at": {"records": 4}}
+    assert take_in(tmp_path, NOTHING_NEW | late) is News.OUTPUT
+    assert (tmp_path / "records").read_bytes() == b"one\ntwo\nthree\n"
 
 
 def test_a_mirror_writes_nothing_outside_its_folder(tmp_path: Path) -> None:

@@ -1,0 +1,168 @@
+"""Which of the waiting jobs may begin: those with a place, in order, and nothing in their way.
+
+A job has a place from its launch until its process has gone. What is known of the places follows
+the changes of each turn, so that a turn costs what changes, however many jobs wait.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
+from heapq import heappop, heappush
+
+from nowcast_cli.config.registry import Registry
+from nowcast_cli.manager.boot_clock import Uptime
+from nowcast_cli.manager.state import State, Step, with_jobs
+from nowcast_cli.store.records import Change, HoldDropped, HoldPut, JobPut, JobRecord
+
+
+class Admission:
+    """Gives places to waiting jobs: the highest priority first, then the oldest.
+
+    A job also waits for the process of its predecessor to end, for the end of its delay, and
+    while its worker or the whole system is held.
+    """
+
+    def __init__(self, registry: Registry, uptime: Callable[[], Uptime]) -> None:
+        self._registry = registry
+        self._uptime = uptime
+        self._up_to_date = False
+
+    def use(self, registry: Registry) -> None:
+        """Go on with a registry that was reloaded."""
+        self._registry = registry
+        self._up_to_date = False
+
+    def admit(self, state: State, changes: Collection[Change]) -> Step:
+        """Launch what may begin, after the ``changes`` that led to ``state``."""
+        if self._up_to_date:
+            self._follow(changes)
+        else:
+            self._begin(state)
+        self._end_delays()
+        chosen = [
+            replace(state.jobs[job_id], state="submitting", delay=None) for job_id in self._choose()
+        ]
+        if not chosen:
+            return Step(state)
+        new_state, puts = with_jobs(state, *chosen)
+        return Step(new_state, puts)
+
+    def due_in(self) -> float | None:
+        """Give the seconds until something may begin by itself; None where nothing does."""
+        if not self._up_to_date:
+            return 0.0
+        if not self._delayed:
+            return None
+        return max(0.0, self._delayed[0][0] - self._uptime().seconds)
+
+    def _begin(self, state: State) -> None:
+        self._launched: dict[str, str] = {}  # workers by job
+        self._places: Counter[str] = Counter()  # taken, by worker
+        self._waiting: dict[str, JobRecord] = {}
+        self._ready: dict[str, list[str]] = {}  # jobs by worker, each a heap
+        self._front: list[tuple[int, str, str]] = []  # a heap: -priority, job, worker
+        self._offered: dict[str, str] = {}  # the job of each worker in the front
+        self._delayed: list[tuple[float, str]] = []  # a heap: uptime, job
+        self._followers: dict[str, list[str]] = {}  # jobs by the predecessor that has not gone
+        self._holds = set(state.holds)
+        self._up_to_date = True
+        for job in state.jobs.values():
+            if job.state not in ("waiting", "held"):
+                self._take(job)
+        for job in state.jobs.values():
+            if job.state == "waiting":
+                self._queue(job)
+
+    # --- following what happens
+
+    def _follow(self, changes: Iterable[Change]) -> None:
+        for change in changes:
+            match change:
+                case JobPut(job):
+                    self._put(job)
+                case HoldPut(hold):
+                    self._holds.add(hold.worker)
+                case HoldDropped(worker):
+                    self._holds.discard(worker)
+                    if worker is not None:
+                        self._offer(worker)
+
+    def _put(self, job: JobRecord) -> None:
+        if job.state == "waiting":
+            if job.id not in self._waiting:
+                self._queue(job)
+            return
+        self._waiting.pop(job.id, None)
+        if not job.unfinished and job.exit is not None:
+            self._free(job)
+        elif job.state != "held":
+            self._take(job)
+
+    def _take(self, job: JobRecord) -> None:
+        if job.id not in self._launched:
+            self._launched[job.id] = job.worker
+            self._places[job.worker] += 1
+
+    def _free(self, job: JobRecord) -> None:
+        if self._launched.pop(job.id, None) is not None:
+            self._places[job.worker] -= 1
+            self._offer(job.worker)
+        for job_id in self._followers.pop(job.id, ()):
+            if job_id in self._waiting:
+                self._queue(self._waiting[job_id])
+
+    def _queue(self, job: JobRecord) -> None:
+        self._waiting[job.id] = job
+        now = self._uptime()
+        left = now.left(job.delay)
+        if job.predecessor in self._launched:
+            self._followers.setdefault(job.predecessor, []).append(job.id)
+        elif left > 0:
+            heappush(self._delayed, (now.seconds + left, job.id))
+        else:
+            heappush(self._ready.setdefault(job.worker, []), job.id)
+            self._offer(job.worker)
+
+    def _end_delays(self) -> None:
+        if not self._delayed:
+            return
+        now = self._uptime().seconds
+        while self._delayed and self._delayed[0][0] <= now:
+            job = self._waiting.get(heappop(self._delayed)[1])
+            if job is not None:
+                self._queue(replace(job, delay=None))
+
+    # --- choosing
+
+    def _offer(self, worker: str) -> None:
+        """Put the first job of a worker into the front, where one waits and may begin."""
+        ready = self._ready.get(worker)
+        while ready and ready[0] not in self._waiting:
+            heappop(ready)  # cancelled meanwhile
+        if ready and self._offered.get(worker) != ready[0] and self._may_launch(worker):
+            self._offered[worker] = ready[0]
+            heappush(self._front, (-self._registry.jobs_of(worker).priority, ready[0], worker))
+
+    def _may_launch(self, worker: str) -> bool:
+        most = self._registry.jobs_of(worker).concurrency
+        return worker not in self._holds and (most is None or self._places[worker] < most)
+
+    def _choose(self) -> list[str]:
+        chosen: list[str] = []
+        most = self._registry.concurrency
+        while self._front and None not in self._holds:
+            if most is not None and len(self._launched) >= most:
+                break
+            _, job_id, worker = heappop(self._front)
+            if self._offered.get(worker) != job_id:
+                continue  # an older one has come before it
+            del self._offered[worker]
+            ready = self._ready[worker]
+            if job_id in self._waiting and ready[0] == job_id and self._may_launch(worker):
+                heappop(ready)
+                self._take(self._waiting.pop(job_id))
+                chosen.append(job_id)
+            self._offer(worker)
+        return chosen

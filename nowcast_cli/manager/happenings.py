@@ -1,0 +1,63 @@
+"""What happens to jobs, as their folders and processes tell it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nowcast_cli.messages.message import Message
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A job's own process has begun."""
+
+    job_id: str
+    pid: int
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A message lay in a job's outbox; the file goes once it is taken in."""
+
+    message: Message
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Overran:
+    """A job's process has run for longer than the timeout of its worker, in seconds."""
+
+    job_id: str
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A job's process has ended, by what the runner wrote (JSON), and why, as a sentence."""
+
+    job_id: str
+    exit: Mapping[str, Any]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A job's process has gone, and nobody wrote how it ended."""
+
+    job_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stayed:
+    """Processes of a job that was ended are there still: which, in words."""
+
+    job_id: str
+    words: str
+
+
+Happening = Claimed | Told | Overran | Ended | Lost | Stayed
