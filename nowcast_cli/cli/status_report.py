@@ -68,7 +68,7 @@ def gather(system: System) -> Report:
     """Look at the daemons and at the store; works with every daemon down."""
     state = observe(system.paths, daemons_of(system.config, system.paths.run))
     stored = _read(system)
-    trouble = _trouble_in(state.daemons, stored)
+    trouble = trouble_in(state.daemons, stored)
     owner = other_owner(system.paths.run)
     if owner is not None:
         trouble = (f"only {owner} sees whether the daemons run; run nowcast as {owner}", *trouble)
@@ -166,7 +166,8 @@ def _overdue(reader: Reader, config: Mapping[str, Any]) -> tuple[Overdue, ...]:
     return tuple(overdue(expectations, reader.last_success, began, datetime.now(UTC)))
 
 
-def _trouble_in(daemons: tuple[DaemonState, ...], stored: Stored) -> tuple[str, ...]:
+def trouble_in(daemons: tuple[DaemonState, ...], stored: Stored) -> tuple[str, ...]:
+    """Give the sentences about what needs somebody, beside stuck messages and overdue workers."""
     sentences = []
     for daemon in daemons:
         said = daemon.health.get("next workers", "ok")
@@ -177,8 +178,14 @@ def _trouble_in(daemons: tuple[DaemonState, ...], stored: Stored) -> tuple[str, 
             sentences.append(f"a changed next_workers was refused, the old one goes on: {why}")
         if daemon.health.get("trouble"):
             sentences.append(first_line(daemon.health["trouble"]))
+        for mistake in daemon.health.get("mistakes", ()):
+            sentences.append(f"a scheduled item is not launched: {mistake}")
     if stored.trouble:
         sentences.append(stored.trouble)
+    if stored.never_started and any(
+        daemon.name == "manager" and daemon.lives for daemon in daemons
+    ):
+        sentences.append("the store has been removed under the manager: nowcast doctor")
     return tuple(sentences)
 
 

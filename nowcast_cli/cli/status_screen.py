@@ -23,9 +23,9 @@ def show(report: Report, out: Output) -> None:
     out.line(Painted(report.config_file.parent.name, "bold"), f"  {report.config_file}")
     out.columns([_daemon_row(daemon) for daemon in report.state.daemons], indent=2)
     _show_supervision(report, out)
-    if report.stored.never_started:
+    if report.stored.never_started and not report.state.runs:
         out.line("this system has never been started")
-    elif not report.stored.trouble:
+    elif not report.stored.trouble and not report.stored.never_started:
         _show_stored(report.stored, out)
     for sentence in report.trouble:
         out.line(Painted("✗ ", "red"), sentence)
@@ -65,6 +65,11 @@ def _show_supervision(report: Report, out: Output) -> None:
         out.line("  started by another supervisor, or by hand; it is for that to stop them")
     elif report.verdict == "stopped":
         out.line("  nowcast start starts them")
+    for daemon in report.state.daemons if report.state.supervisor == "running" else ():
+        if daemon.state == "not answering":
+            out.line(f"  nowcast restart {daemon.name} ends it and starts it anew; jobs go on")
+        elif daemon.state == "restarting":
+            out.line(f"  nowcast logs {daemon.name} -n 20 says why it ends again and again")
 
 
 def _show_stored(stored: Stored, out: Output) -> None:

@@ -123,7 +123,7 @@ def _scheduled(data: dict[Any, Any]) -> Iterator[Finding]:
                     ("scheduled workers", Index(index), module),
                     f"the worker {worker} is not in the message registry"
                     + did_you_mean(worker, registered),
-                    severity="warning",
+                    severity="warning" if "." in str(module) else "error",
                     hint=f"add {worker} to message registry.workers",
                 )
 

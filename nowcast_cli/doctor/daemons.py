@@ -111,6 +111,8 @@ def _of_daemon(daemon: DaemonState, subject: Subject) -> Iterator[Finding]:
     trouble = daemon.health.get("trouble")
     if trouble:
         yield error(f"the {words} says: {trouble}", "mend that; it goes on by itself")
+    for mistake in daemon.health.get("mistakes", ()):
+        yield error(f"a scheduled item is not launched: {mistake}", "mend it, then: nowcast reload")
     broken = daemon.health.get("next workers", "ok")
     if broken != "ok":
         last = str(broken).strip().splitlines()[-1]

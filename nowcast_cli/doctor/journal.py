@@ -21,6 +21,13 @@ def store(subject: Subject) -> Iterator[Finding]:
     """Failure means that the manager may not start, or lose what the store can no longer tell."""
     database = subject.paths.database
     if not database.exists():
+        if ask_health(subject.paths.run / "manager.sock") is not None:
+            yield error(
+                f"the store {database} has been removed, and the manager writes where nobody reads",
+                "nowcast stop, put back a copy of it if there is one, then nowcast start: "
+                "the checklist is kept in the checklist file",
+            )
+            return
         yield note("the system has never been started: there is no store yet", "nowcast start")
         return
     for damage in damage_in(database):

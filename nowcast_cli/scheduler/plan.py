@@ -53,7 +53,8 @@ def plan_of(config: Config) -> Plan:
             items[item.name] = replace(item, module=_module_of(config, item))
         except NowcastError as error:
             findings.append(Finding(item.path, error.what, hint=error.hint))
-    return Plan(items, tuple(located(config.file, findings)))
+    problems = sorted(located(config.file, findings), key=lambda problem: problem.line or 0)
+    return Plan(items, tuple(problems))
 
 
 def _module_of(config: Config, item: Item) -> str:

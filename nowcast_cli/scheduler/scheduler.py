@@ -108,11 +108,7 @@ class Scheduler:
 
     def facts(self) -> dict[str, Any]:
         """Give what there is to say of its health."""
-        errors = self._plan.errors
-        trouble = f"a scheduled item is wrong and not launched: {errors[0]}" if errors else None
-        if len(errors) > 1:
-            trouble = f"scheduled items are wrong and not launched: {'; '.join(errors)}"
-        return {"items": len(self._plan.items), "trouble": trouble}
+        return {"items": len(self._plan.items), "mistakes": self._plan.errors}
 
     # --- the configuration
 

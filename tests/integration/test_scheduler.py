@@ -50,9 +50,10 @@ def test_a_mistake_in_one_item_is_told_with_its_line_and_the_others_run(
     wait_until(lambda: "second" in system.ran(), what="the good item to be launched")
     health = system.health("scheduler")
     assert health is not None
-    assert "nowcast.yaml:" in health["trouble"]
-    assert "scheduled workers[0].workers.first.every: must be day, hour" in health["trouble"]
-    assert "no_such_worker" in health["trouble"]
+    first, second = health["mistakes"]  # in the order of their lines
+    assert "nowcast.yaml:" in first
+    assert "scheduled workers[0].workers.first.every: must be day, hour" in first
+    assert "no_such_worker" in second
     assert "scheduled workers[0].workers.first.every" in system.log()
 
 

@@ -365,6 +365,16 @@ def test_a_damaged_store_is_found(make_subject: MakeSubject) -> None:
     assert "not a database" in the_only(journal.store, subject)[1]
 
 
+def test_a_store_that_was_removed_under_the_manager_is_found(
+    make_subject: MakeSubject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subject = make_subject()
+    assert the_only(journal.store, subject)[0] == "note"
+    monkeypatch.setattr(journal, "ask_health", lambda socket: {"state": "ready"})
+    level, what = the_only(journal.store, subject)[:2]
+    assert (level, "has been removed" in what) == ("error", True)
+
+
 def test_stuck_messages_are_found(make_subject: MakeSubject) -> None:
     subject = make_subject()
     at = "2026-11-22T03:04:05.000Z"

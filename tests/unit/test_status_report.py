@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nowcast_cli.cli.output import Output
-from nowcast_cli.cli.status_report import Report, Stored, as_json, first_line
+from nowcast_cli.cli.status_report import Report, Stored, as_json, first_line, trouble_in
 from nowcast_cli.cli.status_screen import show
 from nowcast_cli.store.records import BarrierRecord, MessageRecord
 from nowcast_cli.supervisor.observe import DaemonState, SupervisorState, SystemState
@@ -127,3 +127,34 @@ def test_json_holds_what_the_screen_shows() -> None:
 )
 def test_the_line_of_an_error_that_says_what_it_was(error: str | None, line: str) -> None:
     assert first_line(error) == line
+
+
+def test_each_mistake_of_the_schedule_has_a_line_of_its_own() -> None:
+    health = {"mistakes": ["nowcast.yaml:3:7: every: …", "nowcast.yaml:9:7: cron: …"]}
+    scheduler = DaemonState("scheduler", "ready", 8, health=health)
+    assert trouble_in((scheduler,), Stored(QUIET)) == (
+        "a scheduled item is not launched: nowcast.yaml:3:7: every: …",
+        "a scheduled item is not launched: nowcast.yaml:9:7: cron: …",
+    )
+
+
+def test_a_store_that_was_removed_under_the_manager_is_told(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    gone = Stored({}, never_started=True)
+    assert trouble_in((STOPPED,), gone) == ()
+    (sentence,) = trouble_in((READY,), gone)
+    assert sentence == "the store has been removed under the manager: nowcast doctor"
+    assert "never been started" not in screen_of(report(READY, stored=gone), capsys)
+
+
+@pytest.mark.parametrize(
+    ("state", "command"),
+    [("not answering", "nowcast restart manager"), ("restarting", "nowcast logs manager -n 20")],
+)
+def test_what_to_do_about_a_daemon_that_is_ill_stands_below_it(
+    state: str, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ill = DaemonState("manager", state, 7)
+    assert command in screen_of(report(ill), capsys)
+    assert command not in screen_of(report(ill, supervisor="another"), capsys)
