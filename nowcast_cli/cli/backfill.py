@@ -43,6 +43,7 @@ class Request:
     first: date
     last: date
     parallel: int
+    host: str = "localhost"
 
     def dates(self) -> Iterator[date]:
         """Give the dates in order, the last one included."""
@@ -54,6 +55,7 @@ class Request:
     def key(self) -> str:
         """Give what tells one backfill from another; the same command has the same."""
         parts = [self.module, *self.arguments, self.option, str(self.first), str(self.last)]
+        parts += [] if self.host == "localhost" else [self.host]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
@@ -215,7 +217,7 @@ def _launch(
     payload = {
         "module": request.module,
         "arguments": [request.option, str(each.day), *request.arguments],
-        "host": "localhost",
+        "host": request.host,
     }
     message_id = backfill.message_id(each.day, attempt)
     job = str(ask_manager(system, "launch", payload, request_id=message_id)["job"])

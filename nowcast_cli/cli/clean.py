@@ -43,23 +43,35 @@ def clean(
     How long they are kept says `retention` in nowcast.yaml: jobs 30 days, their
     scratch folders 7, rotated logs 90, the journal 365. Jobs that have not ended,
     messages that were not delivered, chains that are not over and the last success
-    of each worker are never touched. A manager that runs cleans the journal itself,
+    of each worker are never touched. What jobs have left on other hosts goes with
+    their folders here. A manager that runs cleans the journal itself,
     a little at a time; while it is stopped, the room is given back to the disk.
     """
+    from nowcast_cli.cli.clean_hosts import removals_elsewhere, remove_elsewhere
+
     system, out = system_of(ctx), output_of(ctx)
     found, old = _found(system), _old_messages(system)
     if (found or old) and not (dry_run or yes):
         _show(out, found, system.paths.state)
         _ask_leave(found, old)
-    failed = {} if dry_run else _remove(found)
+    elsewhere = removals_elsewhere(system, found)
+    failed = {} if dry_run else remove_elsewhere(system, elsewhere)
+    if not dry_run:
+        failed |= _remove([removal for removal in found if removal.path not in failed])
     gone = _clean_journal(system, old, dry_run) if old else {}
     done = [removal for removal in found if removal.path not in failed]
+    hosts = {
+        host: sum(removal.path not in failed for removal in removals)
+        for host, removals in elsewhere.items()
+    }
     if as_json:
-        out.json({**_document(done, failed, dry_run), "journal": gone})
+        out.json({**_document(done, failed, dry_run), "hosts": hosts, "journal": gone})
     else:
         if dry_run:
             _show(out, found, system.paths.state)
         _say(out, done, failed, gone, dry_run)
+        for host, count in hosts.items():
+            out.note(f"{count} of them on host {host}, too")
     return 1 if failed else None
 
 
@@ -155,7 +167,7 @@ def _say(
     gone: dict[str, int],
     dry_run: bool,
 ) -> None:
-    for reason in failed.values():
+    for reason in dict.fromkeys(failed.values()):
         out.note(f"could not be removed: {reason}")
     verb = "would remove " if dry_run else "removed "
     if done:

@@ -38,6 +38,16 @@ def daemons(ctx: typer.Context, incomplete: str) -> list[str]:
     return _beginning(ctx, incomplete, names)
 
 
+def hosts(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the hosts on which workers may be run."""
+    from nowcast_cli.config.remote_hosts import remote_hosts
+
+    def names(system: System) -> list[str]:
+        return [*remote_hosts(system.config, str(system.paths.config_file))]
+
+    return _beginning(ctx, incomplete, names)
+
+
 def jobs(ctx: typer.Context, incomplete: str) -> list[str]:
     """Offer the short ids of the latest jobs, newest first."""
     return _beginning(ctx, incomplete, lambda system: _job_ids(system, None))

@@ -16,6 +16,7 @@ from nowcast_cli.cli import complete
 from nowcast_cli.cli.context import System, output_of, system_of
 from nowcast_cli.cli.options import command_app
 from nowcast_cli.cli.output import Output
+from nowcast_cli.config.settings import THIS_MACHINE
 from nowcast_cli.errors import ConfigError, NotRunning, NowcastError, UsageError
 
 if TYPE_CHECKING:
@@ -66,6 +67,15 @@ def run_worker(
     follow: Annotated[
         bool, typer.Option("--follow", help="Wait for all that follows from it, too.")
     ] = False,
+    host: Annotated[
+        str,
+        typer.Option(
+            "--host",
+            metavar="HOST",
+            help="Run it there: one of `run: enabled hosts`.",
+            autocompletion=complete.hosts,
+        ),
+    ] = "localhost",
     debug: Annotated[
         bool,
         typer.Option(
@@ -98,6 +108,7 @@ def run_worker(
       nowcast run-worker sleep -- --sleep-time 2
       nowcast run-worker --follow sleep
       nowcast run-worker --debug sleep
+      nowcast run-worker --host cluster run_model -- forecast
       nowcast run-worker make_forcing --from 2026-11-01 --to 2026-11-20
 
     Shows the log lines of the worker as they come, and returns when its
@@ -108,11 +119,9 @@ def run_worker(
     that fails; with --parallel several at once. After Ctrl-C or a reboot the
     same command goes on with the dates that are not done.
     """
-    from nowcast_cli.config.workers import find_worker_module
-
     system, out = system_of(ctx), output_of(ctx)
     given = arguments or []
-    module = find_worker_module(system.config, worker)
+    module = _module_on(system, host, worker)
     if first is not None or last is not None:
         if first is None or last is None or follow or debug:
             raise UsageError(
@@ -122,8 +131,13 @@ def run_worker(
         from nowcast_cli.cli.backfill import Request, read_dates, run_backfill
 
         dates = read_dates(first, last)
-        request = Request(worker, module, tuple(given), date_option, *dates, parallel)
+        request = Request(worker, module, tuple(given), date_option, *dates, parallel, host)
         return run_backfill(system, out, request)
+    if debug and host not in THIS_MACHINE:
+        raise UsageError(
+            "--debug runs a worker here, so it goes without --host",
+            hint=f"ssh {host}, and there python -m {module} CONFIG --debug",
+        )
     if debug or not {"-h", "--help"}.isdisjoint(given):  # its help is no job
         return _run_here(system, module, given)
     if "--debug" in given:
@@ -131,7 +145,30 @@ def run_worker(
             "with --debug a worker sends no messages, so it cannot run as a job",
             hint=f"nowcast run-worker --debug {worker}",
         )
-    return _run_as_job(system, out, worker, module, given, follow=follow)
+    return _run_as_job(system, out, worker, module, given, host, follow=follow)
+
+
+def _module_on(system: System, host: str, worker: str) -> str:
+    """Find the module of a worker. Raises UsageError for a host that is not an enabled one.
+
+    What another host has for a dotted name can be seen there alone.
+    """
+    from nowcast_cli.config.hints import did_you_mean
+    from nowcast_cli.config.remote_hosts import remote_hosts
+    from nowcast_cli.config.workers import find_worker_module
+
+    if host not in THIS_MACHINE:
+        hosts = [*remote_hosts(system.config, str(system.paths.config_file))]
+        if host not in hosts:
+            raise UsageError(
+                f"the host {host!r} is not among `run: enabled hosts`" + did_you_mean(host, hosts),
+                hint=f"these are: {', '.join(hosts)}"
+                if hosts
+                else "add it there, then nowcast reload",
+            )
+        if "." in worker:
+            return worker
+    return find_worker_module(system.config, worker)
 
 
 def _run_here(system: System, module: str, arguments: Sequence[str]) -> int:
@@ -164,6 +201,7 @@ def _run_as_job(
     worker: str,
     module: str,
     arguments: Sequence[str],
+    host: str,
     *,
     follow: bool,
 ) -> int:
@@ -184,7 +222,7 @@ def _run_as_job(
             hint=f"nowcast start; or, for this worker alone, nowcast run-worker --debug {worker}",
         )
     watch = Watch(system, out)
-    request = {"module": module, "arguments": list(arguments), "host": "localhost"}
+    request = {"module": module, "arguments": list(arguments), "host": host}
     job_id = str(ask_manager(system, "launch", request)["job"])
     try:
         watch.begin(read_store(system, lambda reader: reader.job(job_id)))

@@ -11,6 +11,7 @@ from nowcast_cli.config import Config, system_paths
 from nowcast_cli.doctor import (
     configuration,
     daemons,
+    hosts,
     installation,
     journal,
     machine,
@@ -39,6 +40,7 @@ CHECKS: tuple[Check, ...] = (
     machine.time_zones,
     machine.open_files,
     machine.inotify,
+    hosts.other_hosts,
     daemons.ports,
     daemons.daemons,
     daemons.leftovers,

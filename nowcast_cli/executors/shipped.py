@@ -16,6 +16,8 @@ MODULES = (
     "process_identity",
     "executors.prevent",
     "executors.sessions",
+    "executors.remote_cleaning",
+    "executors.remote_probe",
     "executors.remote_side",
 )
 

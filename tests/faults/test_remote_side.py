@@ -47,13 +47,15 @@ class There:
         return self.folder / "jobs/day/job"
 
     def order(self, *, submit: bool = False, cancel: bool = False) -> bytes:
-        look = {"folder": "jobs/day/job", "stdout": 0, "stderr": 0, "outbox": []}
+        look = {"folder": "jobs/day/job", "stdout": 0, "stderr": 0, "records": 0,
+                "outbox": []}  # fmt: skip
         order = {
             "root": str(self.folder),
             "grace": 0.0,
             "submit": [self.request.to_json()] if submit else [],
             "cancel": [self.job_id] if cancel else [],
             "look": {self.job_id: look, "other": look | {"folder": "jobs/other"}},
+            "clear": [],
         }
         return json.dumps(order).encode()
 
@@ -127,7 +129,8 @@ def test_a_restart_of_the_machine_ends_its_jobs_and_another_machine_knows_nothin
     there.exchange(submit=True)
     wait_until((there.job_folder / "exit").exists, what="the job to end")
     (there.job_folder / "exit").rename(there.job_folder / "no exit")
-    job = {"folder": str(there.job_folder), "stdout": 0, "stderr": 0, "outbox": []}
+    job = {"folder": str(there.job_folder), "stdout": 0, "stderr": 0, "records": 0,
+           "outbox": []}  # fmt: skip
     assert read_claim(there.job_folder) is not None
     wait_until(lambda: remote_side.look(job)["gone"], what="the runner to end as well")
     monkeypatch.setattr(remote_side, "boot_id", lambda: "another boot")

@@ -70,10 +70,10 @@ class Elsewhere:
         (folder / "nowcast.yaml").write_text(yaml.safe_dump(config))
         self.processes: list[subprocess.Popen[bytes]] = []
 
-    def run(self, *steps: str, environment: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
+    def run(self, *steps: str) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
             [sys.executable, "-c", WORKER, "nowcast.yaml", *steps],
-            cwd=self.folder, env=environment, stderr=subprocess.PIPE,
+            cwd=self.folder, stderr=subprocess.PIPE,
         )  # fmt: skip
         self.processes.append(process)
         return process
