@@ -24,7 +24,10 @@ SECTIONS: dict[str, dict[str, CommandEntry]] = {
         "stop": CommandEntry("stop", "Stop the daemons; jobs go on."),
         "restart": CommandEntry("restart", "Restart the daemons, or one of them."),
         "reload": CommandEntry("reload", "Take in a changed configuration and next_workers."),
-        "clean": CommandEntry("clean", "Remove old jobs, scratch folders and rotated logs."),
+        "clean": CommandEntry("clean", "Remove old jobs, scratch folders, logs and messages."),
+        "backup": CommandEntry("backup", "Write the state of the system to one file."),
+        "restore": CommandEntry("restore", "Put a backup in the place of the state."),
+        "store": CommandEntry("store", "Check the store, and rebuild a damaged one."),
         "run-worker": CommandEntry("run_worker", "Run a worker and show what follows from it."),
     },
     "Look at it": {

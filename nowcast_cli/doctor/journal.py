@@ -9,7 +9,7 @@ from nowcast_cli.doctor.finding import Finding, Subject, error, note, warning
 from nowcast_cli.errors import NotFound, NowcastError
 from nowcast_cli.executors.job_folder import folder_of, read_claim, read_exit
 from nowcast_cli.process_identity import is_alive
-from nowcast_cli.store.integrity import damage_in
+from nowcast_cli.store.integrity import MENDED_BY, damage_in
 from nowcast_cli.store.reader import Reader
 from nowcast_cli.store.records import JobRecord, short_id
 
@@ -33,8 +33,7 @@ def store(subject: Subject) -> Iterator[Finding]:
     for damage in damage_in(database):
         yield error(
             f"the store {database} is damaged: {damage}",
-            "nowcast stop, then put back a copy of it, or move it away with its -wal and -shm: "
-            "the checklist is then read from the checklist file",
+            f"nowcast stop, then: {MENDED_BY}",
         )
     log = database.with_name(database.name + "-wal")
     if log.exists() and log.stat().st_size > _LARGE_LOG:

@@ -13,6 +13,7 @@ from pathlib import Path
 from nowcast_cli.crash_points import reached
 from nowcast_cli.errors import NowcastError
 from nowcast_cli.store.checklist_text import ChecklistText, Fragment, FragmentChanges
+from nowcast_cli.store.integrity import MENDED_BY
 from nowcast_cli.store.leader import lead, leading
 from nowcast_cli.store.network_folders import network_file_system_of
 from nowcast_cli.store.records import (
@@ -73,8 +74,7 @@ def cannot_be_used(path: Path, error: sqlite3.DatabaseError) -> NowcastError:
         f"the store {path} cannot be used",
         cause=str(error),
         hint="see whether the disk is full, or the folder read-only; if the file itself is "
-        "damaged, move it away with its -wal and -shm: the checklist is then read from the "
-        "checklist file, the journal starts anew",
+        f"damaged: {MENDED_BY}",
     )
 
 

@@ -16,7 +16,7 @@ from nowcast_cli.store.checklist_base import base_number, read_base, write_base
 from nowcast_cli.store.merging import fold
 from nowcast_cli.store.opening import open_to_read
 from nowcast_cli.store.records import MessageRecord, RowsRemoved
-from nowcast_cli.store.rows import MESSAGE_COLUMNS, message_of_row
+from nowcast_cli.store.rows import MESSAGE_COLUMNS, message_of_row, selected
 
 # Word by word as in the indices.
 _OPEN_JOB = "(state IN ('waiting', 'held', 'submitting', 'running') OR exit IS NULL)"
@@ -87,8 +87,9 @@ def effects_between(
     connection: sqlite3.Connection, after: int, upto: int
 ) -> Iterator[MessageRecord]:
     """Give the messages after one number up to another that changed the checklist, in order."""
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     for row in connection.execute(
-        f"SELECT {', '.join(MESSAGE_COLUMNS)} FROM message NOT INDEXED "
+        f"SELECT {selected(MESSAGE_COLUMNS, version)} FROM message NOT INDEXED "
         "WHERE number > ? AND number <= ? AND effect IS NOT NULL ORDER BY number",
         (after, upto),
     ):

@@ -129,7 +129,7 @@ def test_a_store_that_is_damaged_inside_is_an_error_with_a_remedy_and_the_checkl
     assert damaged.wait(20) == 1
     said = system.log("manager.out")
     assert "cannot be used" in said
-    assert "move it away" in said
+    assert "nowcast store repair" in said
     assert "Traceback" not in said
     database.rename(database.with_suffix(".damaged"))
     system.start("manager")

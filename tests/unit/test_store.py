@@ -154,7 +154,7 @@ def test_a_damaged_store_is_an_error_that_says_what_to_do(path, content):
     with pytest.raises(NowcastError) as raised:
         Store(path)
     assert str(path) in raised.value.what
-    assert "move it away" in raised.value.hint
+    assert "nowcast store repair" in raised.value.hint
     with pytest.raises(NowcastError):
         Reader(path)
 

@@ -1,0 +1,195 @@
+"""Reading what can still be read of a damaged store, around its damage. Writes nothing."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+from nowcast_cli.store.opening import open_to_read
+from nowcast_cli.store.records import (
+    BarrierRecord,
+    BarrierState,
+    HoldRecord,
+    JobRecord,
+    JobState,
+    MessageRecord,
+    MessageState,
+    ScheduleRecord,
+)
+from nowcast_cli.store.rows import (
+    BARRIER_COLUMNS,
+    HOLD_COLUMNS,
+    JOB_COLUMNS,
+    MESSAGE_COLUMNS,
+    SCHEDULE_COLUMNS,
+    barrier_of_row,
+    hold_of_row,
+    job_of_row,
+    message_of_row,
+    schedule_of_row,
+    selected,
+)
+
+_WINDOW = 1024  # numbers of messages that are read at once, where nothing is damaged
+_ROWS = 256
+# Beyond the last message that anybody knows of, for a store that cannot tell its last one.
+_FURTHER = 20_000
+Record = TypeVar("Record")
+
+
+class Salvage:
+    """What is left of a damaged store; a file that is none at all gives nothing.
+
+    ``whole`` says of each table that was read to its end whether all of it could be.
+    """
+
+    def __init__(self, database: Path) -> None:
+        self.whole: dict[str, bool] = {}
+        self._connection: sqlite3.Connection | None = None
+        self._version = 0
+        try:
+            self._connection = open_to_read(database)
+            self._version = int(self._connection.execute("PRAGMA user_version").fetchone()[0])
+        except sqlite3.Error:
+            self.close()
+
+    def _rows(self, query: str, values: tuple[object, ...]) -> list[tuple[Any, ...]] | None:
+        """Give rows, None where they cannot be read."""
+        if self._connection is None:
+            return None
+        try:
+            return self._connection.execute(query, values).fetchall()
+        except (sqlite3.Error, OverflowError):
+            return None
+
+    def messages(self, after: int, known: int) -> Iterator[MessageRecord]:
+        """Give the readable messages after a number, in order.
+
+        ``known`` is the last that is known of otherwise: the search goes at least so far.
+        """
+        self.whole["message"] = True
+        newest = self._rows("SELECT max(number) FROM message", ())
+        last = int(newest[0][0] or 0) if newest else max(known, after) + _FURTHER
+        for begin in range(after, max(last, known), _WINDOW):
+            end = min(begin + _WINDOW, max(last, known))
+            for row in self._between(begin, end):
+                record = _proved(row, message_of_row, _is_message)
+                if record is not None:
+                    yield record
+
+    def _between(self, after: int, upto: int) -> Iterator[tuple[Any, ...]]:
+        rows = self._rows(
+            f"SELECT {selected(MESSAGE_COLUMNS, self._version)} FROM message NOT INDEXED "
+            "WHERE number > ? AND number <= ? ORDER BY number",
+            (after, upto),
+        )
+        if rows is not None:
+            yield from rows
+        elif self._connection is not None and upto - after > 1:
+            middle = (after + upto) // 2
+            yield from self._between(after, middle)
+            yield from self._between(middle, upto)
+        else:
+            self.whole["message"] = False
+
+    def message(self, number: int) -> MessageRecord | None:
+        """Give the message of that number, None where it cannot be read."""
+        for row in self._between(number - 1, number):
+            return _proved(row, message_of_row, _is_message)
+        return None
+
+    def jobs(self) -> Iterator[JobRecord]:
+        """Give the readable jobs: from the first on, and where damage is met from the last."""
+        columns = selected(JOB_COLUMNS, self._version)
+        for row in self._from_both_ends("job", "id", columns, ""):
+            job = _proved(row, job_of_row, _is_job)
+            if job is not None:
+                yield job
+
+    def barriers(self) -> Iterator[BarrierRecord]:
+        """Give the readable barriers."""
+        for row in self._from_both_ends("barrier", "number", ", ".join(BARRIER_COLUMNS), 0):
+            barrier = _proved(row, barrier_of_row, _is_barrier)
+            if barrier is not None:
+                yield barrier
+
+    def schedule(self) -> Iterator[ScheduleRecord]:
+        """Give the readable items of the schedule."""
+        for row in self._from_both_ends("schedule", "item", ", ".join(SCHEDULE_COLUMNS), ""):
+            yield schedule_of_row(row)
+
+    def holds(self) -> Iterator[HoldRecord]:
+        """Give the readable holds."""
+        for row in self._from_both_ends("hold", "worker", ", ".join(HOLD_COLUMNS), None):
+            yield hold_of_row(row)
+
+    def _from_both_ends(
+        self, table: str, key: str, columns: str, least: object
+    ) -> Iterator[tuple[Any, ...]]:
+        """Give rows, the key first, upwards until damage is met, then downwards to it."""
+        self.whole[table] = True
+        seen: set[object] = set()
+        for row in self._upto_damage(table, key, columns, ">", "ASC", least):
+            seen.add(row[0])
+            yield row
+        if not self.whole[table]:
+            for row in self._upto_damage(table, key, columns, "<", "DESC", None):
+                if row[0] in seen:
+                    return
+                yield row
+
+    def _upto_damage(
+        self, table: str, key: str, columns: str, beyond: str, order: str, place: object
+    ) -> Iterator[tuple[Any, ...]]:
+        rows_at_once = _ROWS
+        while True:
+            where, values = (f"WHERE {key} {beyond} ?", (place,)) if place is not None else ("", ())
+            rows = self._rows(
+                f"SELECT {columns} FROM {table} {where} ORDER BY {key} {order} LIMIT ?",
+                (*values, rows_at_once),
+            )
+            if rows is None and rows_at_once > 1:
+                rows_at_once = 1
+            elif rows is None:
+                self.whole[table] = False
+                return
+            elif not rows:
+                return
+            else:
+                yield from rows
+                place = rows[-1][0]
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def _proved(
+    row: tuple[Any, ...],
+    read: Callable[[tuple[Any, ...]], Record],
+    is_sound: Callable[[Record], bool],
+) -> Record | None:
+    """Give the record of a row; None where what was read makes none."""
+    try:
+        record = read(row)
+        return record if is_sound(record) else None
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def _is_message(record: MessageRecord) -> bool:
+    texts = (record.id, record.received, record.source, record.type, record.chain)
+    return record.state in get_args(MessageState) and all(isinstance(text, str) for text in texts)
+
+
+def _is_job(job: JobRecord) -> bool:
+    texts = (job.id, job.worker, job.module, job.host, job.chain, job.created)
+    return job.state in get_args(JobState) and all(isinstance(text, str) for text in texts)
+
+
+def _is_barrier(barrier: BarrierRecord) -> bool:
+    return barrier.state in get_args(BarrierState)
