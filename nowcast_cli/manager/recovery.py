@@ -13,7 +13,7 @@ from nowcast_cli.crash_points import reached
 from nowcast_cli.errors import NotFound, NowcastError
 from nowcast_cli.manager.state import Entry, State
 from nowcast_cli.messages import wire
-from nowcast_cli.store.checklist_file import read_checklist
+from nowcast_cli.store.checklist_file import read_checklist, read_header
 from nowcast_cli.store.database import Store
 from nowcast_cli.store.merging import merged
 from nowcast_cli.store.records import Change, ChecklistCleared, ChecklistPut, MessageRecord
@@ -22,6 +22,7 @@ from nowcast_cli.store.records import Change, ChecklistCleared, ChecklistPut, Me
 def recover(store: Store, checklist_file: Path, logger: logging.Logger) -> State:
     """Read the state that the last manager left; commits a checklist file that came without one."""
     last_message = store.last_number()
+    _refuse_older_store(store.path, last_message, checklist_file)
     checklist: Mapping[Any, Any] = _stored_checklist(store)
     if last_message == 0 and not checklist:
         checklist = _checklist_of_file(checklist_file, logger)
@@ -37,6 +38,19 @@ def recover(store: Store, checklist_file: Path, logger: logging.Logger) -> State
         schedule={record.item: record for record in store.schedule()},
         holds={record.worker: record for record in store.holds()},
     )
+
+
+def _refuse_older_store(database: Path, last_message: int, checklist_file: Path) -> None:
+    """Raise NowcastError for a store that lacks what was committed: it would be undone."""
+    shown = read_header(checklist_file) or 0
+    if 0 < last_message < shown:
+        raise NowcastError(
+            f"the store {database} ends at message {last_message}, but {checklist_file} shows "
+            f"message {shown}",
+            cause="its write-ahead log was removed, or an older copy was put in its place",
+            hint="nowcast store repair puts together what is left; after copying a store by hand, "
+            f"remove {checklist_file.name} to go on from the copy",
+        )
 
 
 def _stored_checklist(store: Store) -> dict[Any, Any]:
