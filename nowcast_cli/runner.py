@@ -38,7 +38,7 @@ Tell = Callable[[str, str], None]
 LONGEST_ORDER = 1 << 18  # bytes; more than a Unix socket takes by default
 
 _CLAIMED = b"\0"  # the worker's first byte to its runner
-_FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
+_GONE = (errno.ENOENT, errno.ENOTDIR, errno.ESTALE)
 _LONGEST_REASON = 4096
 
 
@@ -295,14 +295,14 @@ def _exit_of(status: int, usage: struct_rusage, reason: str | None) -> Exit:
 
 
 def _write_exit(folder: str, outcome: Exit) -> None:
-    """Write ``exit``; on a full disk as soon as there is room, for nobody else knows it."""
+    """Write ``exit``; where a disk is full or read-only, as soon as it can: nobody else knows it."""
     data = json.dumps(outcome.to_json()).encode()
     while True:
         try:
             write_atomically(Path(folder, "exit"), data)
             return
         except OSError as error:
-            if error.errno not in _FULL_DISK:
+            if error.errno in _GONE:
                 raise
             time.sleep(1)
 
