@@ -85,7 +85,7 @@ def list_jobs(
     header = ["id", "worker", "state", "created", "took", "reason"]
     out.table(header, [_row(job) for job in jobs])
     if not jobs:
-        out.note("no such jobs")
+        out.note("no such jobs" if worker or state else "no job has been launched as yet")
 
 
 @app.command()

@@ -118,13 +118,16 @@ def pause(ctx: typer.Context, item: Item) -> None:
     Examples:
       nowcast schedule pause download_weather
     """
+    import shlex
+
     from nowcast_cli.cli.asking import ask_manager
 
     system = system_of(ctx)
     scheduled = _plan(system).item(item)
     about = {"item": scheduled.name, "timing": str(scheduled.timing)}
     ask_manager(system, "pause schedule", about)
-    output_of(ctx).line(f"{scheduled.name} is paused; nowcast schedule resume ends that")
+    name = shlex.quote(scheduled.name)
+    output_of(ctx).line(f"{scheduled.name} is paused; nowcast schedule resume {name} ends that")
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import time
 from collections.abc import Sequence
@@ -60,6 +61,8 @@ def hold(paths: SystemPaths, name: str) -> Lock:
     Raises AlreadyRuns that says who holds it when somebody does, and another NowcastError when
     something cannot be written. No child inherits the lock: its descriptor is closed on exec.
     """
+    # A log of everything from DEBUG on is to tell of the system, not of its locks.
+    logging.getLogger("filelock").setLevel(logging.INFO)
     pid_file = paths.run / f"{name}.pid"
     file_lock = FileLock(paths.run / f"{name}.lock", fallback_to_soft=False)
     identity = identity_of(os.getpid())

@@ -310,6 +310,8 @@ def test_the_tutorial_works_under_supervisord_with_its_ini_file(toy: Toy) -> Non
         toy.run("supervisorctl", "-c", "supervisord.ini", "restart", "manager")
         toy.wait_until_ready()
         sleeps_as_the_tutorial_shows(toy, 1)
+    names = set(re.findall(rf"^{LINE}[A-Z]+ \[(\w+)\] ", toy.terminal(), re.MULTILINE))
+    assert names == {"message_broker", "manager"}, "a library speaks in the log"
 
 
 @pytest.mark.skipif(importlib.util.find_spec("circus") is None, reason="circus is not installed")

@@ -85,7 +85,11 @@ def test_an_item_is_launched_by_hand_by_its_name_or_its_worker(up: System) -> No
 
 
 def test_an_item_is_paused_and_resumed(up: System) -> None:
-    assert schedule(up, "pause", "often").out.startswith("often is paused")
+    assert (
+        schedule(up, "pause", "often")
+        .out.strip()
+        .endswith("nowcast schedule resume often ends that")
+    )
     assert "○ paused" in schedule(up, "list").out
     launches = schedule(up, "next", "--json").json["launches"]
     assert {launch["item"] for launch in launches} == {"first"}
