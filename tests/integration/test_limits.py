@@ -7,7 +7,8 @@ from nowcast_cli.messages.message import Message
 
 def test_a_worker_is_told_which_limit_its_payload_passes_and_the_system_goes_on(make_system):
     system = make_system(settings={"limits": {"message size": "20 kB", "payload depth": 4}}).start()
-    too_large = system.launch("first", "--payload", "x" * 20_000)
+    thirty_times = f"[&text {'x' * 1000}{', *text' * 29}]"
+    too_large = system.launch("first", "--payload", thirty_times)
     too_deep = system.launch("second", "--payload", "[[[[[1]]]]]")
     for job in (too_large, too_deep):
         system.wait_for_process_end(job, timeout=20)
