@@ -14,6 +14,7 @@ from nowcast_cli.config.settings import THIS_MACHINE, broker_host
 
 # Set by who begins a job on another host: the file for the log records of that job.
 OF_A_JOB = "NOWCAST_RECORDS"
+TO_AGGREGATOR = "sending log messages to the log aggregator"
 
 
 def names_a_port(config: Mapping[str, Any]) -> bool:

@@ -2,7 +2,7 @@
 
 On the broker's own host processes write the files themselves, which loses nothing. On another
 host a process binds a port of ``zmq.ports.logging`` for it and publishes to the aggregator; when
-none is free, or nobody subscribes, it sends its records instead (see ``log_sending``). What is
+none is free, or nobody subscribes, it sends its records instead (see ``log_keeping``). What is
 logged while the aggregator is away is kept until it is back, and at the end of the process in a
 file of records that is sent later.
 """
@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nowcast_cli.config.log_sending import RecordsHandler
+from nowcast_cli.config.log_keeping import RecordsHandler
 from nowcast_cli.config.logging_ports import publisher_ports
 
 if TYPE_CHECKING:

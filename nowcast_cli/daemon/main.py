@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from nowcast_cli.config import Config, SystemPaths, system_paths
+from nowcast_cli.config.log_bus import TO_AGGREGATOR
 from nowcast_cli.config.logging_section import configure_logging
 from nowcast_cli.config.paths import ensure
 from nowcast_cli.crash_points import reached
@@ -142,6 +143,10 @@ class _Process:
         with lock:
             reached(f"{name}.locked")
             where_to = configure_logging(self.config, name, debug=self.debug)
+            if where_to == TO_AGGREGATOR:
+                from nowcast_cli.messages.log_sending import send_records
+
+                send_records(self.config)
             logger.info("running in process %d", os.getpid())
             logger.info("read config from %s", self.config.file)
             logger.info(where_to)

@@ -29,6 +29,7 @@ from nowcast_cli.logs.published import Published
 from nowcast_cli.logs.received import RECEIVED
 from nowcast_cli.logs.watcher import BETWEEN_POLLS, Watcher
 from nowcast_cli.logs.writing import CannotWrite, LogWriter
+from nowcast_cli.security.source import security_of
 
 # Events come by the line; what is written within this time is read, and synced, together.
 _TOGETHER = 0.1  # seconds
@@ -75,6 +76,7 @@ class Aggregator:
             context.paths.jobs,
             context.paths.state / RECEIVED,
             context.logger,
+            context.paths.keys if security_of(config) == "curve" else None,
         )
         self._trouble: str | None = None
         self._behind = False

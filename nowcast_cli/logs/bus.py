@@ -25,8 +25,10 @@ import zmq
 from nowcast_cli.errors import NowcastError
 from nowcast_cli.executors.job_folder import RECORDS, folder_of
 from nowcast_cli.logs.received import END
+from nowcast_cli.security.doorkeeper import Doorkeeper
 
 _AT_ONCE = 64  # messages; each may hold 128 KiB
+_STRANGERS = 100  # of whom it is remembered that they were told of
 _BETWEEN_TRIES = 5.0  # seconds, for a port that is taken
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _WORKER = re.compile(r"\w[\w.-]{0,199}")
@@ -43,16 +45,26 @@ class Bus:
         The folder of the folders of jobs.
     received
         The folder for records of processes that are no jobs.
+    keys
+        The folder of keys, by which senders are admitted; None for a system without.
     """
 
     def __init__(
-        self, host: str, port: int | None, jobs: Path, received: Path, logger: logging.Logger
+        self,
+        host: str,
+        port: int | None,
+        jobs: Path,
+        received: Path,
+        logger: logging.Logger,
+        keys: Path | None = None,
     ) -> None:
-        self._host, self._port = host, port
+        self._host, self._port, self._keys = host, port, keys
         self._jobs, self._received = jobs, received
+        self._doorkeeper: Doorkeeper | None = None
         self._logger = logger
         self._socket: zmq.Socket[bytes] | None = None
         self._try_at = 0.0
+        self._told: set[str] = set()
         self.trouble: str | None = None
 
     @property
@@ -62,13 +74,17 @@ class Bus:
 
     def descriptors(self) -> list[int]:
         """Give what to poll; it tells of news once, so take all that has come."""
-        return [] if self._socket is None else [int(self._socket.getsockopt(zmq.FD))]
+        sockets = [] if self._socket is None else [self._socket]
+        sockets += [] if self._doorkeeper is None else self._doorkeeper.sockets()
+        return [int(socket.getsockopt(zmq.FD)) for socket in sockets]
 
     def take_in(self) -> bool:
         """Write what has arrived, and confirm it; True when there may be more."""
         if not self._is_open():
             return False
         assert self._socket is not None
+        if self._doorkeeper is not None:
+            self._doorkeeper.serve()
         answers: list[tuple[bytes, dict[str, Any]]] = []
         touched: set[int] = set()
         for frames in self._arrived():
@@ -83,15 +99,21 @@ class Bus:
 
     def close(self) -> None:
         """Close the port."""
+        if self._doorkeeper is not None:
+            self._doorkeeper.close()
+            self._doorkeeper = None
         if self._socket is not None:
             self._socket.context.destroy(linger=0)
             self._socket = None
 
     def _arrived(self) -> Iterator[list[bytes]]:
         assert self._socket is not None
+        keeper = self._doorkeeper
         with suppress(zmq.Again):
             for _ in range(_AT_ONCE):
-                yield self._socket.recv_multipart(zmq.NOBLOCK)
+                frames = self._socket.recv_multipart(zmq.NOBLOCK, copy=False)
+                if keeper is None or keeper.sender(frames[-1]) is not None:
+                    yield [frame.bytes for frame in frames]
 
     def _taken(self, frames: list[bytes], touched: set[int]) -> dict[str, Any] | None:
         """Write one part to its file. None for what is no part, and what cannot be written."""
@@ -140,11 +162,37 @@ class Bus:
         if self._socket is None and self._port is not None and time.monotonic() >= self._try_at:
             self._try_at = time.monotonic() + _BETWEEN_TRIES
             try:
-                self._socket = _bound(self._host, self._port)
+                self._open(self._host, self._port)
                 self._complain(None)
             except NowcastError as error:
                 self._complain(f"{error.what}: {error.cause}; {error.hint}")
         return self._socket is not None
+
+    def _open(self, host: str, port: int) -> None:
+        """Listen. Raises NowcastError."""
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        listening = context.socket(zmq.ROUTER)
+        listening.linger = 0
+        keeper = None
+        try:
+            if self._keys is not None:
+                keeper = Doorkeeper(context, self._keys, self._refused)
+                keeper.demand(listening, "logs")
+            address = _bind(listening, host, port)
+        except NowcastError:
+            if keeper is not None:
+                keeper.close()
+            context.destroy(linger=0)
+            raise
+        if keeper is not None:
+            keeper.watch(listening, address, "logs")
+        self._socket, self._doorkeeper = listening, keeper
+
+    def _refused(self, sentence: str) -> None:
+        """Tell of a stranger, but not of each time that it knocks."""
+        if sentence not in self._told:
+            self._told = {*self._told, sentence} if len(self._told) < _STRANGERS else {sentence}
+            self._logger.warning("%s", sentence)
 
 
 def _written(file: Path, at: int, part: bytes, touched: set[int]) -> int:
@@ -157,20 +205,16 @@ def _written(file: Path, at: int, part: bytes, touched: set[int]) -> int:
     return size + (os.pwrite(descriptor, new, size) if new else 0)
 
 
-def _bound(host: str, port: int) -> zmq.Socket[bytes]:
-    """Listen. Raises NowcastError."""
-    context = zmq.Context()
-    listening: zmq.Socket[bytes] = context.socket(zmq.ROUTER)
-    listening.linger = 0
+def _bind(listening: zmq.Socket[bytes], host: str, port: int) -> str:
+    """Bind, and give the address. Raises NowcastError."""
     try:
         found = socket.getaddrinfo(host, None, socket.AF_INET, socket.SOCK_STREAM)
-        address = ipaddress.ip_address(found[0][4][0])
-        listening.bind(f"tcp://{address}:{port}")
+        address = f"tcp://{ipaddress.ip_address(found[0][4][0])}:{port}"
+        listening.bind(address)
     except (OSError, zmq.ZMQError) as error:  # an unknown name, or a port that is taken
-        context.destroy(linger=0)
         raise NowcastError(
             f"port {port} of {host}, for the log records of other hosts, cannot be opened",
             cause=getattr(error, "strerror", None) or str(error),
             hint="name a free one as zmq.ports.logs, here and on the other hosts",
         ) from None
-    return listening
+    return address

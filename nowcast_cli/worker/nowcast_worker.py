@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nowcast_cli.config.config import Config
+from nowcast_cli.config.log_bus import TO_AGGREGATOR
 from nowcast_cli.config.logging_section import configure_logging
 from nowcast_cli.errors import NowcastError
 from nowcast_cli.messages.message import Message
@@ -113,6 +114,10 @@ class NowcastWorker:
         """Read the configuration, set up logging, and find the way to the manager."""
         self.config.load(arguments.config_file)
         sentence = configure_logging(self.config, self.name, debug=arguments.debug)
+        if sentence == TO_AGGREGATOR:
+            from nowcast_cli.messages.log_sending import send_records
+
+            send_records(self.config)
         self.logger = logger = logging.getLogger(self.name)
         logger.info("running in process %s", os.getpid())
         logger.info("read config from %s", self.config.file)

@@ -29,10 +29,12 @@ import logging, os, sys, time
 from pathlib import Path
 from nowcast_cli.config import Config, log_publishing
 from nowcast_cli.config.logging_section import configure_logging
+from nowcast_cli.messages.log_sending import send_records
 log_publishing.is_elsewhere = lambda host: True
 config = Config()
 config.load(sys.argv[1])
 where = configure_logging(config, "run_model")
+send_records(config)
 logger = logging.getLogger("run_model")
 logger.info(where)
 for step in sys.argv[2:]:
@@ -245,6 +247,7 @@ def test_kill_minus_9_of_the_aggregator_loses_no_record_in_flight(here, there):
         here.start()
     (there.folder / "go").touch()
     assert process.wait(30) == 0
+    there.run("wait:never")  # it may have ended before it knew that the aggregator is back
     wait_until(lambda: "mark 29" in said(here), timeout=20, what="the last record")
     firsts = list(dict.fromkeys(text for text in said(here) if text.startswith("mark")))
     assert firsts == [f"mark {n}" for n in range(30)]

@@ -1,13 +1,10 @@
 """Sends the log records of a process on another host to the system's log aggregator.
 
-Each record is put into a file of this host, and that is all that logging it costs. A thread
-sends what the file holds, from where the aggregator has come to: it confirms what it has
-written to its own disk. So whatever ends, and whenever, the file and its length say what is
-left to be sent. Nobody waits for the aggregator, but for a second at the end of the process.
-
-The file of a job that was begun from the system's host lies in the folder of the job, and comes
-back with that folder, too. That of another process lies in a spool folder. When it could not be
-sent to its end, the next process of the system on this host sends the rest.
+A thread sends what the file holds that the process keeps its records in, from where the aggregator
+has come to: it confirms what it has written to its own disk. So whatever ends, and whenever, the
+file and its length say what is left to be sent. Nobody waits for the aggregator, but for a second
+at the end of the process. What could not be sent then, the next process of the system on this host
+sends; the folder of a job that was begun from the system's host comes there by ssh, too.
 """
 
 from __future__ import annotations
@@ -15,55 +12,34 @@ from __future__ import annotations
 import atexit
 import fcntl
 import json
-import logging
 import os
 import sys
 import threading
 import time
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nowcast_cli.config.log_records import lines_of
+from nowcast_cli.config.config import Config
+from nowcast_cli.config.log_bus import bus_port, job_records
+from nowcast_cli.config.log_keeping import kept_file
+from nowcast_cli.config.logging_elsewhere import spool_of_records
+from nowcast_cli.config.settings import broker_host
+from nowcast_cli.errors import NowcastError
 
 if TYPE_CHECKING:
     import zmq
 
+    from nowcast_cli.security.source import KeySource
+
 LARGEST_PART = 128 * 1024  # bytes that are sent at once
 AT_THE_END = 1.0  # seconds that the end of a process may be put off
 _AWAY = 0.2  # seconds instead, when the aggregator did not answer last
-_ANSWER = 2.0  # seconds after which a connection is given up, and made anew
+_ANSWER = 1.0  # seconds after which a connection is given up, and made anew
 _SOONEST, _SLOWEST = 0.05, 0.5  # seconds between two looks at the file
 _LEFT = 60.0  # seconds between two looks for what other processes have left
-
-
-class RecordsHandler(logging.Handler):
-    """Puts each record into a file, once, however many loggers pass it on."""
-
-    def __init__(self, file: Path) -> None:
-        super().__init__()
-        file.parent.mkdir(parents=True, exist_ok=True)
-        self._file = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        with suppress(OSError):  # while it is held, nobody takes the file for one that was left
-            fcntl.flock(self._file, fcntl.LOCK_SH)
-        self._torn = False
-        self.setFormatter(logging.Formatter("%(message)s"))
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write one record."""
-        try:
-            if getattr(record, "nowcast_is_kept", False):
-                return
-            record.nowcast_is_kept = True
-            for line in lines_of(record, self.format(record)):
-                data = b"\n" + line if self._torn else line  # a full disk leaves half a line
-                self._torn = os.write(self._file, data) < len(data)
-        except Exception:
-            self._torn = True
-            self.handleError(record)
 
 
 @dataclass
@@ -94,7 +70,8 @@ class Waiting:
 class Link:
     """The way to the port of the aggregator, for one thread; connects when it is used."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, key: KeySource | None = None) -> None:
+        self._key = key
         self._address = f"tcp://{host}:{port}"
         self._context: zmq.Context[Any] | None = None
         self._socket: zmq.Socket[bytes] | None = None
@@ -103,16 +80,17 @@ class Link:
         """Send a part of a file; gives up to where the aggregator has it, None without answer."""
         import zmq
 
-        if self._socket is None:
-            self._socket = self._connected()
         try:
+            if self._socket is None:
+                self._socket = self._connected()
             self._socket.send_multipart([json.dumps(header).encode(), part], zmq.NOBLOCK)
             if self._socket.poll(round(_ANSWER * 1000)):
                 return int(json.loads(self._socket.recv_multipart()[-1])["have"])
-        except (zmq.ZMQError, ValueError, KeyError, TypeError):
-            pass
-        self._socket.close(linger=0)  # with what it has not sent, or not been told
-        self._socket = None
+        except (zmq.ZMQError, ValueError, KeyError, TypeError, NowcastError):
+            pass  # of a key that cannot be used, who sends the worker's messages tells
+        if self._socket is not None:
+            self._socket.close(linger=0)  # with what it has not sent, or not been told
+            self._socket = None
         return None
 
     def close(self) -> None:
@@ -127,6 +105,10 @@ class Link:
             self._context = zmq.Context()
         made: zmq.Socket[bytes] = self._context.socket(zmq.DEALER)
         made.linger = 0
+        if self._key is not None:
+            from nowcast_cli.security.curve import present
+
+            present(made, self._key.read())
         made.connect(self._address)
         return made
 
@@ -220,36 +202,25 @@ def _taken(file: Path) -> Iterator[bool]:
         os.close(descriptor)
 
 
-# What this process logs to: logging may be set up again.
-_handlers: dict[Path, RecordsHandler] = {}
+# The senders of this process, by the file: logging may be set up again.
+_senders: dict[Path, Sender] = {}
 
 
-def records_handler(
-    spool: Path, job_file: Path | None, address: tuple[str, int] | None
-) -> RecordsHandler:
-    """Give what keeps and sends the records of this process. Raises OSError.
+def send_records(config: Config) -> None:
+    """Begin to send the records of this process, where they are kept and a port is known.
 
-    Parameters
-    ----------
-    spool
-        The folder for records of processes that are no jobs.
-    job_file
-        The file for those of the job that this process belongs to.
-    address
-        Host and port of the aggregator; None where a job's folder is the only way.
+    What a job has started adds to the file of the job, which is sent by the job itself. Raises
+    ConfigError where ``security`` cannot be used.
     """
-    if job_file is None:
-        own = next(iter(_handlers), spool / f"{uuid.uuid4()}.jsonl")
-        waiting = Waiting(own)
-    else:
-        own, waiting = job_file, Waiting(job_file, _job_of_this_process())
-    if own in _handlers:
-        return _handlers[own]
-    handler = _handlers[own] = RecordsHandler(own)
-    is_sender = job_file is None or waiting.job is not None
-    if address is not None and is_sender:
-        atexit.register(Sender(waiting, Link(*address), spool).finish)
-    return handler
+    file, port, of_job = kept_file(), bus_port(config), job_records()
+    job = _job_of_this_process() if of_job is not None else None
+    if file is None or port is None or file in _senders or (of_job is not None and job is None):
+        return
+    from nowcast_cli.security.source import own_key_source
+
+    link = Link(broker_host(config), port, own_key_source(config, "worker"))
+    _senders[file] = Sender(Waiting(file, job), link, spool_of_records(config))
+    atexit.register(_senders[file].finish)
 
 
 def _job_of_this_process() -> tuple[str, str] | None:
