@@ -19,6 +19,8 @@ import zmq
 from helpers import wait_until
 from log_deployment import Deployment
 from nowcast_cli.config.log_bus import bus_port
+from nowcast_cli.security.key import key_file
+from nowcast_cli.security.key_ring import KeyRing
 from systems import LOGGING, free_ports
 
 # An address of this machine that stands for the host of the system, seen from another one.
@@ -236,6 +238,26 @@ def test_a_port_that_is_taken_is_told_of_and_tried_again(here, there):
         assert f"port {port} of {HOST}" in here.health()["trouble"]
     wait_until(lambda: here.health()["trouble"] is None, timeout=20, what="the port to be free")
     assert here.end() == 0
+
+
+def test_where_there_are_keys_records_are_taken_from_those_who_show_one(here, there, monkeypatch):
+    here.settings["security"] = "curve"
+    here.write_config()
+    ring = KeyRing(here.paths.keys)
+    ring.init()
+    here.start()
+    assert ask(here, {"file": str(uuid.uuid4()), "at": 0}, b"x", wait=0.5) is None
+    stranger = there.run("not admitted")
+    assert b"log records wait in" in stranger.communicate(timeout=20)[1]
+    assert not list(here.paths.state.glob("spool/received/*"))
+
+    monkeypatch.setenv("NOWCAST_KEY", str(key_file(here.paths.keys, "worker")))
+    assert there.run("admitted", "wait:enough").poll() is None
+    wait_until(lambda: {"not admitted", "admitted"} <= {*said(here)}, timeout=20, what="both")
+    (there.folder / "enough").touch()
+    assert there.processes[-1].wait(20) == 0
+    own = (here.paths.logs / "nowcast.log").read_text()
+    assert "the port for logs" in own
 
 
 def test_kill_minus_9_of_the_aggregator_loses_no_record_in_flight(here, there):
