@@ -93,7 +93,8 @@ class Manager:
         self._registry = registry_of(context.config)
         paths, registry = context.paths, self._registry
         self._store = Store(paths.database)
-        self._state = recover(self._store, paths.checklist_file, self._logger)
+        parsed = None if taken_over is None else taken_over.parsed
+        self._state = recover(self._store, paths.checklist_file, self._logger, parsed)
         self._undecided = Undecided(self._store.undecided_messages())
         self._checklist = ChecklistPicture(self._store, paths.checklist_file, self._logger)
         orders = {

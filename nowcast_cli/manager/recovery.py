@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from nowcast_cli.crash_points import reached
 from nowcast_cli.errors import NotFound, NowcastError
 from nowcast_cli.manager.state import Entry, State
@@ -16,14 +14,23 @@ from nowcast_cli.messages import wire
 from nowcast_cli.store.checklist_file import read_checklist, read_header
 from nowcast_cli.store.database import Store
 from nowcast_cli.store.merging import merged
+from nowcast_cli.store.parsed_fragments import ParsedFragments
 from nowcast_cli.store.records import Change, ChecklistCleared, ChecklistPut, MessageRecord
 
 
-def recover(store: Store, checklist_file: Path, logger: logging.Logger) -> State:
-    """Read the state that the last manager left; commits a checklist file that came without one."""
+def recover(
+    store: Store,
+    checklist_file: Path,
+    logger: logging.Logger,
+    parsed: ParsedFragments | None = None,
+) -> State:
+    """Read the state that the last manager left; commits a checklist file that came without one.
+
+    ``parsed`` is what is parsed of the checklist already.
+    """
     last_message = store.last_number()
     _refuse_older_store(store.path, last_message, checklist_file)
-    checklist: Mapping[Any, Any] = _stored_checklist(store)
+    checklist: Mapping[Any, Any] = _stored_checklist(store, parsed or ParsedFragments())
     if last_message == 0 and not checklist:
         checklist = _checklist_of_file(checklist_file, logger)
         store.commit([ChecklistPut(key, value, None) for key, value in checklist.items()])
@@ -53,9 +60,9 @@ def _refuse_older_store(database: Path, last_message: int, checklist_file: Path)
         )
 
 
-def _stored_checklist(store: Store) -> dict[Any, Any]:
+def _stored_checklist(store: Store, parsed: ParsedFragments) -> dict[Any, Any]:
     """Give the checklist as it was saved, with what the journal says of the time after that."""
-    checklist: dict[Any, Any] = yaml.load(store.text.document(), Loader=yaml.CSafeLoader)
+    checklist = parsed.checklist_of(store.text)
     changes: list[Change] = []
     for record in store.effects_since_saved():
         if record.effect == "clear":

@@ -1,6 +1,6 @@
 """The second manager: it waits, with everything loaded, until nobody leads, and then does.
 
-It is not connected to the broker, which would give it half of the requests, and has not opened the
+It is not connected to the broker, which would give it half of the requests, and only reads in the
 store. When the leader ends, its lock is free at once. When the leader is frozen, its lock is not,
 so it is killed first: a process that cannot be killed cannot be replaced either.
 """
@@ -25,13 +25,21 @@ from nowcast_cli.manager.clock import now
 from nowcast_cli.manager.decider_process import DeciderProcess
 from nowcast_cli.manager.following import Leader
 from nowcast_cli.manager.reload import checked_config, needs_restart
+from nowcast_cli.store.parsed_fragments import FollowedFragments, ParsedFragments
+
+# In each turn, so that it takes a small part of the time, however large the checklist is.
+TIME_TO_PARSE = 0.1  # seconds
 
 
 @dataclass(frozen=True)
 class TakeOver:
-    """What a standby brings along when it leads: a decider that has loaded, and a sentence."""
+    """What a standby brings along when it leads.
+
+    A decider that has loaded, what is parsed of the checklist, and a sentence on how it came.
+    """
 
     decider: DeciderProcess
+    parsed: ParsedFragments
     told: str
 
 
@@ -44,6 +52,7 @@ class Standby:
         self._run = context.paths.run
         self._config_signature = _signature(context.config_file)
         self._decider = DeciderProcess(context.config_file)
+        self._fragments = FollowedFragments(context.paths.database)
         self._warm = False
         self._leader: Leader | None = None
         self._follows_since: str | None = None
@@ -56,7 +65,8 @@ class Standby:
         while True:
             lock = self._lock_of_nobody()
             if lock is not None:
-                return lock, TakeOver(self._decider, self._sentence())
+                self._fragments.close()
+                return lock, TakeOver(self._decider, self._fragments.parsed, self._sentence())
             if self._told_to_end(self._ready(last_turn + ASK_EVERY - time.monotonic())):
                 self._decider.end()
                 return None
@@ -65,6 +75,7 @@ class Standby:
                 last_turn += turn
                 self._look_at_leader(turn)
                 self._take_in_changes()
+                self._fragments.work(TIME_TO_PARSE)
 
     def _lock_of_nobody(self) -> Lock | None:
         """Take the manager's name if nobody has it; follow who has it otherwise."""

@@ -118,6 +118,13 @@ class ChecklistText:
         self._render()
         return "".join(self._lines()) or "{}\n"
 
+    def fragments(self) -> Iterator[Fragment]:
+        """Give the fragments of the whole checklist, in the order of the document."""
+        self._render()
+        for name in sorted(self._keys):
+            rows = self._keys[name]
+            yield from (rows[subkey] for subkey in sorted(rows))
+
     def unsaved(self) -> FragmentChanges:
         """Give what has changed in the fragments since :meth:`saved`."""
         self._render()
