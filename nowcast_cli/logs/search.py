@@ -24,6 +24,7 @@ from nowcast_cli.logs.records import Record, records_of
 Keep = Callable[[Record], bool]
 
 _BLOCK = 64 * 1024
+_LATE = 1 << 20  # bytes of early records in a row, before which none later is looked for
 _REMEMBERED = 4096
 
 
@@ -284,7 +285,7 @@ def _last_of_open(
     span: Span,
 ) -> list[Record]:
     start = opened.seek(0, os.SEEK_END) if end is None else end
-    size, data = _BLOCK, b""
+    size, data, known = _BLOCK, b"", 0
     before = replace(_headless(path), name=file.stem)
     while True:
         block = min(size, start)
@@ -296,7 +297,13 @@ def _last_of_open(
         records = list(records_of(text.split("\n"), before)) if text else []
         whole = records if start == 0 else records[1:]
         kept = [record for record in whole if span.holds(record) and keep(record)]
-        has_begin = span.since is not None and whole and whole[0].time < span.since
+        # Records of other hosts may come late, so that a stretch with early times says nothing.
+        earlier, known = whole[: len(whole) - known], len(whole)
+        has_begin = (
+            span.since is not None
+            and block >= _LATE
+            and all(record.time < span.since for record in earlier)
+        )
         if start == 0 or len(kept) >= number or has_begin:
             return kept[-number:] if number else []
         size *= 4  # few match: read the rest in few steps

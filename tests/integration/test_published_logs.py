@@ -61,9 +61,11 @@ WORKER = """
 import logging, sys
 from nowcast_cli.config import Config
 from nowcast_cli.config.logging_section import configure_logging
+from nowcast_cli.messages.log_sending import send_records
 config = Config()
 config.load(sys.argv[1])
 where = configure_logging(config, "run_model")
+send_records(config)
 logger = logging.getLogger("run_model")
 logger.info(where)
 for number in range(int(sys.argv[2])):

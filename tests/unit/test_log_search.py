@@ -200,6 +200,18 @@ def test_files_that_were_last_written_before_a_span_are_not_read(logs: Path) -> 
     assert len(last_records([logs / "a.log"], None, every, span=Span("2026-11-22"))) == 1
 
 
+def test_records_that_came_late_do_not_hide_those_before_them(logs: Path) -> None:
+    """What another host had logged while it could not be reached."""
+    text = "x" * 100
+    late = "".join(f"2026-11-21 22:00:00,{n % 1000:03} INFO [far] {text}\n" for n in range(2000))
+    around = "".join(line(n // 50, f"{text} {n}") for n in range(1000))
+    more = "".join(line(30 + n // 50, f"{text} {n}") for n in range(700))
+    (logs / "a.log").write_text(line(0, "long ago") + around + late + more)
+    found = last_records([logs / "a.log"], None, every, span=Span("2026-11-22 03:04:00"))
+    assert len(found) == 1701
+    assert [record.time for record in found] == sorted(record.time for record in found)
+
+
 def test_a_job_shows_its_workers_records_in_its_time_and_what_it_printed(tmp_path: Path) -> None:
     log, folder = tmp_path / "nowcast.log", tmp_path / "job"
     folder.mkdir()
