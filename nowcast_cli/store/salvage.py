@@ -51,6 +51,8 @@ class Salvage:
         self._version = 0
         try:
             self._connection = open_to_read(database)
+            # Else a file that was cut is not read at all; nothing is written by it.
+            self._connection.execute("PRAGMA writable_schema = ON")
             self._version = int(self._connection.execute("PRAGMA user_version").fetchone()[0])
         except sqlite3.Error:
             self.close()
