@@ -13,6 +13,7 @@ from nowcast_cli.crash_points import reached
 
 LARGEST_BATCH = 100
 GREETING_INTERVAL = 5.0  # seconds
+PATIENCE_WITH_BROKER = 5.0  # seconds; its supervisor brings one that ended back much sooner
 HELLO = (b"", b"hello", b"")
 _CONNECTED = zmq.EVENT_HANDSHAKE_SUCCEEDED
 _RECONNECT_INTERVAL = 20  # milliseconds
@@ -48,6 +49,8 @@ class Inbox:
         self.monitor = self.socket.get_monitor_socket(_CONNECTED | zmq.EVENT_DISCONNECTED)
         self.connected = False
         self._greeted_at = 0.0
+        self._where = f"{host} port {port}"
+        self._left_alone_at = time.monotonic()
         self.socket.connect(f"tcp://{host}:{port}")
 
     def greet(self) -> bool:
@@ -58,7 +61,15 @@ class Inbox:
             self.connected = event["event"] == _CONNECTED
             if self.connected:
                 self._greet()
+            else:
+                self._left_alone_at = time.monotonic()
         return self.connected and not was_connected
+
+    def alone(self) -> str | None:
+        """Say that no broker is there; None while one is, or may just be starting."""
+        if self.connected or time.monotonic() - self._left_alone_at < PATIENCE_WITH_BROKER:
+            return None
+        return f"no message broker answers at {self._where}: no message arrives until one does"
 
     def greet_again(self) -> None:
         """Greet a broker that was not greeted for a while; a repeat of a request has no effect."""

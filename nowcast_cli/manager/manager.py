@@ -127,6 +127,7 @@ class Manager:
         self._inbox = Inbox(zmq_context, self._endpoints.host, self._endpoints.manager)
         self._notifier = NotifierProcess(context.config_file, time.monotonic, self._logger)
         self._trouble: str | None = None
+        self._alone: str | None = None
         self._logs = batch_log_files()
         self._poller = zmq.Poller()
         for readable in (
@@ -203,6 +204,9 @@ class Manager:
             host, port = self._endpoints.host, self._endpoints.manager
             self._logger.info("connected to %s port %d", host, port)
         self._inbox.greet_again()
+        if (alone := self._inbox.alone()) and not self._alone:
+            self._logger.error(alone)
+        self._alone = alone
         if self._context.health.fileno() in ready:
             self._context.health.answer(self._status())
         if self._context.signals.fileno() in ready:
@@ -214,7 +218,7 @@ class Manager:
         return False
 
     def _status(self) -> dict[str, Any]:
-        trouble = self._trouble or self._checklist.trouble or self._jobs.trouble()
+        trouble = self._trouble or self._checklist.trouble or self._jobs.trouble() or self._alone
         ready = self._inbox.connected and self._deciders.loaded
         return self._context.status(
             "in trouble" if trouble else "ready" if ready else "starting",

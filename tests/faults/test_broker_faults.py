@@ -23,6 +23,7 @@ from broker_process import (
     take,
 )
 from helpers import wait_until
+from systems import MakeSystem
 
 
 @pytest.fixture
@@ -259,3 +260,19 @@ def test_a_request_asked_again_of_a_restarted_broker_is_answered(
     assert frames[1] != of_the_killed[1]
     manager.send_multipart([*frames[:3], b"answer"])
     assert asked_again.recv() == b"answer"
+
+
+def test_a_manager_without_a_broker_says_so_and_goes_on_when_one_comes(
+    make_system: MakeSystem,
+) -> None:
+    system = make_system().start()
+    system.kill("message_broker")
+    wait_until(lambda: (system.health() or {}).get("trouble"), what="the manager's sentence")
+    health = system.health() or {}
+    assert health["state"] == "in trouble"
+    assert "no message broker answers at localhost port" in health["trouble"]
+    wait_until(lambda: "no message broker answers" in system.log(), what="a line of the log")
+    assert system.log().count("no message broker answers") == 1
+    system.start("message_broker")
+    wait_until(lambda: (system.health() or {}).get("state") == "ready", what="the manager")
+    assert system.finish("first", 1).type == "ack"
