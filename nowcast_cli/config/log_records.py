@@ -49,9 +49,16 @@ def record_of(line: bytes) -> logging.LogRecord | None:
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
     created = float(value["created"])
-    known: dict[str, Any] = {key: value[key] for key in _KEPT}
+    known: dict[str, Any] = {key: _plain(value[key]) for key in _KEPT}
     milliseconds = float(int((created - int(created)) * 1000))
-    return logging.makeLogRecord(known | {"msg": text, "created": created, "msecs": milliseconds})
+    return logging.makeLogRecord(
+        known | {"msg": _plain(text), "created": created, "msecs": milliseconds}
+    )
+
+
+def _plain(value: Any) -> Any:
+    """Replace what no file can hold: half of a character, as odd names of files have."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
 
 
 def _line(record: logging.LogRecord, text: str) -> bytes:

@@ -40,7 +40,8 @@ class LogWriter:
     def write(self, lines: Iterable[Line | logging.LogRecord]) -> None:
         """Log lines, and records of other processes as they are, with their own times.
 
-        Raises CannotWrite at the first that a handler could not write.
+        Raises CannotWrite at the first that a handler could not write. What a handler will never
+        write, by its format or its encoding, is printed.
         """
         for line in lines:
             self._failure = None
@@ -48,8 +49,10 @@ class LogWriter:
                 logging.getLogger(line.logger).log(line.level, "%s", line.text)
             elif (logger := logging.getLogger(line.name)).isEnabledFor(line.levelno):
                 logger.handle(line)
-            if self._failure is not None:
+            if isinstance(self._failure, OSError):
                 raise CannotWrite(f"the logs cannot be written: {self._failure}")
+            if self._failure is not None:
+                print(f"not written to the logs: {self._failure!r}: {line}", file=sys.stderr)
 
     def sync(self) -> None:
         """Put what was logged on the disk. Raises CannotWrite."""

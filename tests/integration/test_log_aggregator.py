@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import shutil
 import signal
 from pathlib import Path
 
 from helpers import wait_until
+from systems import LOGGING
 
 
 def append(path: Path, text: str) -> None:
@@ -116,3 +118,12 @@ def test_a_folder_that_was_removed_and_made_anew_is_watched_again(make_deploymen
     run.mkdir()
     append(run / "feed.log", "two\n")
     deployment.wait_for("INFO [feed] one", "INFO [feed] two")
+
+
+def test_a_line_that_a_handler_will_never_write_holds_up_no_other(make_deployment):
+    settings = copy.deepcopy(LOGGING)
+    settings["handlers"]["file"]["encoding"] = "ascii"
+    deployment = make_deployment(logging=settings).start()
+    append(deployment.folder / "run/feed.log", "one\nm\u00e9t\u00e9o\ntwo\n")
+    deployment.wait_for("INFO [feed] one", "INFO [feed] two")
+    assert deployment.health()["trouble"] is None
