@@ -3,13 +3,15 @@
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 SECONDS ?= 60
+N ?= 200
+MINUTES ?= 60
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PIP_VERSION := 26.3
 PINNED := --constraint constraints.txt --build-constraint constraints.txt
 
-.PHONY: demo test check docs bench completions clean help
+.PHONY: demo test check docs bench faults soak completions clean help
 
 help:  ## say what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +35,14 @@ docs: $(VENV)/.tools  ## build the documentation into docs/_build/html
 
 bench: $(VENV)/.tools  ## measure this machine: round trips, hops, fan-out (SECONDS=60 for each case)
 	$(BIN)/python tests/benchmarks/run.py $(SECONDS)
+
+faults: $(VENV)/.tools  ## try faults on real systems (N=200, FULL=1, REPORT=1; SEED=plain:417 repeats one)
+	@PYTHONPATH=.:tests:tests/faults $(BIN)/python -m lab --faults $(N) $(addprefix --seed ,$(SEED)) \
+		$(if $(FULL),--full) $(if $(REPORT),--report docs/reliability.md) \
+		$(addprefix --faults-a-system ,$(FAULTS_A_SYSTEM))
+
+soak: $(VENV)/.tools  ## keep a busy system under faults, and see whether anything grows (MINUTES=60)
+	@PYTHONPATH=.:tests:tests/faults $(BIN)/python -m lab.soak --minutes $(MINUTES)
 
 completions: $(VENV)/.installed  ## write completions/ and the command reference anew
 	$(BIN)/python scripts/write_completions.py

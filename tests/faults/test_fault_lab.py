@@ -1,0 +1,40 @@
+"""The fault lab: at least 200 faults in systems that run, with fixed seeds and with fresh ones.
+
+A seed that fails is printed with the command that repeats it.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lab.environment import what_is_possible
+
+TESTS = Path(__file__).parents[1]
+FAULTS = 220
+FIXED = 3
+
+
+@pytest.mark.timeout(1500)
+def test_whatever_is_done_to_running_systems_nothing_is_lost_and_nothing_done_twice():
+    command = [sys.executable, "-m", "lab", "--faults", str(FAULTS), "--fixed", str(FIXED)]
+    done = subprocess.run(
+        command, cwd=TESTS / "faults", env=lab_environment(), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    tried = int(done.stdout.rpartition(" faults in ")[0].rsplit(maxsplit=1)[-1])
+    assert tried >= FAULTS
+    print(done.stdout)
+
+
+def test_this_machine_can_do_what_the_lab_needs():
+    missing = what_is_possible()
+    if missing:
+        pytest.skip("; ".join(missing.values()))
+
+
+def lab_environment():
+    paths = (TESTS.parent, TESTS, TESTS / "faults")
+    return os.environ | {"PYTHONPATH": os.pathsep.join(map(str, paths))}
