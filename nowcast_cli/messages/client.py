@@ -149,10 +149,10 @@ class Client:
     def _attempt(self, body: bytes, wait: float, doubt: _Doubt | None) -> bytes | None:
         """Send once and wait for a reply; a socket without one is in no state to be used again."""
         watch = None
-        if doubt is not None or not self._idle:
-            request, watch = self._connect(watched=doubt is not None)
-        else:
+        if self._idle:
             request = self._idle.pop()
+        else:
+            request, watch = self._connect(watched=doubt is not None)
         answered = False
         try:
             reached("client.before_send")
