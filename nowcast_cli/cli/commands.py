@@ -24,6 +24,8 @@ SECTIONS: dict[str, dict[str, CommandEntry]] = {
         "stop": CommandEntry("stop", "Stop the daemons; jobs go on."),
         "restart": CommandEntry("restart", "Restart the daemons, or one of them."),
         "reload": CommandEntry("reload", "Take in a changed configuration and next_workers."),
+        "hold": CommandEntry("hold", "Launch nothing, of a worker or of the whole system."),
+        "release": CommandEntry("release", "Launch again what was held."),
         "clean": CommandEntry("clean", "Remove old jobs, scratch folders, logs and messages."),
         "backup": CommandEntry("backup", "Write the state of the system to one file."),
         "restore": CommandEntry("restore", "Put a backup in the place of the state."),

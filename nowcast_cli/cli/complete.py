@@ -28,6 +28,11 @@ def workers(ctx: typer.Context, incomplete: str) -> list[str]:
     return _beginning(ctx, incomplete, lambda system: known_workers(system.config))
 
 
+def held_workers(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the names of the workers that are held."""
+    return _beginning(ctx, incomplete, _held)
+
+
 def daemons(ctx: typer.Context, incomplete: str) -> list[str]:
     """Offer the names of the daemons."""
     from nowcast_cli.supervisor.daemons import daemons_of
@@ -112,6 +117,13 @@ def _keys(system: System) -> list[str]:
     from nowcast_cli.store.checklist_file import read_checklist
 
     return [str(key) for key in read_checklist(system.paths.checklist_file)]
+
+
+def _held(system: System) -> list[str]:
+    from nowcast_cli.store.reader import Reader
+
+    with Reader(system.paths.database) as reader:
+        return [hold.worker for hold in reader.holds() if hold.worker is not None]
 
 
 def _items(system: System) -> list[str]:

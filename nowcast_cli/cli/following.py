@@ -119,6 +119,8 @@ def what_follows(decision: Decision) -> list[str]:
     message = decision.message
     if message is not None and message.state == "stuck":
         return ["what follows could not be decided", _stuck(message)]
+    if message is not None and message.note is not None:
+        return [f"it is {message.note}"]
     if not decision.jobs:
         return ["nothing follows"]
     if len(decision.jobs) == 1:
@@ -141,7 +143,8 @@ def wait_for_checklist(
 
 
 def _in_brackets(job: JobRecord) -> str:
-    return f"(job {_short(job)}{', held by a barrier' if job.state == 'held' else ''})"
+    words = {"held": ", held by a barrier", "waiting": ", which waits"}
+    return f"(job {_short(job)}{words.get(job.state, '')})"
 
 
 def _stuck(message: MessageRecord) -> str:

@@ -15,6 +15,7 @@ from nowcast_cli.cli.output import Color, Painted, Text
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from nowcast_cli.store.reader import Reader
     from nowcast_cli.store.records import JobRecord, MessageRecord
 
 State = Literal[
@@ -77,15 +78,22 @@ def list_jobs(
     from nowcast_cli.store.reader import Reader
 
     out = output_of(ctx)
-    with Reader(system_of(ctx).paths.database) as reader:
+    system = system_of(ctx)
+    with Reader(system.paths.database) as reader:
         jobs = reader.jobs(worker=worker, states=state and {state}, limit=limit)
+        holds, reasons = reader.holds(), _reasons(reader, system, jobs)
     if as_json:
         out.json({"jobs": [asdict(job) for job in jobs]})
         return
     header = ["id", "worker", "state", "created", "took", "reason"]
-    out.table(header, [_row(job) for job in jobs])
+    out.table(header, [_row(job, reasons.get(job.id)) for job in jobs])
     if not jobs:
         out.note("no such jobs" if worker or state else "no job has been launched as yet")
+    if holds:
+        from nowcast_cli.cli.waiting import held_words
+
+        for hold in holds:
+            out.note(held_words(hold))
 
 
 @app.command()
@@ -103,6 +111,7 @@ def show(ctx: typer.Context, job: Id, as_json: Json = False) -> None:
     system, out = system_of(ctx), output_of(ctx)
     with Reader(system.paths.database) as reader:
         record = reader.job(job)
+        waits = _reasons(reader, system, [record]).get(record.id)
         ending = ending_of(reader, record)
         followers = jobs_after(reader, ending) if ending is not None else []
         cause = reader.message(str(record.cause)) if record.cause is not None else None
@@ -113,11 +122,12 @@ def show(ctx: typer.Context, job: Id, as_json: Json = False) -> None:
             "folder": str(folder),
             "stderr": stderr,
             "jobs": [follower.id for follower in followers],
+            "waits": waits,
         }
         out.json({"job": {**asdict(record), **details}})
         return
     near = _what_is_near(cause, ending, followers)
-    out.columns([*_how_it_went(record), *near, *_files(folder)])
+    out.columns([*_how_it_went(record, waits), *near, *_files(folder)])
     if stderr:
         out.line(f"last lines of {folder / 'stderr'}:")
         for line in stderr:
@@ -193,15 +203,25 @@ def _painted(state: str) -> Painted:
     return Painted(f"{mark} {state}", _COLORS.get(state))
 
 
-def _row(job: JobRecord) -> list[Text]:
+def _reasons(reader: Reader, system: System, jobs: list[JobRecord]) -> dict[str, str]:
+    """Give why jobs have not begun, by the ids of those."""
+    if all(job.state not in ("waiting", "held") for job in jobs):
+        return {}
+    from nowcast_cli.cli.waiting import Waiting
+
+    waiting = Waiting(reader, system.config)
+    return {job.id: words for job in jobs if (words := waiting.why(job)) is not None}
+
+
+def _row(job: JobRecord, waits: str | None) -> list[Text]:
     from nowcast_cli.cli.times import local, seconds_between, words
 
     took = words(seconds_between(job.started, job.ended))
-    reason = (job.reason or "").partition("\n")[0]
+    reason = (job.reason or waits or "").partition("\n")[0]
     return [_short(job), job.worker, _painted(job.state), local(job.created), took, reason]
 
 
-def _how_it_went(job: JobRecord) -> list[list[Text]]:
+def _how_it_went(job: JobRecord, waits: str | None) -> list[list[Text]]:
     import shlex
 
     from nowcast_cli.cli.times import local, seconds_between, words
@@ -219,6 +239,8 @@ def _how_it_went(job: JobRecord) -> list[list[Text]]:
         ["took", words(seconds_between(job.started, job.ended))],
         ["process", str(job.pid or "-")],
     ]
+    if waits:
+        rows.insert(4, ["waits", waits])
     if job.reason:
         rows.insert(4, ["reason", job.reason])
     if job.exit is not None:

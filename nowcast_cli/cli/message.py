@@ -202,6 +202,7 @@ def _print(out: Output, message: MessageRecord, followers: list[str]) -> None:
     for title, text in (
         ("payload", _payload_text(message)),
         ("reply", message.reply_text),
+        ("note", message.note),
         ("error", message.error),
     ):
         if text:

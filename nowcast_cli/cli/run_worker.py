@@ -227,7 +227,7 @@ def _run_as_job(
     try:
         watch.begin(read_store(system, lambda reader: reader.job(job_id)))
         if watch.within(_SLOW_BEGIN, lambda: begun(system, job_id)) is None:
-            out.note(f"job {job_id[-8:]} has not begun yet; `nowcast status` may say why")
+            out.note(f"job {job_id[-8:]} has not begun yet{_why_not(system, job_id)}")
         job = watch.until(lambda: ended(system, job_id))
     except KeyboardInterrupt:
         return _cancel(system, out, watch, job_id)
@@ -240,6 +240,14 @@ def _run_as_job(
             out.note("\nno longer followed; what was launched goes on: nowcast job list")
             return _INTERRUPTED
     return exit_code_of(job, read_exit(folder_of_job(system, job)))
+
+
+def _why_not(system: System, job_id: str) -> str:
+    from nowcast_cli.cli.waiting import Waiting
+    from nowcast_cli.cli.watching import read_store
+
+    why = read_store(system, lambda reader: Waiting(reader, system.config).why(reader.job(job_id)))
+    return f": {why}" if why else "; `nowcast status` may say why"
 
 
 def _cancel(system: System, out: Output, watch: Watch, job_id: str) -> int:

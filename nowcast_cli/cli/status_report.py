@@ -17,7 +17,7 @@ from nowcast_cli.supervisor.observe import DaemonState, SystemState, observe
 
 if TYPE_CHECKING:
     from nowcast_cli.scheduler.overdue import Overdue
-    from nowcast_cli.store.records import BarrierRecord, MessageRecord
+    from nowcast_cli.store.records import BarrierRecord, HoldRecord, MessageRecord
 
 Verdict: TypeAlias = Literal["well", "degraded", "stopped", "unknown"]
 
@@ -32,6 +32,7 @@ class Stored:
     never_started: bool = False
     trouble: str | None = None
     overdue: tuple[Overdue, ...] = ()
+    holds: tuple[HoldRecord, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,7 @@ def as_json(report: Report) -> dict[str, Any]:
             }
             for barrier in report.stored.barriers
         ],
+        "holds": [{"worker": hold.worker, "since": hold.since} for hold in report.stored.holds],
         "overdue": [
             {
                 "worker": late.worker,
@@ -144,6 +146,7 @@ def _read(system: System) -> Stored:
                 tuple(stuck[::-1]),
                 tuple(reader.barriers()),
                 overdue=_overdue(reader, system.config),
+                holds=tuple(reader.holds()),
             )
     except NotFound:
         return Stored({}, never_started=True)

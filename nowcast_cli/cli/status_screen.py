@@ -5,6 +5,7 @@ from __future__ import annotations
 from nowcast_cli.cli.output import Color, Output, Painted, Text
 from nowcast_cli.cli.status_report import Report, Stored, first_line
 from nowcast_cli.cli.times import local
+from nowcast_cli.cli.waiting import held_words
 from nowcast_cli.supervisor.observe import DaemonState
 
 _MARKS: dict[str, tuple[str, Color]] = {
@@ -89,6 +90,8 @@ def _show_stored(stored: Stored, out: Output) -> None:
         out.line(f"    mend next_workers, or: nowcast message retry {message.number}")
     for late in stored.overdue:
         out.line(Painted("  ✗ ", "red"), late.what)
+    for hold in stored.holds:
+        out.line("held      ", held_words(hold))
     for barrier in stored.barriers:
         out.line(
             f"barrier   {barrier.number} waits for {', '.join(barrier.waiting_for)} "

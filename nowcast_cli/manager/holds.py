@@ -48,7 +48,14 @@ def release(state: State, payload: Any) -> Step:
         replace(state, holds=rest),
         (HoldDropped(worker),),
         (note,),
-        Reply("ack", {"worker": worker, "held": sorted(each for each in rest if each)}),
+        Reply(
+            "ack",
+            {
+                "worker": worker,
+                "system held": None in rest,
+                "held": sorted(each for each in rest if each),
+            },
+        ),
     )
 
 

@@ -213,17 +213,19 @@ class Reader:
     def news(self, after: int, upto: int, sources: Collection[str]) -> list[MessageRecord]:
         """Give the messages after one number up to another that somebody may want to be told of.
 
-        Those are bad endings, workers that are overdue, and all messages of ``sources``; the
-        oldest first. Only messages of nowcast itself have their ``body``: others may be large.
+        Those are bad endings after which nothing is tried again, workers that are overdue, and
+        all messages of ``sources``; the oldest first. Only messages of nowcast itself have their
+        ``body``: others may be large.
         """
         body = "CASE WHEN source = 'nowcast' THEN body END AS body"
         columns = self._message.replace(" body,", f" {body},")
+        last = "AND note IS NULL" if self._version >= 3 else ""  # else it is tried again
         marks = ", ".join("?" * len(sources))
         return [
             message_of_row(row)
             for row in self._connection.execute(
                 f"SELECT {columns} FROM message WHERE number > ? AND number <= ? "
-                "AND (outcome IN ('failure', 'crash') "
+                f"AND (outcome IN ('failure', 'crash') {last} "
                 f"OR (source = 'nowcast' AND type = 'overdue') OR source IN ({marks})) "
                 "ORDER BY number",
                 (after, upto, *sources),

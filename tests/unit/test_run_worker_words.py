@@ -19,7 +19,7 @@ JOB = JobRecord(
     arguments=(), host="localhost", executor="local", state="succeeded", attempt=1,
     predecessor=None, cause=None, chain="c", barrier=None, created=BEGIN, started=BEGIN, ended=END,
 )  # fmt: skip
-OTHER = replace(JOB, id="01935000-0000-7000-8000-0000ffffffff", worker="awaken", state="waiting")
+OTHER = replace(JOB, id="01935000-0000-7000-8000-0000ffffffff", worker="awaken", state="running")
 MESSAGE = MessageRecord(
     number=7, id="m", received=END, source="sleep", type="success", body=None, job=JOB.id,
     chain="c", outcome="success", state="decided",
@@ -69,6 +69,15 @@ def test_what_a_barrier_holds_is_said_to_be_held() -> None:
     held = replace(OTHER, state="held")
     expected = "awaken follows (job ffffffff, held by a barrier)"
     assert what_follows(Decision(MESSAGE, [held])) == [expected]
+
+
+def test_what_has_no_place_yet_is_said_to_wait_and_another_attempt_to_be_one() -> None:
+    waiting = replace(OTHER, state="waiting")
+    assert what_follows(Decision(MESSAGE, [waiting])) == [
+        "awaken follows (job ffffffff, which waits)"
+    ]
+    again = replace(MESSAGE, type="failure", note="tried again as job 7")
+    assert what_follows(Decision(again, [OTHER])) == ["it is tried again as job 7"]
 
 
 def test_a_stuck_message_says_why_in_its_last_line() -> None:
