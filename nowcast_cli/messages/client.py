@@ -122,12 +122,18 @@ class Client:
                 time.sleep(max(0.0, min(wait, give_up - time.monotonic())))
             elif reply.id in (None, asked.id):
                 return reply
+        # The error holds this client: where both are left to the garbage collector, the context
+        # may go first, and would wait for its sockets for ever.
+        self._hang_up()
         raise self._no_answer(asked, patience, strange)
+
+    def _hang_up(self) -> None:
+        while self._idle:
+            self._idle.pop().close(linger=0)
 
     def close(self) -> None:
         """Let go of the sockets; the client may still be asked afterwards."""
-        while self._idle:
-            self._idle.pop().close(linger=0)
+        self._hang_up()
         if self._own_context is not None:
             self._own_context.destroy(linger=0)
             self._own_context = None
