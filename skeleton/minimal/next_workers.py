@@ -7,3 +7,7 @@ def after_clear_checklist(msg, config, checklist):
 
 def after_rotate_logs(msg, config, checklist):
     return []
+
+
+def after_housekeeping(msg, config, checklist):
+    return []

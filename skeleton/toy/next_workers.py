@@ -55,3 +55,8 @@ def after_clear_checklist(msg, config, checklist):
 def after_rotate_logs(msg, config, checklist):
     """Launch nothing: this worker is run by hand, or at a fixed hour."""
     return []
+
+
+def after_housekeeping(msg, config, checklist):
+    """Launch nothing: this worker is run once a day."""
+    return []
