@@ -50,7 +50,7 @@ def main(arguments: list[str]) -> int:
     except Timeout:
         return 1  # another one does the work; the manager tries again
     configure_logging(config, "notify")
-    logger = logging.getLogger("notify")
+    logger = _logger_of_its_own()
     channels = _usable_channels(config, logger)
     if not channels:
         return 0
@@ -70,6 +70,14 @@ def main(arguments: list[str]) -> int:
     descriptor = int(arguments[1]) if len(arguments) > 1 else None
     _run(notifier, descriptor, paths.run / "manager.sock", logger)
     return 0
+
+
+def _logger_of_its_own() -> logging.Logger:
+    """Give the notifier's logger; libraries that send would log addresses, which may be secret."""
+    logger, root = logging.getLogger("notify"), logging.getLogger()
+    logger.setLevel(logger.getEffectiveLevel())
+    root.setLevel(logging.CRITICAL)
+    return logger
 
 
 def _usable_channels(config: Config, logger: logging.Logger) -> list[Channel]:

@@ -88,12 +88,9 @@ def of_overdue(message: MessageRecord, payload: Any) -> Event:
     """Give a worker that was expected and is not there, by the message that says so."""
     facts: Mapping[Any, Any] = payload if isinstance(payload, Mapping) else {}
     worker = str(facts.get("worker", "a worker"))
-    last = facts.get("last success")
-    details = (
-        str(facts.get("what", f"{worker} is overdue")),
-        f"last success: {local(last)}" if isinstance(last, str) else "it has never succeeded",
-    )
-    return Event("overdue", worker, "", message.received, f"{worker} is overdue", details)
+    headline = f"{worker} is overdue"
+    why = str(facts.get("what", "")).removeprefix(f"{headline}: ")
+    return Event("overdue", worker, "", message.received, headline, (why,) if why else ())
 
 
 def of_daemon_down(name: str, at: str, seconds: float) -> Event:

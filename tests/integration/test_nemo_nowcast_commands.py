@@ -30,3 +30,28 @@ def test_a_built_in_worker_has_help_by_its_old_name(name):
         text=True, capture_output=True, check=True,
     )  # fmt: skip
     assert "--debug" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    "name", ["message_broker", "manager", "scheduler", "log_aggregator", "workers.sleep"]
+)
+def test_a_configuration_that_is_of_no_use_is_an_error_in_words_and_no_traceback(tmp_path, name):
+    mistakes = {
+        "checklist file: $(NOWCAST.ENV.NO_SUCH_VARIABLE)/x\n": "NO_SUCH_VARIABLE is not set",
+        "checklist file: [1\n": "this is not YAML",
+        "": "must hold keys with values",
+        "just text\n": "must hold keys with values",
+        None: "there is no such configuration file",
+    }
+    for number, (text, words) in enumerate(mistakes.items()):
+        file = tmp_path / f"{number}.yaml"
+        if text is not None:
+            file.write_text(text)
+        done = subprocess.run(
+            [sys.executable, "-m", f"nemo_nowcast.{name}", str(file)],
+            text=True, capture_output=True, timeout=60,
+        )  # fmt: skip
+        assert done.returncode == 2, done.stderr
+        assert words in done.stderr
+        assert str(file) in done.stderr
+        assert "Traceback" not in done.stderr

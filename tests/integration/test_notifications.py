@@ -116,7 +116,9 @@ def test_an_overdue_worker_is_told(make_system: MakeSystem, webhook: Webhook) ->
     assert system.request("overdue", {"worker": "first", "what": what}).type == "ack"
     wait_for(webhook, 1)
     assert webhook.accepted[0]["title"] == f"{system.folder.name}: first is overdue"
-    assert webhook.accepted[0]["message"].startswith(what)
+    assert webhook.accepted[0]["message"].startswith("it was expected by 09:30\n")
+    wait_until(lambda: "told operators: first is overdue" in system.log(), what="a line of the log")
+    assert "/hook" not in system.log(), "the address of a webhook is its password"
 
 
 def test_what_happens_again_and_again_is_told_once_with_a_sum_at_the_end(
