@@ -17,9 +17,10 @@ import errno
 import fcntl
 import json
 import os
+import select
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,13 +126,16 @@ def environment_of(job: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def fork_worker(orders: socket.socket, tell: Tell) -> tuple[dict[str, Any], socket.socket]:
+def fork_worker(
+    orders: socket.socket, tell: Tell, rehearsal: Iterable[Callable[[], None]] = ()
+) -> tuple[dict[str, Any], socket.socket]:
     """Turn this process into a runner with a worker; **returns in the worker alone**.
 
     Both processes wait for the one order that arrives on ``orders``, the content of a
     ``job.json`` with an absolute ``folder``; they end when that closes before. So a pair can be
-    made ahead of its job. The runner never comes back: it ends when the job has. So does the
-    pair when another one runs the job or has run it.
+    made ahead of its job; the worker takes the steps of a ``rehearsal`` while there is none. The
+    runner never comes back: it ends when the job has. So does the pair when another one runs the
+    job or has run it.
 
     The worker holds the claim then, in a session of its own. What it gets is the job and a
     socket: a sentence that it sends there becomes the ``reason`` in ``exit``; it is closed by
@@ -149,6 +153,11 @@ def fork_worker(orders: socket.socket, tell: Tell) -> tuple[dict[str, Any], sock
     to_worker.close()
     process, runner = _identity(os.getpid()), _identity(os.getppid())
     os.setsid()
+    for step in rehearsal:
+        if select.select([to_runner], [], [], 0)[0]:
+            break
+        with suppress(Exception):
+            step()
     job = _await_order(to_runner)[1]
     reached("worker.ordered")
     try:
@@ -295,7 +304,7 @@ def _exit_of(status: int, usage: struct_rusage, reason: str | None) -> Exit:
 
 
 def _write_exit(folder: str, outcome: Exit) -> None:
-    """Write ``exit``; where a disk is full or read-only, as soon as it can: nobody else knows it."""
+    """Write ``exit``; where a disk is full or read-only, as soon as it can: nobody else knows."""
     data = json.dumps(outcome.to_json()).encode()
     while True:
         try:

@@ -22,7 +22,7 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +36,7 @@ from nowcast_cli.daemon.signals import Signals
 from nowcast_cli.errors import NowcastError
 from nowcast_cli.executors.child import become_job
 from nowcast_cli.executors.job_folder import JobRequest
-from nowcast_cli.executors.warm import warm_up
+from nowcast_cli.executors.warm import first_uses, warm_up
 from nowcast_cli.process_identity import identity_of, to_json
 from nowcast_cli.runner import LONGEST_ORDER, fork_worker
 
@@ -67,6 +67,7 @@ class Launcher:
         self._jobs: dict[int, str] = {}  # by the process id of their runner
         self._begun: dict[str, float] = {}  # when the last runner of a job was forked
         self._spare: _Pair | None = None
+        self.ahead = False
         self._lull = _LULL
         # Children tell by one end that a claim was made; the other is polled here.
         self._told, self.tell_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -84,6 +85,7 @@ class Launcher:
             if not ready and self._spare is None:
                 self._spare, orders = self._fork()
                 if orders is not None:
+                    self.ahead = True
                     return orders
             elif not ready and not (self._managers and _is_ours(self._lock_file, self._lock)):
                 return None
@@ -256,10 +258,10 @@ def main(arguments: list[str]) -> int:
     reached("launcher.locked")
     warm_up(config)
     reached("launcher.warm")
-    return _serve(paths, lock_file, lock)
+    return _serve(config, paths, lock_file, lock)
 
 
-def _serve(paths: SystemPaths, lock_file: Path, lock: int) -> int:
+def _serve(config: Config, paths: SystemPaths, lock_file: Path, lock: int) -> int:
     address = paths.run / "launcher.sock"
     pid_file = paths.run / "launcher.pid"
     identity = identity_of(os.getpid())
@@ -272,14 +274,16 @@ def _serve(paths: SystemPaths, lock_file: Path, lock: int) -> int:
         launcher.close()
     if orders is not None:
         os.close(lock)
-        _run(orders, launcher.tell_end)
+        _run(orders, launcher.tell_end, first_uses(config) if launcher.ahead else ())
     if _is_ours(lock_file, lock):
         address.unlink(missing_ok=True)
         pid_file.unlink(missing_ok=True)
     return 0
 
 
-def _run(orders: socket.socket, tell_end: socket.socket) -> NoReturn:
+def _run(
+    orders: socket.socket, tell_end: socket.socket, rehearsal: Sequence[Callable[[], None]]
+) -> NoReturn:
     """Be the runner of a job in one process and the job in another."""
 
     def tell(kind: str, text: str) -> None:
@@ -287,7 +291,7 @@ def _run(orders: socket.socket, tell_end: socket.socket) -> NoReturn:
             tell_end.send(json.dumps({kind: text}).encode())
 
     try:
-        job, runner = fork_worker(orders, tell)
+        job, runner = fork_worker(orders, tell, rehearsal)
         tell_end.close()
         become_job(JobRequest.from_json(job), runner)
     except BaseException:

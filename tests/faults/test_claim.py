@@ -54,3 +54,47 @@ def test_of_twenty_runners_at_once_one_runs_the_job(tmp_path, _round):
     assert read_exit(folder).code == 3
     names = {entry.name for entry in Path(folder).iterdir()}
     assert names == {"exit", "job.json", "outbox", "pid", "runner.lock", "scratch"}
+
+
+REHEARSAL = """
+import os, socket, sys, time
+from nowcast_cli import runner
+
+ours, orders = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+taken = []
+
+def step():
+    taken.append("step")
+    if len(taken) == 2:
+        raise RuntimeError("as if the configuration were broken by now")
+    if len(taken) == 3:
+        os.write(1, b"three\\n")
+    if len(taken) >= 3:
+        time.sleep(0.05)
+
+if os.fork() == 0:
+    runner.fork_worker(orders, lambda *_: None, [step] * 1000)
+    os.write(1, f"{len(taken) < 1000}\\n".encode())
+    os._exit(0)
+orders.close()
+sys.stdin.readline()
+ours.send(sys.argv[1].encode())
+ours.close()
+os.wait()
+"""
+
+
+def test_a_rehearsal_ends_when_the_order_comes_and_its_errors_end_nothing(tmp_path):
+    folder = tmp_path / "2026-11-22" / "job"
+    job = {"id": "i", "attempt": 1, "worker": "w", "folder": str(folder)}
+    process = subprocess.Popen(
+        [sys.executable, "-c", REHEARSAL, json.dumps(job)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "three\n"
+    print(file=process.stdin, flush=True)
+    assert process.stdout.readline() == "True\n"
+    process.communicate()
+    assert read_exit(folder).code == 0
