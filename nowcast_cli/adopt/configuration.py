@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,14 @@ from nowcast_cli.adopt.finding import Finding, Verdict
 from nowcast_cli.config.check import check
 from nowcast_cli.config.model import NowcastYaml
 from nowcast_cli.config.model_check import known_keys
-from nowcast_cli.config.positions import Document, KeyPath, path_text
-from nowcast_cli.config.registry import registry_of
+from nowcast_cli.config.positions import Document, Index, KeyPath, path_text
+from nowcast_cli.config.registry import Registry, registry_of
 from nowcast_cli.config.workers import find_spec, worker_packages
 
 Said = tuple[Verdict, str]
 
 _LOCAL = ("localhost", "127.0.0.1", "::1")
+_NAMED = 5  # of several workers
 _UNSET = re.compile(r"environment variable (\w+) is not set")
 _USED: dict[KeyPath, str] = {
     ("checklist file",): "is written whole at every instant, and begins with a comment line",
@@ -70,7 +72,7 @@ def _parts(data: Mapping[str, Any]) -> Iterator[tuple[KeyPath, Said]]:
     for number, item in enumerate(data.get("scheduled workers") or ()):
         module = next(iter(item), number) if isinstance(item, dict) else number
         why = f"the scheduler asks the manager to launch {module}, once for each time that is due"
-        yield ("scheduled workers",), ("used", why)
+        yield ("scheduled workers", Index(number)), ("used", why)
     if data.get("slack notifications") is not None:
         why = "posted by a process of its own: a Slack that is slow or refuses holds nobody up"
         yield ("slack notifications",), ("used", why)
@@ -127,25 +129,45 @@ def _registry(data: Mapping[str, Any], file: Path) -> Iterator[tuple[KeyPath, Sa
     if not registry.workers:
         return
     types = sum(len(entry.messages) for entry in registry.workers.values())
-    why = f"{len(registry.workers)} workers with {types} message types"
+    why = f"{_number(len(registry.workers), 'worker')} with {_number(types, 'message type')}"
     yield ("message registry", "workers"), ("used", why)
-    packages = worker_packages(data)
-    for name, entry in registry.workers.items():
-        modules = [entry.module] if entry.module else [f"{package}.{name}" for package in packages]
-        if not any(find_spec(module, file.parent) for module in modules):
-            why = (
-                f"no module {name}.py was found in {', '.join(packages)}, seen from {file.parent}: "
-                f"next_workers can launch it all the same, but nowcast run-worker {name} cannot, "
-                f"until `worker packages` or a `module:` says where it is"
-            )
-            yield ("message registry", "workers", name), ("differs", why)
+    yield from _not_found(registry, worker_packages(data), file)
+
+
+def _not_found(
+    registry: Registry, packages: Sequence[str], file: Path
+) -> Iterator[tuple[KeyPath, Said]]:
+    """Give the workers that no module was found for: one finding, however many they are."""
+    missing = [
+        name
+        for name, entry in registry.workers.items()
+        if not any(
+            find_spec(module, file.parent)
+            for module in ([entry.module] if entry.module else [f"{p}.{name}" for p in packages])
+        )
+    ]
+    if not missing:
+        return
+    one, few = len(missing) == 1, missing[:_NAMED]
+    more = f" and {len(missing) - len(few)} more" if len(missing) > len(few) else ""
+    why = (
+        f"no module was found for {', '.join(few)}{more} in {', '.join(packages)}, seen from "
+        f"{file.parent}: next_workers can launch {'it' if one else 'them'} all the same, but "
+        f"nowcast run-worker cannot, until {'its' if one else 'their'} package is installed in "
+        "this environment, or `worker packages` or a `module:` says where to look"
+    )
+    yield ("message registry", "workers", missing[0]), ("differs", why)
 
 
 def _next_workers(module: str, file: Path) -> Said:
     if find_spec(module, file.parent) is None:
+        above = file.resolve().parent.parent
+        remedy = "install its package in this environment"
+        if find_spec(module, above) is not None:
+            remedy = f"it is in {above}: pip install --editable {shlex.quote(str(above))}"
         return "mend", (
             f"no module {module} can be found from {file.parent}, nor is it installed in this "
-            f"environment"
+            f"environment; {remedy}"
         )
     return "differs", (
         "its functions run in a process of their own, so that one that hangs or fails holds up "
@@ -161,6 +183,10 @@ def _own_sections(data: Mapping[str, Any]) -> Iterator[tuple[KeyPath, Said]]:
     for key in _mapping(data, ("run",)):
         if key != "enabled hosts":
             yield ("run", key), ("yours", "workers and after_ functions read it as they did")
+
+
+def _number(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _named(path: KeyPath, data: Mapping[str, Any]) -> str:

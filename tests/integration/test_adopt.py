@@ -70,15 +70,31 @@ def test_a_deployment_of_production_size_has_nothing_to_mend(fundy, capsys):
     assert verdicts["weather"] == verdicts["run.model host"] == verdicts["WGRIB2"] == "yours"
     assert verdicts["SLACK_FUNDY_OPS"] == verdicts["NOWCAST_LOGS"] == "used"
     assert verdicts["zmq.host"] == "differs"
-    assert verdicts["scheduled workers"] == verdicts["slack notifications"] == "used"
+    assert verdicts["scheduled workers[0]"] == verdicts["slack notifications"] == "used"
+    [missing] = [each for each in found.values() if "no module was found" in each["why"]]
+    assert missing["verdict"] == "differs"
+    assert "check_disk_space, launch_remote_worker, make_monthly_report, " in missing["why"]
+    assert " and 40 more in workers, nowcast.workers, " in missing["why"]
 
 
 def test_each_line_is_the_line_of_its_key(fundy, capsys):
     _, found = findings(capsys, fundy)
     lines = (fundy / "config" / "nowcast.yaml").read_text().splitlines()
     for (file, what), each in found.items():
-        if file == "nowcast.yaml":
+        if what.startswith("scheduled workers["):
+            number = int(what.partition("[")[2].partition("]")[0])
+            assert lines[each["line"] - 1].startswith("  - nowcast.workers.")
+            assert ["weather", "boundary", "space", "report"][number] in lines[each["line"] - 1]
+        elif file == "nowcast.yaml":
             assert lines[each["line"] - 1].split(":")[0].strip() == what.split(".")[-1]
+
+
+def test_a_package_beside_the_folder_of_the_configuration_is_to_be_installed(fundy, capsys):
+    (fundy / "config" / "nowcast").rename(fundy / "nowcast")
+    code, found = findings(capsys, fundy)
+    module = found["nowcast.yaml", "message registry.next workers module"]
+    assert (code, module["verdict"]) == (2, "mend")
+    assert module["why"].endswith(f"it is in {fundy}: pip install --editable {fundy}")
 
 
 def test_programs_of_the_framework_are_taken_over_and_others_are_not(fundy, capsys):
