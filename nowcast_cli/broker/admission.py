@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable, Collection
 from typing import Any
 
+from nowcast_cli.config.limits import DEFAULTS, Limits
 from nowcast_cli.messages.message import Message, MessageError
 from nowcast_cli.security.key import Role
 
@@ -24,7 +25,11 @@ _PLAIN = re.compile(rb'\{"source": "([\w .-]+)", |source: ([\w.-]+)\n')
 
 
 def refusal(
-    role: Role, name: str, body: bytes, is_registered: Callable[[str], bool]
+    role: Role,
+    name: str,
+    body: bytes,
+    is_registered: Callable[[str], bool],
+    limits: Limits = DEFAULTS,
 ) -> Message | None:
     """Give the answer to what a sender may not ask; None where it may.
 
@@ -36,13 +41,15 @@ def refusal(
         The request as it came.
     is_registered
         Tells whether a module is one of the workers of the registry.
+    limits
+        Those that the manager reads messages with.
     """
     if role == "operator" or (role == "worker" and is_plainly_of_a_worker(body)):
         return None
     try:
-        message = Message.deserialize(body)
-    except MessageError:
-        return None  # the manager says what is wrong with it, and does nothing
+        message = Message.deserialize(body, limits)
+    except MessageError as error:
+        return _answer(error.what, None)
     why = _refusal(role, message, is_registered)
     if why is None:
         return None

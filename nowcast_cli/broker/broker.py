@@ -14,9 +14,13 @@ from nowcast_cli.broker.ports import address_of, bind, host_and_port
 from nowcast_cli.broker.refusals import HANG_UP_AT
 from nowcast_cli.broker.request_queue import RequestQueue
 from nowcast_cli.config.limits import limits
+from nowcast_cli.security.curve import bind_again
+from nowcast_cli.security.source import security_of
 
 if TYPE_CHECKING:
+    from nowcast_cli.broker.guard import Guard
     from nowcast_cli.daemon.main import DaemonContext
+    from nowcast_cli.security.curve import Door
 
 WaitFor = list[tuple[Any, int]]
 
@@ -45,7 +49,7 @@ def run_broker(context: DaemonContext) -> int:
     _allow_many_connections()
     zmq_context = zmq.Context()
     try:
-        devices = [open_request_queue(zmq_context, context)]
+        devices = open_devices(zmq_context, context)
         try:
             serve(devices, context)
         finally:
@@ -56,19 +60,68 @@ def run_broker(context: DaemonContext) -> int:
     return 0
 
 
-def open_request_queue(zmq_context: zmq.Context[Any], context: DaemonContext) -> RequestQueue:
-    """Bind the workers' and the manager's port and return the device between them."""
+def open_devices(zmq_context: zmq.Context[Any], context: DaemonContext) -> list[Device]:
+    """Bind the workers' and the manager's port; return the device between them, and its guard."""
+    faults = FaultLog(context.logger)
+    guard = _guard(zmq_context, context, faults)
+    allowed = limits(context.config)
     clients = zmq_context.socket(zmq.ROUTER)
     clients.linger = _LAST_ANSWERS_MS
-    allowed = limits(context.config)
     clients.maxmsgsize = HANG_UP_AT * allowed.message_size
+    _open(clients, "workers", "clients", guard, context)
     manager = zmq_context.socket(zmq.DEALER)
     manager.linger = 0
-    for endpoint, who, key in ((clients, "worker", "workers"), (manager, "manager", "manager")):
-        host, port = host_and_port(context.config, key)
-        bind(endpoint, address_of(host), port, f"zmq.ports.{key}", context.logger)
-        context.logger.info("%s socket bound to port %d", who, port)
-    return RequestQueue(clients, manager, FaultLog(context.logger), allowed)
+    _open(manager, "manager", "manager", guard, context)
+    if guard is None:
+        return [RequestQueue(clients, manager, faults, allowed)]
+    queue = RequestQueue(clients, manager, faults, allowed, guard.refusal)
+    guard.on_new_manager_key = lambda: _replace_manager_socket(queue, guard, context)
+    return [guard, queue]
+
+
+def _guard(zmq_context: zmq.Context[Any], context: DaemonContext, faults: FaultLog) -> Guard | None:
+    if security_of(context.config) != "curve":
+        return None
+    from nowcast_cli.broker.guard import Guard
+    from nowcast_cli.security.doorkeeper import Doorkeeper
+
+    doorkeeper = Doorkeeper(zmq_context, context.paths.keys, faults.report)
+    return Guard(doorkeeper, context.config, faults)
+
+
+def _open(
+    endpoint: zmq.Socket[bytes],
+    key: str,
+    door: Door,
+    guard: Guard | None,
+    context: DaemonContext,
+) -> None:
+    """Bind a socket to its port, guarded where the system has keys."""
+    host, port = host_and_port(context.config, key)
+    if guard is not None:
+        guard.doorkeeper.demand(endpoint, door)
+    address, security = address_of(host), security_of(context.config)
+    bind(endpoint, address, port, f"zmq.ports.{key}", security, context.logger)
+    if guard is not None:
+        guard.doorkeeper.watch(endpoint, f"tcp://{address}:{port}", door)
+    who = "worker" if key == "workers" else key
+    context.logger.info("%s socket bound to port %d", who, port)
+
+
+def _replace_manager_socket(queue: RequestQueue, guard: Guard, context: DaemonContext) -> None:
+    """Open the manager's port anew: a connection by a key that was replaced ends with the old."""
+    old = queue.manager
+    guard.doorkeeper.let_go(old)
+    fresh = old.context.socket(zmq.DEALER)
+    fresh.linger = 0
+    host, port = host_and_port(context.config, "manager")
+    address = f"tcp://{address_of(host)}:{port}"
+    old.close(0)
+    guard.doorkeeper.demand(fresh, "manager")
+    bind_again(fresh, address)
+    guard.doorkeeper.watch(fresh, address, "manager")
+    queue.use_manager(fresh)
+    context.logger.info("the manager's key was replaced: its port is opened anew")
 
 
 def serve(devices: Sequence[Device], context: DaemonContext) -> None:

@@ -45,20 +45,34 @@ def address_of(host: str) -> str:
 
 
 def bind(
-    endpoint: zmq.Socket[bytes], address: str, port: int, key: str, logger: logging.Logger
+    endpoint: zmq.Socket[bytes],
+    address: str,
+    port: int,
+    key: str,
+    security: str | None,
+    logger: logging.Logger,
 ) -> None:
     """Bind a socket to ``address`` and ``port``, which the configuration names in ``key``.
 
     Raises NowcastError that names the port, the key, and who holds it where that can be seen.
-    An address beyond loopback is warned about: whoever reaches it can send messages.
+    An address beyond loopback that is not guarded is refused, and warned about where the
+    configuration is one of NEMO_Nowcast's form: whoever reaches it can send messages.
     """
+    is_open = security != "curve" and not ipaddress.ip_address(address).is_loopback
+    if is_open and security == "none":
+        raise ConfigError(
+            f"port {port} ({key}) on {address} is not opened to the network without keys",
+            cause="the configuration has `security: none`",
+            hint="write security: curve, then nowcast key init; or zmq: {host: localhost}",
+        )
     try:
         endpoint.bind(f"tcp://{address}:{port}")
     except zmq.ZMQError as error:
         raise _not_bound(address, port, key, error) from None
-    if not ipaddress.ip_address(address).is_loopback:
+    if is_open:
         logger.warning(
-            "port %d on %s is open to every host that reaches it, without authentication",
+            "port %d on %s is open to every host that reaches it, without authentication: write "
+            "security: curve into the configuration, then nowcast key init",
             port,
             address,
         )

@@ -36,6 +36,7 @@ class Refusal:
     """A line for the log, and the answer to the client.
 
     ``refused`` is the end of the matter; after ``busy`` the client asks again, until its deadline.
+    An empty reply is none.
     """
 
     fault: str

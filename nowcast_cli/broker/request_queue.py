@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Callable
 from typing import Any
 
 import zmq
 
 from nowcast_cli.broker.faults import FaultLog
-from nowcast_cli.broker.refusals import refusal_of
+from nowcast_cli.broker.refusals import Refusal, refusal_of
 from nowcast_cli.broker.requests import KeptRequests
 from nowcast_cli.config.limits import DEFAULTS, Limits
 from nowcast_cli.crash_points import reached
@@ -44,6 +45,8 @@ class RequestQueue:
         Where messages of a wrong shape are reported.
     limits
         What is not kept, and answered at once.
+    judge
+        Says of a body why its sender may not ask that; None where all may ask everything.
     """
 
     def __init__(
@@ -52,18 +55,30 @@ class RequestQueue:
         manager: zmq.Socket[bytes],
         faults: FaultLog,
         limits: Limits = DEFAULTS,
+        judge: Callable[[zmq.Frame], Refusal | None] | None = None,
     ) -> None:
         self._limits = limits
+        self._judge = judge
         self._clients = clients
-        self._manager = manager
         self._faults = faults
         # The sends of the C extension itself: zmq.Socket's, in Python, doubles their time to look
         # for arguments that are not given here.
         self._send_client = super(zmq.Socket, clients).send
-        self._send_manager = super(zmq.Socket, manager).send
         self._requests: KeptRequests[bytes] = KeptRequests(os.urandom(8))
-        self._both: WaitFor = [(manager, _IN), (clients, _IN)]
-        self._both_and_offer: WaitFor = [(manager, _IN | _OUT), (clients, _IN)]
+        self.use_manager(manager)
+
+    @property
+    def manager(self) -> zmq.Socket[bytes]:
+        """The socket on which the manager is spoken to."""
+        return self._manager
+
+    def use_manager(self, manager: zmq.Socket[bytes]) -> None:
+        """Speak to the manager by this socket from now on; what is kept is offered there."""
+        self._manager = manager
+        self._send_manager = super(zmq.Socket, manager).send
+        self._both: WaitFor = [(manager, _IN), (self._clients, _IN)]
+        self._both_and_offer: WaitFor = [(manager, _IN | _OUT), (self._clients, _IN)]
+        self._requests.offer_all_again()
 
     def waits_for(self) -> WaitFor:
         """Return the sockets and events to poll for.
@@ -114,13 +129,15 @@ class RequestQueue:
                 f"{_sizes(frames)} in place of a client, an empty frame and a body"
             )
             return
-        refusal = refusal_of(frames[2], self._requests, self._limits)
+        refusal = self._judge(frames[2]) if self._judge is not None else None
+        refusal = refusal or refusal_of(frames[2], self._requests, self._limits)
         if refusal is None:
             # Copied: a frame of a small message would keep the whole buffer it was received in.
             self._requests.keep(frames[0].bytes, frames[2].bytes)
             return
         self._faults.report(refusal.fault)
-        self._reply(frames[0].bytes, refusal.reply)
+        if refusal.reply:
+            self._reply(frames[0].bytes, refusal.reply)
         reached("broker.kept")
 
     def _take_from_manager(self) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, Literal
 
 from nowcast_cli.security.key import Key, Role
 
 if TYPE_CHECKING:
     import zmq
+
+_BIND_PATIENCE = 2.0  # seconds in which a port that was let go becomes free
 
 # A port that is guarded, and who may pass: the "domain" of ZeroMQ's authentication protocol.
 Door = Literal["clients", "manager", "logs"]
@@ -35,6 +38,22 @@ def demand(socket: zmq.Socket[Any], broker: Key, door: Door) -> None:
     socket.curve_server = True
     socket.zap_domain = door.encode()
     socket.zap_enforce_domain = 1
+
+
+def bind_again(socket: zmq.Socket[bytes], address: str) -> None:
+    """Bind a port that this process has just let go, which takes a moment."""
+    from zmq import ZMQError
+
+    give_up = time.monotonic() + _BIND_PATIENCE
+    while True:
+        try:
+            socket.bind(address)
+        except ZMQError:
+            if time.monotonic() > give_up:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def new_pair() -> tuple[str, str]:

@@ -20,8 +20,8 @@ from zmq.utils import z85
 from zmq.utils.monitor import recv_monitor_message
 
 from nowcast_cli.errors import NowcastError
-from nowcast_cli.security.curve import ADMITTED, Door, demand
-from nowcast_cli.security.key import Key, KeyTrouble, key_file, read_key
+from nowcast_cli.security.curve import ADMITTED, Door, bind_again, demand
+from nowcast_cli.security.key import Key, key_file, read_key
 from nowcast_cli.security.key_ring import BROKER, LIST, KeyRing, text_of_now
 from nowcast_cli.security.roster import Entry, Roster
 
@@ -33,7 +33,6 @@ _REFUSED = (
     | zmq.EVENT_HANDSHAKE_FAILED_AUTH
 )
 _LOOK_INTERVAL = 0.1  # seconds between two looks at the files of keys, while messages come
-_BIND_PATIENCE = 2.0  # seconds in which a port that was let go becomes free
 
 _logger = logging.getLogger(__name__)
 
@@ -103,7 +102,7 @@ class Doorkeeper:
 
     def serve(self) -> None:
         """Answer all who knock, and take in what has changed; never waits."""
-        while self._zap.getsockopt(zmq.EVENTS) & zmq.POLLIN:  # type: ignore[operator]
+        while self._zap.getsockopt(zmq.EVENTS) & zmq.POLLIN:
             self._look()
             self._answer(self._zap.recv_multipart(zmq.NOBLOCK))
         for guarded in self._guarded.copy():
@@ -113,7 +112,7 @@ class Doorkeeper:
         """Give whose key a message came with; None where it is not valid (any more)."""
         if time.monotonic() - self._looked_at > _LOOK_INTERVAL:
             self._look()
-        entry = self._by_public.get(frame.get("User-Id"))  # type: ignore[arg-type]
+        entry = self._by_public.get(str(frame.get("User-Id")))
         if entry is None or (entry.until is not None and not entry.is_valid(text_of_now())):
             return None
         return entry
@@ -200,20 +199,6 @@ class Doorkeeper:
             bind_again(guarded.socket, guarded.address)
 
 
-def bind_again(socket: zmq.Socket[bytes], address: str) -> None:
-    """Bind a port that this process has just let go, which takes a moment."""
-    give_up = time.monotonic() + _BIND_PATIENCE
-    while True:
-        try:
-            socket.bind(address)
-        except zmq.ZMQError:
-            if time.monotonic() > give_up:
-                raise
-            time.sleep(0.01)
-        else:
-            return
-
-
 def _stamp_of(path: Path) -> tuple[int, int] | None:
     with contextlib.suppress(OSError):
         status = os.stat(path)  # noqa: PTH116  less than half of Path.stat, and asked often
@@ -226,4 +211,4 @@ def _port(domain: bytes) -> str:
     return names.get(domain, "the port for logs")
 
 
-__all__ = ["Doorkeeper", "KeyTrouble", "bind_again"]
+__all__ = ["Doorkeeper"]
