@@ -65,6 +65,8 @@ _INSERT_MESSAGE = (
 _PUT_JOB = _upsert("job", JOB_COLUMNS)
 _PUT_BARRIER = _upsert("barrier", BARRIER_COLUMNS)
 _PUT_SCHEDULE = _upsert("schedule", SCHEDULE_COLUMNS)
+# Bytes that the write-ahead log keeps once a long reader, such as a backup, has let it grow.
+_LARGEST_IDLE_LOG = 64_000_000
 _PUT_HOLD = _upsert("hold", HOLD_COLUMNS)
 
 
@@ -100,6 +102,7 @@ class Store:
             self._connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # of a new store alone
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")
+            self._connection.execute(f"PRAGMA journal_size_limit = {_LARGEST_IDLE_LOG}")
             self._migrate()
             self._epoch = lead(self._connection)
             self.text = ChecklistText(self._fragments())

@@ -29,6 +29,7 @@ _SOURCES = (
     "SELECT (SELECT min(source) FROM message WHERE source > known.source) FROM known "
     "WHERE known.source IS NOT NULL) SELECT source FROM known WHERE source IS NOT NULL"
 )
+_WINDOW = 1000  # messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +87,21 @@ def move_base(database: Path, upto: int, now: str) -> None:
 def effects_between(
     connection: sqlite3.Connection, after: int, upto: int
 ) -> Iterator[MessageRecord]:
-    """Give the messages after one number up to another that changed the checklist, in order."""
+    """Give the messages after one number up to another that changed the checklist, in order.
+
+    A window at a time: a long transaction would let the write-ahead log grow meanwhile.
+    """
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    for row in connection.execute(
-        f"SELECT {selected(MESSAGE_COLUMNS, version)} FROM message NOT INDEXED "
-        "WHERE number > ? AND number <= ? AND effect IS NOT NULL ORDER BY number",
-        (after, upto),
-    ):
-        yield message_of_row(row)
+    columns = selected(MESSAGE_COLUMNS, version)
+    while after < upto:
+        window = connection.execute(
+            f"SELECT {columns} FROM message NOT INDEXED "
+            "WHERE number > ? AND number <= ? AND effect IS NOT NULL ORDER BY number LIMIT ?",
+            (after, upto, _WINDOW),
+        ).fetchall()
+        for row in window:
+            yield message_of_row(row)
+        after = window[-1][0] if len(window) == _WINDOW else upto
 
 
 class Pruner:
