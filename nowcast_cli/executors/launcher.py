@@ -112,11 +112,14 @@ class Launcher:
         self._poll.close()
 
     def _accept(self) -> None:
-        with suppress(OSError):
+        try:
             manager, _ = self._listener.accept()
-            manager.setblocking(False)
-            self._managers[manager.fileno()] = manager
-            self._poll.register(manager.fileno(), select.EPOLLIN)
+        except OSError:  # it has gone again; or no descriptor is free, and it is kept waiting
+            time.sleep(_LULL)
+            return
+        manager.setblocking(False)
+        self._managers[manager.fileno()] = manager
+        self._poll.register(manager.fileno(), select.EPOLLIN)
 
     def _forget(self, manager: socket.socket) -> None:
         if self._managers.pop(manager.fileno(), None) is not None:
@@ -182,24 +185,33 @@ class Launcher:
 
     def _fork(self) -> tuple[_Pair | None, socket.socket | None]:
         """Fork a runner: (pair, None) here, (None, its orders) in it, where signals are blocked."""
-        ours, orders = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            ours, orders = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        except OSError as error:
+            self._cannot_fork(error)
+            return None, None
         signal.pthread_sigmask(signal.SIG_SETMASK, _ALL_SIGNALS)
         try:
             pid = os.fork()
         except OSError as error:
             pid = -1
-            self._hint({"trouble": f"no process can be started: {error}"})
+            self._cannot_fork(error)
         if pid == 0:
             ours.close()
             return None, orders
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         orders.close()
         reached("launcher.forked")
-        self._lull = _LULL if pid > 0 else _LULL_WITHOUT_PROCESSES
         if pid < 0:
             ours.close()
             return None, None
+        self._lull = _LULL
         return _Pair(pid, ours), None
+
+    def _cannot_fork(self, error: OSError) -> None:
+        """Tell why there is no new pair; whoever needs one asks again, and we try in a while."""
+        self._hint({"trouble": f"no process can be started: {error}"})
+        self._lull = _LULL_WITHOUT_PROCESSES
 
     def _reap(self) -> None:
         while True:
