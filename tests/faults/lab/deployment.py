@@ -57,7 +57,8 @@ def main(name):
         if do.get("end") == "sys.exit":
             sys.exit(4)
         payload = do.get("payload")
-        return {job: None if payload is None else yaml.safe_load(payload)}
+        # Under one of 256 keys: what a system knows does not grow with its age.
+        return {job[-2:]: {job: None if payload is None else yaml.safe_load(payload)}}
 
     worker.run(work, lambda arguments: "success", lambda arguments: "failure")
 '''

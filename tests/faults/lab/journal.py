@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from lab.catalogue import DESCRIPTORS
 from lab.deployment import arguments_of, module_of
 from lab.plans import Rule
 from lab.samples import Samples
@@ -28,6 +29,10 @@ _BY_END = {
     "exit": "crashed",
     "sys.exit": "crashed",
 }
+_WITHOUT_A_DISK = (
+    "the job could not begin", "Read-only file system", "No space left on device",
+)  # fmt: skip
+_STARVED = "Too many open files"  # what a launcher cannot open, its jobs cannot either
 
 
 @dataclass
@@ -172,9 +177,17 @@ def _beginnings(system: LabSystem, found: Found, job: JobRecord) -> Iterator[str
 
 
 def _could_not_begin(system: LabSystem, job: JobRecord) -> bool:
-    """Say whether a full disk or a folder that is read-only kept a claimed job from its work."""
-    why = ("the job could not begin", "Read-only file system", "No space left on device")
-    return "disk" in system.plan.features and any(each in (job.reason or "") for each in why)
+    """Say whether a disk, or the want of descriptors, kept a claimed job from its work."""
+    told = job.reason or ""
+    if "disk" in system.plan.features and any(each in told for each in _WITHOUT_A_DISK):
+        return True
+    starved = any(
+        fault.kind == DESCRIPTORS and fault.place == "launcher" for fault in system.plan.faults
+    )
+    said = folder_of(system.paths.jobs, job.id, job.worker) / "stderr"
+    return starved and (
+        _STARVED in told or (said.exists() and _STARVED in said.read_text(errors="replace"))
+    )
 
 
 def _final_message(found: Found, job: JobRecord) -> Iterator[str]:

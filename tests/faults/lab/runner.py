@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from lab import episode
-from lab.environment import unmount
+from lab.environment import Namespaces, unmount
 from lab.episode import Outcome
 from lab.plans import plan_of
 
@@ -47,6 +47,7 @@ class Result:
 class _Running:
     seed: str
     folder: Path
+    namespaces: Namespaces
     reader: int
     until: float
     said: bytes = b""
@@ -99,7 +100,8 @@ def _run_all(
                 break
             number += 1
             folder = base / str(number)
-            pid, each = _fork(_Task(seed, folder, number, *how))
+            namespaces = Namespaces.of(os.getpid() * 1000 + number)
+            pid, each = _fork(_Task(seed, folder, namespaces, *how))
             running[pid] = each
         for outcome in _ended(running):
             result.outcomes.append(outcome)
@@ -110,7 +112,7 @@ def _run_all(
 class _Task:
     seed: str
     folder: Path
-    number: int
+    namespaces: Namespaces
     can: frozenset[str]
     full: bool
     faults: int
@@ -118,8 +120,7 @@ class _Task:
     def do(self) -> Outcome:
         try:
             plan = plan_of(self.seed, self.faults, self.can)
-            number = os.getppid() * 1000 + self.number
-            return episode.run(plan, self.folder, number=number, full=self.full)
+            return episode.run(plan, self.folder, self.namespaces, full=self.full)
         except BaseException:
             said = f"the lab itself has failed: {traceback.format_exc()}"
             return Outcome(self.seed, violations=[said], folder=str(self.folder))
@@ -137,7 +138,8 @@ def _fork(task: _Task) -> tuple[int, _Running]:
         sys.stderr.flush()
         os._exit(0)
     os.close(writer)
-    return pid, _Running(task.seed, task.folder, reader, time.monotonic() + _LONGEST)
+    until = time.monotonic() + _LONGEST
+    return pid, _Running(task.seed, task.folder, task.namespaces, reader, until)
 
 
 def _write(descriptor: int, outcome: Outcome) -> None:
@@ -191,6 +193,7 @@ def _end(pid: int, running: _Running) -> None:
                 os.kill(int(process.name), signal.SIGKILL)
     with suppress(subprocess.CalledProcessError):
         unmount(folder / "var")
+    running.namespaces.remove()
 
 
 def seeds_of(first: int, fixed: int, costly: Sequence[tuple[str, int]]) -> Iterator[str]:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from lab.traffic import Traffic
 
 _MANAGERS = {"manager", "standby"}
-SMALL_DISK = 64  # MB
+SMALL_DISK, FOR_LARGE_MESSAGES = 64, 600  # MB
 _BACK_OFF = 0.2  # seconds before a daemon that refused to start is started again
 _MODULES = MODULES | MORE_MODULES
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "USER", "PYTHONPATH")
@@ -72,7 +72,8 @@ class LabSystem(System):
             self._clock_library = build_clock(folder)
         self.paths.state.mkdir()
         if "disk" in plan.features:
-            mount_small_disk(self.paths.state, SMALL_DISK)
+            size = FOR_LARGE_MESSAGES if plan.flavour == "large" else SMALL_DISK
+            mount_small_disk(self.paths.state, size)
         self.killed: set[tuple[int, int]] = set()
         self.torn_jobs: set[str] = set()
         self.torn_checklists: set[bytes] = set()
@@ -263,7 +264,8 @@ class LabSystem(System):
 def _settings(plan: Plan) -> dict[str, Any]:
     settings: dict[str, Any] = {
         "messages": {"deadline": plan.deadline},
-        "next workers": {"deadline": 6},
+        # 20 MB take a decider some seconds to read, where all cores are busy.
+        "next workers": {"deadline": 60 if plan.flavour == "large" else 6},
         "logging": {**LOGGING, "root": {"level": "INFO", "handlers": ["file"]}},
     }
     if "standby" in plan.features:
