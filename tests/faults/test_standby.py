@@ -114,8 +114,10 @@ class Senders:
         enough = self.sent + 50
         wait_until(lambda: self.sent >= enough, timeout=30, what="acknowledged messages")
 
-    def first_after(self, instant):
-        return min(t for times in self.acknowledged for t in times if t > instant)
+    def longest_pause_after(self, instant):
+        """Give the longest time without any acknowledgement; what was on its way may still come."""
+        times = sorted(t for times in self.acknowledged for t in times if t > instant)
+        return max(later - earlier for earlier, later in itertools.pairwise([instant, *times]))
 
 
 def test_a_leader_killed_while_clients_send_is_followed_at_once_and_nothing_is_lost(pair):
@@ -128,9 +130,9 @@ def test_a_leader_killed_while_clients_send_is_followed_at_once_and_nothing_is_l
             os.kill(old, signal.SIGKILL)
             wait_for_leader(system, standby)
             senders.wait_for_more()
-            took = senders.first_after(killed + 0.001) - killed
-            print(f"killed: {took:.2f} s to the next acknowledgement (promised {PROMISED:g} s)")
-            assert took < GENEROUS
+            pause = senders.longest_pause_after(killed)
+            print(f"killed: {pause:.2f} s without an answer (promised {PROMISED:g} s)")
+            assert pause < GENEROUS
     wait_for_two(system)
     assert senders.refused == []
     records = system.messages("third")
@@ -322,11 +324,12 @@ def test_a_changed_configuration_is_taken_in_by_the_standby_as_well(pair):
     system.settings["message registry"]["workers"]["third"]["shout"] = "says it aloud"
     wait_until(lambda: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()) > began)
     system.write_config()
-    wait_until(
-        lambda: follower(system) == standby and system.health("standby")["since"] > began,
-        timeout=30,
-        what="the standby to have begun anew",
-    )
+
+    def begun_anew():
+        since = (system.health("standby") or {}).get("since", "")
+        return since > began and follower(system) == standby
+
+    wait_until(begun_anew, timeout=30, what="the standby to have begun anew")
     os.kill(old, signal.SIGKILL)
     wait_for_leader(system, standby)
     assert system.tell("third", "shout").type == "ack"
