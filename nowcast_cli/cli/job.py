@@ -114,7 +114,7 @@ def show(ctx: typer.Context, job: Id, as_json: Json = False) -> None:
         waits = _reasons(reader, system, [record]).get(record.id)
         ending = ending_of(reader, record)
         followers = jobs_after(reader, ending) if ending is not None else []
-        cause = reader.message(str(record.cause)) if record.cause is not None else None
+        cause = None if record.cause is None else reader.message_of_number(record.cause)
     folder = folder_of(system.paths.jobs, record.id, record.worker)
     stderr = last_lines(folder / "stderr", _STDERR_LINES)
     if as_json:

@@ -1,8 +1,8 @@
 """What of the journal is older than it has to be kept, and nothing needs any more.
 
 Found here by reading alone, a batch at a time; the one writer of the store removes it. Kept are,
-however old: the newest message, the last success of each worker, what is not settled, and all of
-a chain that is not over.
+however old: the newest message, the last success of each worker, what is not settled, all of a
+chain that is not over, and what a job that stays follows from or has said.
 """
 
 from __future__ import annotations
@@ -130,10 +130,11 @@ class Pruner:
 
     def batch(self, rows: int) -> RowsRemoved | None:
         """Look at the next ``rows`` rows; give those that may go, None when all were seen."""
-        if self._after["message"] is not None:
-            return RowsRemoved(messages=self._messages(rows))
+        # Jobs first: messages that a job is known by stay with it.
         if self._after["job"] is not None:
             return RowsRemoved(jobs=self._jobs(rows))
+        if self._after["message"] is not None:
+            return RowsRemoved(messages=self._messages(rows))
         if self._after["barrier"] is not None:
             return RowsRemoved(barriers=self._barriers(rows))
         return None
@@ -143,6 +144,8 @@ class Pruner:
             "SELECT number, number NOT IN (SELECT number FROM message WHERE state <> 'decided' "
             "AND state IN ('received', 'stuck')) AND received < ?1 "
             f"AND chain NOT IN ({_OPEN_CHAINS}) "
+            "AND NOT EXISTS (SELECT 1 FROM job WHERE id = message.job) "
+            "AND NOT EXISTS (SELECT 1 FROM job WHERE cause = message.number) "
             "FROM message WHERE number > ?2 AND number <= ?3 ORDER BY number LIMIT ?4",
             (self._what.before, self._after["message"], self._what.upto, rows),
         ).fetchall()

@@ -296,6 +296,13 @@ class Reader:
         ).fetchone()
         return int(row[0])
 
+    def message_of_number(self, number: int) -> MessageRecord | None:
+        """Give the message of that number, None where it is not in the journal any more."""
+        row = self._connection.execute(
+            f"SELECT {self._message} FROM message WHERE number = ?", (number,)
+        ).fetchone()
+        return None if row is None else message_of_row(row)
+
     def message_by_exact_id(self, message_id: str) -> MessageRecord | None:
         """Give the message of that id, None where it has not been received."""
         row = self._connection.execute(

@@ -122,6 +122,20 @@ def test_a_chain_of_which_a_job_goes_on_stays(store):
     assert numbers(store, "id", "job") == ["j1", "j2", "j4"]
 
 
+def test_what_a_job_that_stays_follows_from_and_has_said_stays(store):
+    store.commit(
+        [
+            JobPut(job("j1", 20, cause=1, final_message=2)),
+            MessageReceived(message(1, 1)),
+            MessageReceived(message(2, 1, job="j1")),
+            MessageReceived(message(3, 1, job="gone")),
+            MessageReceived(message(4, 20)),
+        ]
+    )
+    prune(store, at(10))
+    assert numbers(store) == [1, 2, 4]
+
+
 def test_the_last_success_of_each_worker_stays(store):
     store.commit(
         [
