@@ -34,8 +34,8 @@ from nowcast_cli.store.rows import (
 
 _WINDOW = 1024  # numbers of messages that are read at once, where nothing is damaged
 _ROWS = 256
-# Beyond the last message that anybody knows of, for a store that cannot tell its last one.
-_FURTHER = 20_000
+# Windows without a row after which a store that cannot tell its last message is at its end.
+_IN_VAIN = 4
 Record = TypeVar("Record")
 
 
@@ -73,13 +73,17 @@ class Salvage:
         """
         self.whole["message"] = True
         newest = self._rows("SELECT max(number) FROM message", ())
-        last = int(newest[0][0] or 0) if newest else max(known, after) + _FURTHER
-        for begin in range(after, max(last, known), _WINDOW):
-            end = min(begin + _WINDOW, max(last, known))
+        last = max(known, int(newest[0][0] or 0) if newest else 0)
+        begin, in_vain = after, 0
+        while begin < last or (newest is None and in_vain < _IN_VAIN):
+            end = begin + _WINDOW
+            in_vain += 1
             for row in self._between(begin, end):
+                in_vain = 0
                 record = _proved(row, message_of_row, _is_message)
                 if record is not None:
                     yield record
+            begin = end
 
     def _between(self, after: int, upto: int) -> Iterator[tuple[Any, ...]]:
         rows = self._rows(
@@ -159,6 +163,9 @@ class Salvage:
                 return
             elif not rows:
                 return
+            elif not _leads_on(place, rows[-1][0], order):  # else damage could lead in a circle
+                self.whole[table] = False
+                return
             else:
                 yield from rows
                 place = rows[-1][0]
@@ -168,6 +175,12 @@ class Salvage:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _leads_on(place: Any, key: Any, order: str) -> bool:
+    if place is None or type(place) is not type(key):
+        return place is None
+    return bool(key > place if order == "ASC" else key < place)
 
 
 def _proved(
