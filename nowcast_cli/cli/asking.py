@@ -47,7 +47,7 @@ def ask_manager(
     if not runs(system):
         raise NotRunning(f"the system {system.paths.deployment} does not run", hint="nowcast start")
     message = Message("nowcast", request, dict(payload), id=request_id)
-    with Client.of(system.config) as client:
+    with Client.of(system.config, "operator") as client:
         try:
             reply = client.ask(message, deadline=_DEADLINE)
         except NoAnswer as error:

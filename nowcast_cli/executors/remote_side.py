@@ -60,7 +60,8 @@ def exchange(order: Mapping[str, Any]) -> dict[str, Any]:
         ``root``, the state directory on this host; ``submit``, the requests to begin, as in
         ``job.json``; ``cancel``, ids of jobs to end; ``grace``, the seconds between SIGTERM and
         SIGKILL; ``look``, by id: ``folder`` below the root, and what the other side has of it;
-        ``clear``, ids of jobs that have ended, of which all that the other side has may go.
+        ``clear``, ids of jobs that have ended, of which all that the other side has may go;
+        ``key``, None or the ``file`` and ``text`` of the key that the jobs connect with.
 
     Returns
     -------
@@ -72,7 +73,8 @@ def exchange(order: Mapping[str, Any]) -> dict[str, Any]:
     root = _filled_in(order["root"])
     jobs = {job_id: dict(job, id=job_id, folder=f"{root}/{job['folder']}") for job_id, job in
             order["look"].items()}  # fmt: skip
-    trouble = begin([_on_this_host(job, root) for job in order["submit"]])
+    key = _keep_key(Path(root, "keys"), order.get("key"))
+    trouble = begin([_on_this_host(job, root, key) for job in order["submit"]])
     for job_id in order["cancel"]:
         with _told_of(job_id, trouble):
             cancel(Path(jobs[job_id]["folder"]), order["grace"])
@@ -122,10 +124,25 @@ def _filled_in(path: str) -> str:
     return os.path.abspath(os.path.expanduser(os.path.expandvars(path)))  # noqa: PTH100, PTH111
 
 
-def _on_this_host(job: Mapping[str, Any], root: str) -> dict[str, Any]:
+def _keep_key(folder: Path, key: Mapping[str, str] | None) -> dict[str, str]:
+    """Write the key where it is not as it is here; gives what tells jobs of its file."""
+    if key is None:
+        return {}
+    file = folder / key["file"]
+    if _read(file) != key["text"]:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)
+        write_atomically(file, key["text"].encode(), 0o600)
+    return {"NOWCAST_KEY": str(file)}
+
+
+def _on_this_host(
+    job: Mapping[str, Any], root: str, environment: Mapping[str, str]
+) -> dict[str, Any]:
     config_file = _filled_in(job["config_file"])
     return {
         **job,
+        "environment": {**job["environment"], **environment},
         "folder": f"{root}/{job['folder']}",
         "config_file": config_file,
         "arguments": [config_file, *job["arguments"]],

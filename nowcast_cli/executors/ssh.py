@@ -21,10 +21,12 @@ from nowcast_cli.config.remote_hosts import RemoteHost
 from nowcast_cli.errors import NowcastError
 from nowcast_cli.executors import mirror
 from nowcast_cli.executors.clearing import Clearing
+from nowcast_cli.executors.host_key import key_for
 from nowcast_cli.executors.job_folder import JobRequest
 from nowcast_cli.executors.mirror import News
 from nowcast_cli.executors.pace import Pace
 from nowcast_cli.executors.ssh_call import NoExchangeError, SshCall
+from nowcast_cli.security.key import KeyTrouble
 
 LONGEST_REQUEST = 150_000  # bytes; the runner gets it over a socket, which takes 208 KiB
 GRACE = 10.0  # s between SIGTERM and SIGKILL
@@ -62,6 +64,8 @@ class SshExecutor:
         How long to wait between two calls.
     clearing
         When the folders there of jobs that have ended are cleared.
+    keys
+        The folder of keys, None for a system without: the host's own is brought there.
     """
 
     def __init__(
@@ -70,8 +74,10 @@ class SshExecutor:
         run: Path,
         pace: Pace | None = None,
         clearing: Clearing | None = None,
+        keys: Path | None = None,
     ) -> None:
         self._host = host
+        self._keys = keys
         self._call = SshCall(run)
         self._pace = pace or Pace()
         self._clearing = clearing or Clearing()
@@ -181,11 +187,14 @@ class SshExecutor:
         """Call the host and take in the answer; gives a sentence when that was not possible."""
         self._clearing.asked(each.job for each in ended)
         try:
-            answer = self._call.exchange(host, order_of(host, followed, ended))
+            key = None if self._keys is None else key_for(self._keys, host.name)
+            answer = self._call.exchange(host, order_of(host, followed, ended, key))
             news = self._take_in([*followed, *ended], answer)
             self._clearing.cleared(answer["cleared"])
         except NoExchangeError as error:
             return str(error)
+        except KeyTrouble as error:
+            return f"host {host.name}: {error.what}: {error.cause}"
         except OSError as error:
             return f"what host {host.name} tells cannot be written here: {error}"
         except Exception as error:  # without this thread nobody would look any more
@@ -264,7 +273,10 @@ def _uptime() -> float:
 
 
 def order_of(
-    host: RemoteHost, followed: Sequence[Followed], ended: Sequence[Followed] = ()
+    host: RemoteHost,
+    followed: Sequence[Followed],
+    ended: Sequence[Followed] = (),
+    key: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Give the order that does what is wanted of a host (see ``remote_side.exchange``)."""
     return {
@@ -277,6 +289,7 @@ def order_of(
             for each in (*followed, *ended)
         },
         "clear": [each.job.id for each in ended],
+        "key": key,
     }
 
 

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
 from nowcast_cli.crash_points import reached
+from nowcast_cli.messages.handshake import FAILED, Judge
+from nowcast_cli.security.curve import present
+from nowcast_cli.security.key import KeyTrouble
+
+if TYPE_CHECKING:
+    from nowcast_cli.messages.handshake import Refusal
+    from nowcast_cli.security.source import KeySource
 
 LARGEST_BATCH = 100
 GREETING_INTERVAL = 5.0  # seconds
@@ -17,6 +25,7 @@ PATIENCE_WITH_BROKER = 5.0  # seconds; its supervisor brings one that ended back
 HELLO = (b"", b"hello", b"")
 _CONNECTED = zmq.EVENT_HANDSHAKE_SUCCEEDED
 _RECONNECT_INTERVAL = 20  # milliseconds
+_CONNECT_AGAIN = 1.0  # seconds after the broker has refused the key
 _LAST_ANSWERS_MS = 200
 
 
@@ -38,41 +47,89 @@ class Inbox:
     The broker is greeted on each connection: it then offers again what it had given to a manager
     that did not answer. And now and then later, since a stranger on the manager's port may have
     been given a request in place of this manager.
+
+    ``key`` is where the manager's key is, None for a broker without keys.
     """
 
-    def __init__(self, context: zmq.Context[Any], host: str, port: int) -> None:
+    def __init__(
+        self, context: zmq.Context[Any], host: str, port: int, key: KeySource | None = None
+    ) -> None:
         self.socket = context.socket(zmq.DEALER)
         self.socket.linger = _LAST_ANSWERS_MS
         self.socket.reconnect_ivl = _RECONNECT_INTERVAL
         self.socket.rcvhwm = self.socket.sndhwm = 0
         self.socket.immediate = True
-        self.monitor = self.socket.get_monitor_socket(_CONNECTED | zmq.EVENT_DISCONNECTED)
+        self.monitor = self.socket.get_monitor_socket(_CONNECTED | zmq.EVENT_DISCONNECTED | FAILED)
         self.connected = False
         self._greeted_at = 0.0
         self._where = f"{host} port {port}"
         self._left_alone_at = time.monotonic()
-        self.socket.connect(f"tcp://{host}:{port}")
+        self._key = key
+        self._judge = Judge(self._where, key)
+        self._refusal: str | None = None
+        self._connect_again_at: float | None = None
+        self._address = f"tcp://{host}:{port}"
+        self._connect()
 
     def greet(self) -> bool:
         """Look at the connection; greet a broker that is new, and say whether there was one."""
         was_connected = self.connected
         while self.monitor.poll(0):
-            event = recv_monitor_message(self.monitor, zmq.NOBLOCK)
-            self.connected = event["event"] == _CONNECTED
+            event = recv_monitor_message(self.monitor, zmq.NOBLOCK)["event"]
+            if event & FAILED:
+                self._refused(self._judge.hear(event))
+                continue
+            self.connected = event == _CONNECTED
             if self.connected:
+                self._judge.hear(event)
+                self._refusal = self._connect_again_at = None
                 self._greet()
             else:
                 self._left_alone_at = time.monotonic()
         return self.connected and not was_connected
 
+    def wait_at_most(self) -> float | None:
+        """Give the seconds until the connection is to be tried again by :meth:`greet_again`."""
+        if self._connect_again_at is None:
+            return None
+        return max(0.0, self._connect_again_at - time.monotonic())
+
+    def _refused(self, refusal: Refusal | None) -> None:
+        # ZeroMQ does not try again where it was refused; and the key may be replaced meanwhile.
+        self._refusal = refusal.text if refusal is not None else self._refusal
+        if self._connect_again_at is None:
+            self._connect_again_at = time.monotonic() + _CONNECT_AGAIN
+
+    def _connect(self) -> None:
+        if self._key is not None:
+            try:
+                present(self.socket, self._key.read())
+            except KeyTrouble as error:
+                self._refusal = f"{error.what}: {error.cause}; {error.hint}"
+                self._connect_again_at = time.monotonic() + _CONNECT_AGAIN
+                return
+        self.socket.connect(self._address)
+
     def alone(self) -> str | None:
         """Say that no broker is there; None while one is, or may just be starting."""
-        if self.connected or time.monotonic() - self._left_alone_at < PATIENCE_WITH_BROKER:
+        if self.connected:
+            return None
+        if self._refusal is not None:
+            return self._refusal
+        if time.monotonic() - self._left_alone_at < PATIENCE_WITH_BROKER:
             return None
         return f"no message broker answers at {self._where}: no message arrives until one does"
 
     def greet_again(self) -> None:
-        """Greet a broker that was not greeted for a while; a repeat of a request has no effect."""
+        """Greet a broker that was not greeted for a while; a repeat of a request has no effect.
+
+        And knock again at one that has refused the key.
+        """
+        if self._connect_again_at is not None and time.monotonic() >= self._connect_again_at:
+            self._connect_again_at = None
+            with contextlib.suppress(zmq.ZMQError):  # ZeroMQ has given the connection up itself
+                self.socket.disconnect(self._address)
+            self._connect()
         if self.connected and time.monotonic() - self._greeted_at > GREETING_INTERVAL:
             self._greet()
 

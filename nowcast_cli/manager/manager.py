@@ -44,6 +44,7 @@ from nowcast_cli.manager.standby import TakeOver
 from nowcast_cli.manager.state import Step
 from nowcast_cli.manager.turn import Turn
 from nowcast_cli.manager.undecided import Undecided, unstuck
+from nowcast_cli.security.source import key_source, security_of
 from nowcast_cli.store.database import Store, cannot_be_used
 from nowcast_cli.store.leader import Deposed
 from nowcast_cli.store.records import (
@@ -108,7 +109,8 @@ class Manager:
         self._intake = Intake(self._store, registry, orders, self._logger)
         self._intake.limits = limits(self._config)
         executor = LocalExecutor(paths, str(self._config["python"]), paths.config_file)
-        remote = RemoteJobs(self._hosts(), lambda host: over_ssh(host, paths.run))
+        keys = paths.keys if security_of(self._config) == "curve" else None
+        remote = RemoteJobs(self._hosts(), lambda host: over_ssh(host, paths.run, keys))
         self._admission = Admission(registry, uptime)
         self._jobs = JobWatch(
             executor,
@@ -124,7 +126,12 @@ class Manager:
             monotonic=time.monotonic,
         )
         self._endpoints = endpoints(self._config)
-        self._inbox = Inbox(zmq_context, self._endpoints.host, self._endpoints.manager)
+        self._inbox = Inbox(
+            zmq_context,
+            self._endpoints.host,
+            self._endpoints.manager,
+            key_source(self._config, "manager"),
+        )
         self._notifier = NotifierProcess(context.config_file, time.monotonic, self._logger)
         self._trouble: str | None = None
         self._alone: str | None = None
@@ -193,6 +200,7 @@ class Manager:
             self._jobs.wait_at_most(),
             self._admission.due_in(),
             1.0 if self._undecided.stuck() else None,
+            self._inbox.wait_at_most(),
         )
         shortest = min((limit for limit in limits if limit is not None), default=None)
         # Rounded up: a poll that ends early would turn in vain.

@@ -49,11 +49,14 @@ class RemoteExecutor(Protocol):
         """Let go; the jobs go on."""
 
 
-def over_ssh(host: RemoteHost, run: Path) -> RemoteExecutor:
-    """Give what runs the jobs of a host; ``run`` is the folder for sockets."""
+def over_ssh(host: RemoteHost, run: Path, keys: Path | None) -> RemoteExecutor:
+    """Give what runs the jobs of a host.
+
+    ``run`` is the folder for sockets, ``keys`` that of keys, None for a system without.
+    """
     from nowcast_cli.executors.ssh import SshExecutor  # few systems have other hosts
 
-    return SshExecutor(host, run)
+    return SshExecutor(host, run, keys=keys)
 
 
 class RemoteJobs:

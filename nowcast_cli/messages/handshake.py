@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +14,7 @@ _NO_DETAIL = zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
 _AUTH = zmq.EVENT_HANDSHAKE_FAILED_AUTH
 _PROTOCOL = zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
 _SUCCEEDED = zmq.EVENT_HANDSHAKE_SUCCEEDED
+FAILED = _NO_DETAIL | _AUTH | _PROTOCOL
 _MANY = 3  # failures in a row: one may be a broker that was killed in between
 
 
@@ -36,6 +36,30 @@ class Refusal:
 class Handshakes:
     """Watches the handshakes of one socket; make it before the socket connects.
 
+    ``where`` and ``key`` are as in :class:`Judge`.
+    """
+
+    def __init__(self, socket: zmq.Socket[Any], where: str, key: KeySource | None) -> None:
+        self._socket = socket
+        self._judge = Judge(where, key)
+        self.monitor = socket.get_monitor_socket(FAILED | _SUCCEEDED)
+
+    def refusal(self) -> Refusal | None:
+        """Take in what has happened, and say why there is no connection, where that is known."""
+        found: Refusal | None = None
+        while self.monitor.poll(0):
+            found = self._judge.hear(recv_monitor_message(self.monitor, zmq.NOBLOCK)["event"])
+        return found
+
+    def close(self) -> None:
+        """Stop watching; the socket is its owner's."""
+        self._socket.disable_monitor()
+        self.monitor.close(0)
+
+
+class Judge:
+    """Says what a failed handshake means.
+
     Parameters
     ----------
     where
@@ -44,33 +68,21 @@ class Handshakes:
         Where the key of the socket was read, None for a socket without.
     """
 
-    def __init__(self, socket: zmq.Socket[Any], where: str, key: KeySource | None) -> None:
-        self._socket = socket
+    def __init__(self, where: str, key: KeySource | None) -> None:
         self._where = where
         self._key = key
         self._failures = 0
-        self._first_failure = 0.0
-        self.monitor = socket.get_monitor_socket(_NO_DETAIL | _AUTH | _PROTOCOL | _SUCCEEDED)
 
-    def refusal(self) -> Refusal | None:
-        """Take in what has happened, and say why there is no connection, where that is known."""
-        found: Refusal | None = None
-        while self.monitor.poll(0):
-            event = recv_monitor_message(self.monitor, zmq.NOBLOCK)["event"]
-            if event == _SUCCEEDED:
-                self._failures, found = 0, None
-            elif event == _AUTH:
-                found = self._refused()
-            elif event == _PROTOCOL:
-                found = self._mismatch()
-            elif self._key is not None:
-                found = self._strange()
-        return found
-
-    def close(self) -> None:
-        """Stop watching; the socket is its owner's."""
-        self._socket.disable_monitor()
-        self.monitor.close(0)
+    def hear(self, event: int) -> Refusal | None:
+        """Take in what a monitor tells; None where all is well, or not known as yet."""
+        if event == _AUTH:
+            return self._refused()
+        if event == _PROTOCOL:
+            return self._mismatch()
+        if event == _NO_DETAIL and self._key is not None:
+            return self._strange()
+        self._failures = 0
+        return None
 
     def _refused(self) -> Refusal:
         path = self._key.path if self._key is not None else None
@@ -99,9 +111,6 @@ class Handshakes:
     def _strange(self) -> Refusal | None:
         """Judge a connection that is closed without a word, as by a broker with another key."""
         assert self._key is not None
-        now = time.monotonic()
-        if self._failures == 0:
-            self._first_failure = now
         self._failures += 1
         if self._failures < _MANY:
             return None

@@ -26,6 +26,7 @@ from nowcast_cli.scheduler.catching_up import due, trusted
 from nowcast_cli.scheduler.clockwork import Clockwork
 from nowcast_cli.scheduler.overdue import Overdue, overdue
 from nowcast_cli.scheduler.plan import Plan, plan_of
+from nowcast_cli.security.source import key_source
 from nowcast_cli.store.reader import Reader
 from nowcast_cli.store.records import ScheduleRecord
 
@@ -38,7 +39,8 @@ _BETWEEN_LOOKS = 10.0  # seconds, for workers that are overdue
 def run_scheduler(context: DaemonContext) -> int:
     """Run the scheduler until SIGTERM or SIGINT; SIGHUP reloads. Returns the exit code 0."""
     zmq_context: zmq.Context[Any] = zmq.Context()
-    asker = Asker(zmq_context, endpoints(context.config), time.monotonic)
+    key = key_source(context.config, "operator")
+    asker = Asker(zmq_context, endpoints(context.config), time.monotonic, key)
     scheduler = Scheduler(context.config, context.paths.database, asker, context.logger)
     try:
         _loop(context, scheduler, asker)
