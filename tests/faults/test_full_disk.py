@@ -134,3 +134,20 @@ def test_a_store_that_is_damaged_inside_is_an_error_with_a_remedy_and_the_checkl
     database.rename(database.with_suffix(".damaged"))
     system.start("manager")
     assert system.tell("third", "need", "first").payload == {"n": 1}
+
+
+def test_a_standby_waits_for_room_and_leads_then(small_disk, make_system):
+    system = make_system(small_disk.parent, settings={"standby": True}).start().start("standby")
+    assert system.finish("third", {"n": 1}).type == "ack"
+    fill(small_disk)
+    system.kill("manager")
+    wait_until(lambda: system.health("standby")["state"] == "in trouble", what="the standby to see")
+    assert "No space left" in system.health("standby")["trouble"]
+    busy = system.cpu_seconds("standby")
+    time.sleep(1)
+    assert system.cpu_seconds("standby") - busy < 0.3
+    (small_disk / "filler").unlink()
+    wait_until(lambda: (system.health() or {}).get("state") == "ready", what="the take-over")
+    assert system.health()["pid"] == system.pid("standby")
+    assert system.finish("third", {"n": 2}).type == "ack"
+    assert system.checklist() == {"third": {"n": 2}}
