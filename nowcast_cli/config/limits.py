@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nowcast_cli.config.findings import Finding
 from nowcast_cli.config.sizes import NotASize, bytes_of
 from nowcast_cli.errors import ConfigError
+
+if TYPE_CHECKING:  # every worker loads this module, and few have a mistake to tell of
+    from nowcast_cli.config.findings import Finding
 
 # Past this YAML's parser, written in C, and Python's recursion come to their own ends.
 DEEPEST = 100
@@ -60,6 +62,10 @@ def limit_findings(config: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _form_findings(section: Any) -> Iterator[Finding]:
+    if not section and isinstance(section, Mapping):
+        return
+    from nowcast_cli.config.findings import Finding
+
     if not isinstance(section, Mapping):
         yield Finding(("limits",), f"must hold keys with values, not {section!r}")
         return
@@ -76,6 +82,8 @@ def _values(section: Mapping[str, Any]) -> Iterator[Finding]:
             try:
                 _read(key, section[key])
             except ValueError as error:
+                from nowcast_cli.config.findings import Finding
+
                 yield Finding(("limits", key), str(error))
 
 

@@ -27,6 +27,8 @@ def test_the_worker_machinery_is_light_and_loads_zeromq_only_to_send(heavy):
     )
 
     assert loaded.isdisjoint(heavy)
+    checks = {f"nowcast_cli.config.{name}" for name in ("findings", "positions", "problem")}
+    assert loaded.isdisjoint(checks), "what tells of mistakes is loaded where there is none"
 
 
 def test_sending_loads_zeromq_and_nothing_else_that_is_heavy():
