@@ -53,6 +53,17 @@ def hosts(ctx: typer.Context, incomplete: str) -> list[str]:
     return _beginning(ctx, incomplete, names)
 
 
+def keys(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the names of keys."""
+    from nowcast_cli.security.key_ring import BROKER, KeyRing
+
+    def names(system: System) -> list[str]:
+        entries = KeyRing(system.paths.keys).roster().current_entries()
+        return [BROKER, *(entry.name for entry in entries)]
+
+    return _beginning(ctx, incomplete, names)
+
+
 def jobs(ctx: typer.Context, incomplete: str) -> list[str]:
     """Offer the short ids of the latest jobs, newest first."""
     return _beginning(ctx, incomplete, lambda system: _job_ids(system, None))

@@ -16,6 +16,7 @@ from nowcast_cli.cli.options import DryRun, Json, command_app
 from nowcast_cli.cli.output import Output
 from nowcast_cli.cli.skeleton import SCHEMA_FILE, Template, free_ports, template_files
 from nowcast_cli.errors import NowcastError, UsageError
+from nowcast_cli.security.key_ring import KeyRing
 
 _FIRST_COMMIT = "Begin a nowcast system"
 _FIRST_WORKER = {"toy": "sleep -- --sleep-time 2", "minimal": "rotate_logs"}
@@ -47,7 +48,8 @@ def init(
       nowcast init . --dry-run
 
     The folder becomes a git repository, and two free ports are written
-    into its nowcast.yaml, so that systems run side by side.
+    into its nowcast.yaml, so that systems run side by side. The keys of the
+    system are made in var/keys, which git ignores.
     """
     invocation = invocation_of(ctx)
     folder = ((invocation.directory or Path()) / name).absolute()
@@ -59,6 +61,7 @@ def init(
         return
     files[Path(SCHEMA_FILE)] = _schema()
     _write(folder, files)
+    KeyRing(folder / "var" / "keys").init()
     git_problem = commit_files(folder, files, _FIRST_COMMIT)
     if as_json:
         invocation.out.json(

@@ -31,6 +31,29 @@ def refuse_bad_configuration(system: System) -> None:
     load_checked(system.paths.config_file)
 
 
+def make_first_keys(system: System, out: Output) -> None:
+    """Make the keys of a system that has never had any, as a deployment that was just cloned.
+
+    Where some are there, a missing one is an accident to be looked at: the daemon that needs it
+    says so. Says which hosts have no key as yet.
+    """
+    from nowcast_cli.security.source import security_of
+
+    if security_of(system.config) != "curve":
+        return
+    from nowcast_cli.config.remote_hosts import remote_hosts
+    from nowcast_cli.security.key_ring import KeyRing
+
+    ring = KeyRing(system.paths.keys)
+    if ring.is_new:
+        ring.init()
+        out.note(f"made the keys of this system in {ring.folder}; nowcast key list shows them")
+    roster = ring.roster()
+    for host in remote_hosts(system.config, str(system.paths.config_file)):
+        if roster.key_of_host(host) is None:
+            out.note(f"jobs on {host} cannot connect: nowcast key add --role worker --host {host}")
+
+
 def show_last_lines(error: DaemonError, out: Output) -> None:
     """Print what the daemon that failed had printed last."""
     for line in error.log:

@@ -11,7 +11,12 @@ import typer
 from nowcast_cli.cli.context import System, output_of, system_of
 from nowcast_cli.cli.options import command_app
 from nowcast_cli.cli.output import Output
-from nowcast_cli.cli.plant import plant_of, refuse_bad_configuration, show_last_lines
+from nowcast_cli.cli.plant import (
+    make_first_keys,
+    plant_of,
+    refuse_bad_configuration,
+    show_last_lines,
+)
 from nowcast_cli.cli.stop import stop_everything
 
 if TYPE_CHECKING:
@@ -47,6 +52,7 @@ def start(
     """
     system, out = system_of(ctx), output_of(ctx)
     refuse_bad_configuration(system)
+    make_first_keys(system, out)
     if standby:
         _ask_for_standby(system)
     plant = plant_of(system, out)

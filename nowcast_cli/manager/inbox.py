@@ -67,6 +67,7 @@ class Inbox:
         self._key = key
         self._judge = Judge(self._where, key)
         self._refusal: str | None = None
+        self._doubted = False
         self._connect_again_at: float | None = None
         self._address = f"tcp://{host}:{port}"
         self._connect()
@@ -81,7 +82,7 @@ class Inbox:
                 continue
             self.connected = event == _CONNECTED
             if self.connected:
-                self._judge.hear(event)
+                self._doubted = False
                 self._refusal = self._connect_again_at = None
                 self._greet()
             else:
@@ -96,7 +97,9 @@ class Inbox:
 
     def _refused(self, refusal: Refusal | None) -> None:
         # ZeroMQ does not try again where it was refused; and the key may be replaced meanwhile.
-        self._refusal = refusal.text if refusal is not None else self._refusal
+        if refusal is not None and (refusal.final or self._doubted):
+            self._refusal = refusal.text
+        self._doubted = True
         if self._connect_again_at is None:
             self._connect_again_at = time.monotonic() + _CONNECT_AGAIN
 

@@ -15,7 +15,6 @@ _AUTH = zmq.EVENT_HANDSHAKE_FAILED_AUTH
 _PROTOCOL = zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
 _SUCCEEDED = zmq.EVENT_HANDSHAKE_SUCCEEDED
 FAILED = _NO_DETAIL | _AUTH | _PROTOCOL
-_MANY = 3  # failures in a row: one may be a broker that was killed in between
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,6 @@ class Judge:
     def __init__(self, where: str, key: KeySource | None) -> None:
         self._where = where
         self._key = key
-        self._failures = 0
 
     def hear(self, event: int) -> Refusal | None:
         """Take in what a monitor tells; None where all is well, or not known as yet."""
@@ -81,7 +79,6 @@ class Judge:
             return self._mismatch()
         if event == _NO_DETAIL and self._key is not None:
             return self._strange()
-        self._failures = 0
         return None
 
     def _refused(self) -> Refusal:
@@ -108,15 +105,14 @@ class Judge:
             final=True,
         )
 
-    def _strange(self) -> Refusal | None:
-        """Judge a connection that is closed without a word, as by a broker with another key."""
-        assert self._key is not None
-        self._failures += 1
-        if self._failures < _MANY:
-            return None
+    def _strange(self) -> Refusal:
+        """Judge a connection that is closed without a word, as by a broker with another key.
+
+        A broker that was killed in between looks the same, once.
+        """
+        path = self._key.path if self._key is not None else None
         return Refusal(
-            f"what listens at {self._where} is not the message broker that the key "
-            f"{self._key.path} is for",
+            f"what listens at {self._where} is not the message broker that the key {path} is for",
             "it has another key, or is another program",
             "where the broker's key was replaced, bring the file of the key anew; see also "
             "nowcast doctor",

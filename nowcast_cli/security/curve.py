@@ -10,6 +10,7 @@ from nowcast_cli.security.key import Key, Role
 if TYPE_CHECKING:
     import zmq
 
+_HANDSHAKE_FAILED = 2  # ZMQ_RECONNECT_STOP_HANDSHAKE_FAILED
 _BIND_PATIENCE = 2.0  # seconds in which a port that was let go becomes free
 
 # A port that is guarded, and who may pass: the "domain" of ZeroMQ's authentication protocol.
@@ -22,7 +23,13 @@ ADMITTED: dict[str, frozenset[Role]] = {
 
 
 def present(socket: zmq.Socket[Any], key: Key) -> None:
-    """Have a socket that is to connect show ``key``, and accept nobody but the broker."""
+    """Have a socket that is to connect show ``key``, and accept nobody but the broker.
+
+    It does not knock again where it was refused: the key is to be read anew first.
+    """
+    from zmq import RECONNECT_STOP
+
+    socket.setsockopt(RECONNECT_STOP, _HANDSHAKE_FAILED)
     socket.curve_serverkey = key.broker.encode()
     socket.curve_publickey = key.public.encode()
     socket.curve_secretkey = key.secret.encode()

@@ -16,7 +16,7 @@ VARIABLE = "NOWCAST_KEY"
 
 # Seconds of failed handshakes after which whoever answers cannot be the broker of this key. The
 # key of a job on another host is brought by ssh, at the latest ten seconds after it has changed.
-_PATIENCE = 3.0
+_PATIENCE = 2.5
 _PATIENCE_ELSEWHERE = 15.0
 
 
