@@ -44,9 +44,12 @@ class Growth:
     verdict: str
 
 
-def growth_of(series: Sequence[tuple[float, float]], tolerance: Tolerance) -> Growth:
-    """Judge (seconds, value) pairs in the order of time."""
-    points = _thinned(list(series)[len(series) // 3 :])
+def growth_of(
+    series: Sequence[tuple[float, float]], tolerance: Tolerance, warm_up: float = 0.0
+) -> Growth:
+    """Judge (seconds, value) pairs in the order of time; ``warm_up`` is in seconds, at least."""
+    begin = series[0][0] + warm_up if series else 0.0
+    points = _thinned([each for each in series[len(series) // 3 :] if each[0] >= begin])
     if len(points) < _FEWEST:
         values = [value for _, value in points] or [0.0]
         return Growth(values[0], values[-1], 0.0, "too short")

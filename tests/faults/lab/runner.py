@@ -185,15 +185,26 @@ def _end(pid: int, running: _Running) -> None:
     os.killpg(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     os.close(running.reader)
-    folder = running.folder
-    mark = os.fsencode(folder / "nowcast.yaml")
+    while left := _processes_of(running.folder):  # until none has started another meanwhile
+        for each in left:
+            with suppress(ProcessLookupError):
+                os.kill(each, signal.SIGKILL)
+        time.sleep(0.1)
+    with suppress(subprocess.CalledProcessError):
+        unmount(running.folder / "var")
+    running.namespaces.remove()
+
+
+def _processes_of(folder: Path) -> list[int]:
+    mark, found = os.fsencode(folder / "nowcast.yaml"), []
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            if any(mark in (process / name).read_bytes() for name in ("cmdline", "environ")):
-                os.kill(int(process.name), signal.SIGKILL)
-    with suppress(subprocess.CalledProcessError):
-        unmount(folder / "var")
-    running.namespaces.remove()
+            zombie = (process / "stat").read_text().rpartition(")")[2].split()[0] == "Z"
+            if not zombie and any(
+                mark in (process / name).read_bytes() for name in ("cmdline", "environ")
+            ):
+                found.append(int(process.name))
+    return found
 
 
 def seeds_of(first: int, fixed: int, costly: Sequence[tuple[str, int]]) -> Iterator[str]:
