@@ -35,10 +35,15 @@ def reload(ctx: typer.Context) -> None:
 def _tell_others(system: System, out: Output) -> None:
     """Let scheduler and standby take it in; they are not asked, as they wait for nobody."""
     from nowcast_cli.config.settings import wants_scheduler
+    from nowcast_cli.config.standby import wants_standby
 
-    if not _hangs_up(system, "scheduler") and wants_scheduler(system.config):
-        out.note("the scheduler does not run yet: nowcast start starts it")
-    _hangs_up(system, "standby")
+    wanted = {
+        "scheduler": wants_scheduler(system.config),
+        "standby": wants_standby(system.config, system.paths.run),
+    }
+    for daemon, is_wanted in wanted.items():
+        if not _hangs_up(system, daemon) and is_wanted:
+            out.note(f"the {daemon} does not run yet: nowcast start starts it")
 
 
 def _hangs_up(system: System, daemon: str) -> bool:

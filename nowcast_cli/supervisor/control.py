@@ -112,7 +112,9 @@ def restart_one(plant: Plant, daemon: Daemon) -> None:
             _start_one(plant, supervisord, STANDBY)
         else:
             _stop_program(plant, supervisord, daemon)
-            _start_one(plant, supervisord, daemon)
+            for each in _with_its_standby(plant, daemon):
+                if not _is_ready(plant, each):  # a manager that was frozen has a successor by now
+                    _start_one(plant, supervisord, each)
 
 
 def _wait_for_successor(plant: Plant) -> None:
@@ -137,21 +139,21 @@ def stop_one(plant: Plant, daemon: Daemon) -> list[str]:
     with _controlling(plant):
         _refuse_those_of_another(plant)
         if not somebody_listens(supervisor_socket(plant.paths.run)):
-            stops = _to_stop_with(plant, daemon)[::-1]
-            return end_orphans(plant.paths.run, stops, STOP_GRACE, plant.tell)
+            both = _with_its_standby(plant, daemon)
+            return end_orphans(plant.paths.run, both, STOP_GRACE, plant.tell)
         supervisord = Supervisord(supervisor_socket(plant.paths.run))
         stopped = []
-        for each in _to_stop_with(plant, daemon):
+        for each in reversed(_with_its_standby(plant, daemon)):  # else that would lead
             if supervisord.process(program_of(each.name, plant.paths.run)).state not in _STOPPED:
                 _stop_program(plant, supervisord, each)
                 stopped.append(each.name)
         return stopped
 
 
-def _to_stop_with(plant: Plant, daemon: Daemon) -> list[Daemon]:
-    """Give what is to be stopped for one daemon to be: the standby would lead in its place."""
-    follows = daemon == MANAGER and STANDBY in plant.daemons
-    return [STANDBY, daemon] if follows else [daemon]
+def _with_its_standby(plant: Plant, daemon: Daemon) -> list[Daemon]:
+    """Give the daemon, and if it is a manager that has one the standby, as they start."""
+    has_one = daemon == MANAGER and STANDBY in plant.daemons
+    return [daemon, STANDBY] if has_one else [daemon]
 
 
 def _refuse_those_of_another(plant: Plant) -> None:

@@ -434,6 +434,19 @@ def test_the_setting_holds_and_a_standby_leads_after_the_stop_of_supervisord(com
     assert not Path(f"/proc/{standby}/task").exists()
 
 
+def test_a_frozen_manager_is_restarted_by_the_command_and_both_are_there_again(commanded):
+    system = commanded
+    assert nowcast(system.folder, "start", "--standby").code == 0
+    old, standby = wait_for_two(system)
+    os.kill(old, signal.SIGSTOP)
+    done = nowcast(system.folder, "restart", "manager")
+    assert done.code == 0, done.err
+    pids = wait_for_two(system)
+    assert pids[0] == standby
+    assert old not in pids
+    assert nowcast(system.folder, "status").code == 0
+
+
 @pytest.mark.parametrize("kind", ["systemd", "circus", "supervisord"])
 def test_the_exported_files_have_the_standby_of_the_setting(commanded, kind):
     assert "standby" not in nowcast(commanded.folder, "export", kind).out
