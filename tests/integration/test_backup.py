@@ -54,11 +54,13 @@ def test_a_backup_is_made_while_the_system_runs_and_brings_its_state_back(system
 
 
 def test_what_may_have_followed_since_is_not_launched_again(make_system):
-    system = make_system(after={"first": "time.sleep(1.5) or [NextWorker('workers.second')]"})
-    system.start()
+    once_told = "iter(lambda: os.path.exists(config.file.parent / 'go'), True)"
+    second = f"([time.sleep(0.02) for _ in {once_told}], [NextWorker('workers.second')])[1]"
+    system = make_system(after={"first": second}).start()
     system.finish("first", {"tide": 1})
     copied = nowcast(system.folder, "backup", str(system.folder / "copy.tar.gz"))
     assert copied.code == 0
+    system.touch("go")
     [job] = wait_until(system.jobs, what="what follows to be launched")
     system.wait_for_process_end(job.id)
     stop(system)
