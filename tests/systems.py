@@ -43,6 +43,8 @@ from nowcast_cli.executors.job_folder import folder_of
 from nowcast_cli.messages.client import Client
 from nowcast_cli.messages.message import Message, Outcome
 from nowcast_cli.process_identity import from_json, is_alive
+from nowcast_cli.security.key_ring import KeyRing
+from nowcast_cli.security.source import key_source
 from nowcast_cli.store.checklist_file import read_checklist
 from nowcast_cli.store.reader import Reader
 from nowcast_cli.store.records import JobRecord, MessageRecord
@@ -106,7 +108,7 @@ def main(name):
             time.sleep(0.01)
         time.sleep(arguments.sleep)
         if arguments.fail:
-            raise WorkerError
+            raise WorkerError("it was told to fail")
         if arguments.raises:
             raise ValueError("as it was told to")
         if arguments.os_exit is not None:
@@ -235,6 +237,12 @@ class System:
         names = (*workers, "clear_checklist")
         self.write("next_workers.py", next_workers or next_workers_text(after or {}, names))
         self._begin()
+        if self.settings.get("security") == "curve":
+            self.keys.init()
+
+    @property
+    def keys(self) -> KeyRing:
+        return KeyRing(self.paths.keys)
 
     def _begin(self) -> None:
         self.paths: SystemPaths = system_paths(self.config)
@@ -377,7 +385,8 @@ class System:
     # --- messages and requests
 
     def send(self, message: Message, deadline: float = 8.0) -> Message:
-        with Client("localhost", self.port, deadline=deadline) as client:
+        key = key_source(self.config, "operator")
+        with Client("localhost", self.port, deadline=deadline, key=key) as client:
             return client.ask(message)
 
     def tell(
