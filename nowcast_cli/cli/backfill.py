@@ -189,7 +189,8 @@ def _state_of_chain(reader: Reader, chain: str) -> State:
 
 
 def _bad(jobs: Sequence[JobRecord]) -> list[JobRecord]:
-    return [job for job in jobs if job.state != "succeeded"]
+    tried_again = {job.predecessor for job in jobs if job.tried > 1}
+    return [job for job in jobs if job.state != "succeeded" and job.id not in tried_again]
 
 
 def _work(

@@ -206,14 +206,7 @@ def _run_as_job(
     follow: bool,
 ) -> int:
     from nowcast_cli.cli.asking import ask_manager, runs
-    from nowcast_cli.cli.watching import (
-        Watch,
-        begun,
-        ended,
-        exit_code_of,
-        folder_of_job,
-        read_store,
-    )
+    from nowcast_cli.cli.watching import Watch, exit_code_of, folder_of_job, read_store
     from nowcast_cli.executors.job_folder import read_exit
 
     if not runs(system):
@@ -224,11 +217,12 @@ def _run_as_job(
     watch = Watch(system, out)
     request = {"module": module, "arguments": list(arguments), "host": host}
     job_id = str(ask_manager(system, "launch", request)["job"])
+    attempt: JobRecord | None = read_store(system, lambda reader: reader.job(job_id))
     try:
-        watch.begin(read_store(system, lambda reader: reader.job(job_id)))
-        if watch.within(_SLOW_BEGIN, lambda: begun(system, job_id)) is None:
-            out.note(f"job {job_id[-8:]} has not begun yet{_why_not(system, job_id)}")
-        job = watch.until(lambda: ended(system, job_id))
+        while attempt is not None:
+            job_id = attempt.id
+            job = _watch_attempt(system, out, watch, attempt)
+            attempt = _next_attempt(system, out, job)
     except KeyboardInterrupt:
         return _cancel(system, out, watch, job_id)
     watch.finish()
@@ -240,6 +234,29 @@ def _run_as_job(
             out.note("\nno longer followed; what was launched goes on: nowcast job list")
             return _INTERRUPTED
     return exit_code_of(job, read_exit(folder_of_job(system, job)))
+
+
+def _watch_attempt(system: System, out: Output, watch: Watch, job: JobRecord) -> JobRecord:
+    from nowcast_cli.cli.watching import begun, ended
+
+    watch.begin(job)
+    if watch.within(_SLOW_BEGIN, lambda: begun(system, job.id)) is None:
+        out.note(f"job {job.id[-8:]} has not begun yet{_why_not(system, job.id)}")
+    return watch.until(lambda: ended(system, job.id))
+
+
+def _next_attempt(system: System, out: Output, job: JobRecord) -> JobRecord | None:
+    """Give the job that tries again, and say that it does; None where nothing does."""
+    from nowcast_cli.cli import following as after
+    from nowcast_cli.cli.chain import attempt_after
+    from nowcast_cli.cli.watching import read_store
+
+    following = read_store(system, lambda reader: attempt_after(reader, job))
+    if following is not None:
+        out.note(f"{after.how_it_ended(job)}; it is tried again (job {following.id[-8:]})")
+        for note in after.why_it_ended(job):
+            out.note(note)
+    return following
 
 
 def _why_not(system: System, job_id: str) -> str:

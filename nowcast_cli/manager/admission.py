@@ -13,7 +13,7 @@ from heapq import heappop, heappush
 
 from nowcast_cli.config.registry import Registry
 from nowcast_cli.manager.boot_clock import Uptime
-from nowcast_cli.manager.state import State, Step, with_jobs
+from nowcast_cli.manager.state import Note, State, Step, info, with_jobs
 from nowcast_cli.store.records import Change, HoldDropped, HoldPut, JobPut, JobRecord
 
 
@@ -28,6 +28,7 @@ class Admission:
         self._registry = registry
         self._uptime = uptime
         self._up_to_date = False
+        self._new: set[str] = set()  # jobs that have come to wait since the last admission
 
     def use(self, registry: Registry) -> None:
         """Go on with a registry that was reloaded."""
@@ -44,10 +45,23 @@ class Admission:
         chosen = [
             replace(state.jobs[job_id], state="submitting", delay=None) for job_id in self._choose()
         ]
+        notes = self._notes(chosen)
         if not chosen:
-            return Step(state)
+            return Step(state, notes=notes)
         new_state, puts = with_jobs(state, *chosen)
-        return Step(new_state, puts)
+        return Step(new_state, puts, notes)
+
+    def _notes(self, chosen: Collection[JobRecord]) -> tuple[Note, ...]:
+        """Tell of jobs that have to wait, and of those that had to."""
+        had_to = [job for job in chosen if job.id not in self._new]
+        have_to = Counter(
+            self._waiting[job_id].worker for job_id in self._new if job_id in self._waiting
+        )
+        self._new.clear()
+        return (
+            *(info(f"launching {job.worker} (job {job.id}), which had to wait") for job in had_to),
+            *(info(f"jobs that wait from now on: {n} of {name}") for name, n in have_to.items()),
+        )
 
     def due_in(self) -> float | None:
         """Give the seconds until something may begin by itself; None where nothing does."""
@@ -92,6 +106,7 @@ class Admission:
     def _put(self, job: JobRecord) -> None:
         if job.state == "waiting":
             if job.id not in self._waiting:
+                self._new.add(job.id)
                 self._queue(job)
             return
         self._waiting.pop(job.id, None)

@@ -314,9 +314,8 @@ def decide(
 
 def _launch_note(job: JobRecord, record: MessageRecord) -> Note:
     words = " ".join((job.worker, *job.arguments))
-    if job.state == "held":
-        return info(f"holding {words} (job {job.id}), which follows {record.source}")
-    return info(f"launching {words} (job {job.id}), which follows {record.source}")
+    verb = "holding" if job.state == "held" else "launching"
+    return info(f"{verb} {words} (job {job.id}), which follows {record.source}")
 
 
 def stick(state: State, record: MessageRecord, error: str, now: str) -> Step:

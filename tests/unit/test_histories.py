@@ -104,12 +104,25 @@ steps = st.one_of(
         st.just("save"),
     ),
 )
+# Of jobs that are launched, so that most of it has an effect.
+of_jobs = st.one_of(
+    st.tuples(st.just("launch"), workers),
+    st.tuples(st.just("launch"), st.just("a")),
+    st.tuples(st.just("finish"), choices, st.sampled_from(["success", "failure", "end", "lose"])),
+    st.tuples(st.just("finish"), choices, st.sampled_from(["failure", "end", "lose"])),
+    st.tuples(st.just("decide"), st.lists(workers, max_size=3), st.frozensets(workers, max_size=3)),
+    st.tuples(st.just("overrun"), choices),
+    st.tuples(st.just("wait"), st.sampled_from([1.0, 10.0, 20.0])),
+    st.tuples(st.just("wait"), st.just(20.0)),
+)
 limits = st.one_of(
+    of_jobs,
+    of_jobs,
+    of_jobs,
+    steps,
     st.tuples(st.just("hold"), st.none() | workers),
     st.tuples(st.just("release"), st.none() | workers),
-    st.tuples(st.just("overrun"), choices),
     st.tuples(st.just("stay"), choices),
-    st.tuples(st.just("wait"), st.sampled_from([1.0, 10.0, 20.0])),
     st.tuples(st.just("boot")),
     st.tuples(st.just("new manager")),
 )
@@ -129,6 +142,7 @@ class World:
         self.sent: list[Message] = []
         self.jobs: list[str] = []
         self.ends: Counter[str] = Counter()
+        self.asked: set[int] = set()
         self.released: Counter[str] = Counter()
 
     def play(self, step: tuple) -> None:
@@ -141,6 +155,7 @@ class World:
             if isinstance(change, JobPut):
                 self._note(change.job, before.get(change.job.id))
                 before[change.job.id] = change.job
+        self.asked |= {entry.number for entry in turn.entries if entry.decide}
         self.store.commit(turn.changes)
         self.state = turn.state
 
@@ -235,9 +250,29 @@ class World:
         self._send(turn, Message("nowcast", "release", {"worker": worker}, id=new_id()))
         assert worker not in turn.state.holds
 
+    def _launched(self, choice):
+        states = ("submitting", "running")
+        jobs = [job for job in self.state.jobs.values() if job.state in states]
+        return sorted(jobs, key=lambda job: job.id)[choice % len(jobs)] if jobs else None
+
+    def finish(self, turn, choice, how) -> None:
+        """A job ends, by its message or without one; its process may go a little later."""
+        job = self._launched(choice)
+        if job is None:
+            return
+        if how == "lose":
+            self.intake.happening(turn, Lost(job.id, "gone"))
+            return
+        if how != "end":
+            message = Message(job.worker, how, None, id=new_id(), job=job.id, outcome=how)
+            self._send(turn, message)
+        if how == "end" or choice % 2:
+            self.intake.happening(turn, Ended(job.id, {"code": 1}, "it exited with code 1"))
+
     def overrun(self, turn, choice) -> None:
-        if (job := self._job(choice)) and job.started is not None:
+        if job := self._launched(choice):
             self.intake.happening(turn, Overran(job.id, 60.0))
+            assert turn.state.jobs[job.id].timed_out is not None
 
     def stay(self, turn, choice) -> None:
         if (job := self._job(choice)) and job.state not in ("held", "waiting"):
@@ -296,15 +331,24 @@ class World:
             message = self.store.message_by_number(job.final_message)
         following = [each for each in self._all_jobs() if each.predecessor == job.id]
         following = [each for each in following if each.tried == job.tried + 1]
-        assert len(following) <= 1, "an attempt is followed by one other at most"
+        ending = {"failed": "failure", "lost": "lost"}.get(job.state, "crash")
+        bad = job.state in ("failed", "crashed", "lost", "timed out")
+        tries = bad and retry is not None and ending in retry.on and job.tried < retry.tries
+        assert len(following) == tries, (
+            "a bad end has one other try, while there is one"
+        )
+        assert job.timed_out is None or job.state not in ("failed", "crashed", "lost")
         if message is not None and not following:
             assert message.note is None
+            assert message.number in self.asked
         for each in following:
             assert job.state in ("failed", "crashed", "lost", "timed out")
             assert (each.chain, each.cause, each.barrier) == (job.chain, job.cause, job.barrier)
+            assert each.state in ("waiting", "cancelled") or job.id not in self.state.jobs
             if message is not None:
                 assert message.state == "decided"
                 assert message.note == f"tried again as job {each.id}"
+                assert message.number not in self.asked
 
     def _copy(self) -> Path:
         copy = self.folder / "copy.db"
@@ -341,7 +385,7 @@ class World:
 )
 @given(
     history=st.lists(steps, max_size=25).map(lambda history: (REGISTRY, history))
-    | st.lists(steps | limits, max_size=35).map(lambda history: (LIMITED, history))
+    | st.lists(limits, min_size=20, max_size=40).map(lambda history: (LIMITED, history))
 )
 def test_after_every_step_the_store_tells_the_state_and_the_rules_hold(history):
     registry, history = history
