@@ -100,6 +100,8 @@ def logs(
     show = _shown_as_json if as_json else _shown_as_text
     of_job = _job(system, job) if job is not None else None
     span = _span(since, until, of_job)
+    if of_job is not None and since is None and until is None:
+        span = _by_the_clock_of_its_host(system, of_job, span)
     some = lines if lines is not None or of_job or since or until else _LINES
     if follow:
         _refuse_until(until)
@@ -154,6 +156,13 @@ def _span(since: str | None, until: str | None, job: JobRecord | None) -> Span:
     if job is not None and last is None and job.ended is not None:
         last = datetime.fromisoformat(job.ended) + timedelta(seconds=_AFTER_A_JOB)
     return Span.between(first, last)
+
+
+def _by_the_clock_of_its_host(system: System, job: JobRecord, span: Span) -> Span:
+    from nowcast_cli.executors.job_folder import folder_of
+    from nowcast_cli.logs.of_job import span_of_records
+
+    return span_of_records(folder_of(system.paths.jobs, job.id, job.worker), span)
 
 
 def _refuse_until(until: str | None) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
+from nowcast_cli.config.log_records import LONGEST, record_of
+from nowcast_cli.executors.job_folder import RECORDS
 from nowcast_cli.logs.records import Record
-from nowcast_cli.logs.search import ALWAYS, Keep, Seen, Span, last_records, merged
+from nowcast_cli.logs.search import ALWAYS, Keep, Seen, Span, last_records, merged, time_text
 
 STREAMS = ("stdout", "stderr")
 
@@ -35,6 +38,24 @@ def job_records(
     ]
     both = list(merged([*logged, *printed], Seen()))
     return both if number is None else both[-number:] if number else []
+
+
+def span_of_records(folder: Path, span: Span) -> Span:
+    """Widen a span to hold what a job of another host has logged, by the clock of that host."""
+    try:
+        with (folder / RECORDS).open("rb") as file:
+            first = record_of(file.readline())
+            file.seek(max(0, (folder / RECORDS).stat().st_size - 2 * LONGEST))
+            last = next(filter(None, map(record_of, reversed(file.read().splitlines()))), None)
+    except OSError:
+        return span
+    if first is None or last is None or span.since is None:
+        return span
+    begin, end = (
+        time_text(datetime.fromtimestamp(each.created).astimezone()) for each in (first, last)
+    )
+    until = None if span.until is None else max(span.until, end)
+    return Span(min(span.since, begin), until)
 
 
 def message_of(record: Record) -> str:

@@ -2,7 +2,7 @@
 
 A thread sends what the file holds that the process keeps its records in, from where the aggregator
 has come to: it confirms what it has written to its own disk. So whatever ends, and whenever, the
-file and its length say what is left to be sent. Nobody waits for the aggregator, but for a second
+file and its length say what is left to be sent. Nobody waits for the aggregator, but for a moment
 at the end of the process. What could not be sent then, the next process of the system on this host
 sends; the folder of a job that was begun from the system's host comes there by ssh, too.
 """
@@ -35,8 +35,9 @@ if TYPE_CHECKING:
     from nowcast_cli.security.source import KeySource
 
 LARGEST_PART = 128 * 1024  # bytes that are sent at once
-AT_THE_END = 1.0  # seconds that the end of a process may be put off
-_AWAY = 0.2  # seconds instead, when the aggregator did not answer last
+# Seconds that the end of a process may be put off: while the aggregator takes what nobody else
+# would bring; for a job, whose folder comes by ssh; and when nobody has answered last.
+_WHILE_IT_TAKES, _OF_A_JOB, _AWAY = 5.0, 0.5, 0.2
 _ANSWER = 1.0  # seconds after which a connection is given up, and made anew
 _SOONEST, _SLOWEST = 0.05, 0.5  # seconds between two looks at the file
 _LEFT = 60.0  # seconds between two looks for what other processes have left
@@ -132,7 +133,8 @@ class Sender:
         if os.getpid() != self._process:
             return  # a fork has no such thread; this one sends for both
         self._over.set()
-        self._thread.join(AT_THE_END if self._answers else _AWAY)
+        patience = _WHILE_IT_TAKES if self._own.job is None else _OF_A_JOB
+        self._thread.join(patience if self._answers else _AWAY)
         if self._own.job is None and self._own.next_part():
             print(f"log records wait in {self._own.file} for the log aggregator", file=sys.stderr)
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import gzip
+import logging
 import os
 import time
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
-from nowcast_cli.logs.of_job import job_records
+from nowcast_cli.config.log_records import lines_of
+from nowcast_cli.logs.of_job import job_records, span_of_records
 from nowcast_cli.logs.records import Record, parse_line
 from nowcast_cli.logs.search import Follower, Span, last_records, log_files
 
@@ -227,3 +230,20 @@ def test_a_job_shows_its_workers_records_in_its_time_and_what_it_printed(tmp_pat
         "Traceback", "brought by the aggregator", "not yet brought", "reading winds",
     ]  # fmt: skip
     assert {record.name for record in found} == {"sleep"}
+
+
+def test_a_job_of_a_host_with_another_clock_shows_all_its_records(tmp_path: Path) -> None:
+    log, folder = tmp_path / "nowcast.log", tmp_path / "job"
+    folder.mkdir()
+    log.write_text("".join(line(second, f"at {second}") for second in range(60)))
+    with (folder / "records").open("wb") as records:
+        for second in (4, 5, 9):
+            sent = logging.LogRecord("sleep", 20, "", 1, f"at {second}", (), None)
+            at = datetime.fromisoformat(f"2026-11-22T03:04:{second:02}.123000")
+            sent.created = at.astimezone().timestamp()
+            records.writelines(lines_of(sent, sent.msg))
+    here = Span("2026-11-22 03:04:07,000", "2026-11-22 03:04:08,000")
+    span = span_of_records(folder, here)
+    found = job_records([log], folder, "sleep", None, every, span)
+    assert texts(found) == [f"at {second}" for second in range(4, 10)]
+    assert span_of_records(tmp_path, here) == here
