@@ -6,6 +6,7 @@ The manager believes what lies in a job's folder. What its executor tells is onl
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
@@ -43,6 +44,10 @@ from nowcast_cli.store.records import JobRecord
 
 REPEAT_INTERVAL = 0.05
 SCAN_INTERVAL = 0.5
+# A look takes some 0.1 ms. The launcher has its hands full with the others of a thousand requests,
+# and hints tell of nearly all ends.
+REPEATED_AT_ONCE = 20
+SCANNED_AT_ONCE = 200
 # For what workers that were run by hand could not tell.
 OUTBOX_INTERVAL = 5.0
 
@@ -233,16 +238,16 @@ class JobWatch:
         look = [job_id for job_id in hints if self._knows(job_id)]
         if now >= self._next_repeat:
             self._next_repeat = now + REPEAT_INTERVAL
-            look += self._unclaimed
+            look += _in_turn(self._unclaimed, REPEATED_AT_ONCE)
         if now >= self._next_scan:
             self._next_scan = now + SCAN_INTERVAL
-            look += self._watched
+            look += _in_turn(self._watched, SCANNED_AT_ONCE)
             self._ender.tend()
         if now >= self._next_outbox:
             self._next_outbox = now + OUTBOX_INTERVAL
-            yield from self._outbox(self._paths.outbox)
+            yield from _if_possible(self._outbox(self._paths.outbox))
         for job_id in dict.fromkeys(look):
-            yield from self._look(job_id)
+            yield from _if_possible(self._look(job_id))
         for job_id, timeout in self._timeouts.passed():
             yield Overran(job_id, timeout)
 
@@ -264,11 +269,11 @@ class JobWatch:
                 elif _is_here(job):
                     yield Lost(job_id, "its folder tells nothing of its process")
                 return
+            if _is_here(job):
+                self._executor.watch(job_id, claim)
             self._claims[job_id] = claim
             self._watched[job_id] = job
             self._unclaimed.pop(job_id, None)
-            if _is_here(job):
-                self._executor.watch(job_id, claim)
             yield Claimed(job_id, claim.process.pid, claim.claimed_at)
         if job_id not in self._timeouts:
             age = age_of(claim.process) if _is_here(job) else self._remote.on(job.host).age(job_id)
@@ -306,6 +311,24 @@ class JobWatch:
         """Let go of the executors; the jobs go on."""
         self._executor.close()
         self._remote.close()
+
+
+def _if_possible(happenings: Iterator[Happening]) -> Iterator[Happening]:
+    """Give what can be seen; what no descriptor is left for is looked at again in a while."""
+    try:
+        yield from happenings
+    except OSError as error:
+        if error.errno not in NOT_ABOUT_THE_FILE:
+            raise
+        _logger.warning("the folders of jobs cannot be looked at just now: %s", error.strerror)
+
+
+def _in_turn(jobs: dict[str, JobRecord], most: int) -> list[str]:
+    """Give the ids of some jobs, those that were given longest ago."""
+    some = list(islice(jobs, most))
+    for job_id in some:
+        jobs[job_id] = jobs.pop(job_id)
+    return some
 
 
 def _is_here(job: JobRecord) -> bool:
