@@ -89,8 +89,8 @@ class Deployment:
 
 
 @contextlib.contextmanager
-def deployment(workers: list[str], next_workers: str) -> Iterator[Deployment]:
-    """Make a deployment with these workers; its folder goes at the end."""
+def deployment(workers: list[str], next_workers: str, **sections: object) -> Iterator[Deployment]:
+    """Make a deployment with these workers and ``sections``; its folder goes at the end."""
     SCRATCH.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir=SCRATCH))
     made = Deployment(folder, free_port(), free_port())
@@ -99,7 +99,7 @@ def deployment(workers: list[str], next_workers: str) -> Iterator[Deployment]:
         for name in workers:
             (folder / "workers" / f"{name}.py").write_text(WORKER)
         (folder / "next_workers.py").write_text(next_workers)
-        made.config_file.write_text(yaml.safe_dump(_configuration(made, workers)))
+        made.config_file.write_text(yaml.safe_dump(_configuration(made, workers) | sections))
         yield made
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -5,23 +5,34 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
+import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
 import yaml  # noqa: F401  both are part of what is measured in the warm fork
 import zmq
-from deployment import Deployment, deployment, running_system
+from at_rest import NOWCAST
+from deployment import SCRATCH, Deployment, deployment, running_system
 
 from helpers import wait_until
+from nowcast_cli.config import Config, system_paths
+from nowcast_cli.daemon.lock import read_pid_file
 from nowcast_cli.messages.client import Client
 from nowcast_cli.messages.message import Message
+from nowcast_cli.store.reader import Reader
+from nowcast_cli.store.records import JobRecord
 
+SLEEP = "nowcast_cli.workers.sleep"
 CHAIN = [f"link{number:02}" for number in range(20)]
 FAN = [f"fan{number:02}" for number in range(30)]
 
@@ -37,6 +48,13 @@ def follows(worker: str, modules: list[str]) -> str:
 
 CHAIN_MODULE = "from nowcast_cli import NextWorker\n" + "\n".join(
     follows(worker, CHAIN[number + 1 : number + 2]) for number, worker in enumerate(CHAIN)
+)
+MANY_MODULE = "from nowcast_cli import NextWorker\n" + "\n".join(
+    [
+        follows("many", []),
+        "def after_root(msg, config, checklist):",
+        "    return [NextWorker('workers.many')] * config['many']",
+    ]
 )
 FAN_MODULE = "from nowcast_cli import NextWorker\n" + "\n".join(
     [follows("root", FAN), *(follows(worker, []) for worker in FAN)]
@@ -86,6 +104,77 @@ def measure_fan(rounds: int) -> None:
             last.append(max(times.values()) - root)
     print(f"  fan-out of {len(FAN)}, the first begins: {in_ms(first)}")
     print(f"  fan-out of {len(FAN)}, the last begins:  {in_ms(last)}")
+
+
+def measure_many(number: int, at_once: int | None, rounds: int = 3) -> None:
+    """Print the time from the first launch of many workers to the end of the last's process."""
+    lasted, most = [], f", at most {at_once} at once" if at_once else ""
+    sections: dict[str, object] = {"many": number}
+    if at_once:
+        sections["jobs"] = {"concurrency": at_once}
+    with deployment(["root", "many"], MANY_MODULE, **sections) as made, running_system(made):
+        for _ in range(rounds):
+            before = len(ended(made))
+            with Client("localhost", made.workers_port) as client:
+                client.ask(Message("nowcast", "launch", {"module": "workers.root"}))
+            wait_until(
+                lambda least=before + 1 + number: len(ended(made)) >= least,
+                timeout=300,
+                what=f"the ends of {number} workers",
+            )
+            jobs = sorted(ended(made), key=lambda job: job[0])[before + 1 :]
+            lasted.append(max(job[2] for job in jobs) - min(job[1] for job in jobs))
+    words = f"{number:,} workers{most}, from the first launch to the last end:"
+    print(f"  {words} {', '.join(f'{each:.2f}' for each in lasted)} s")
+
+
+def ended(made: Deployment) -> list[tuple[str, float, float]]:
+    """Give the jobs whose process has ended: id, when it was made, and when that was."""
+    with sqlite3.connect(f"file:{made.paths.database}?mode=ro", uri=True, timeout=30) as store:
+        rows = store.execute("SELECT id, created, exit FROM job WHERE exit IS NOT NULL").fetchall()
+    return [
+        (job, seconds(created), seconds(json.loads(exit_)["finished_at"]))
+        for job, created, exit_ in rows
+    ]
+
+
+def seconds(text: str) -> float:
+    """Give a time of the store in seconds."""
+    return datetime.fromisoformat(text).timestamp()
+
+
+def begun(database: Path, job_id: str) -> JobRecord | None:
+    """Give the job once its process has begun."""
+    with Reader(database) as reader:
+        job = reader.job(job_id)
+    return job if job.started is not None else None
+
+
+def measure_killed(rounds: int = 5) -> None:
+    """Print the time from the death of a manager to the next worker's own code."""
+    taken = []
+    SCRATCH.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=SCRATCH) as parent:
+        folder = Path(parent) / "toy"
+        subprocess.run([NOWCAST, "init", folder], check=True, capture_output=True)
+        subprocess.run([NOWCAST, "start"], cwd=folder, check=True, capture_output=True)
+        config = Config()
+        config.load(folder / "nowcast.yaml")
+        paths = system_paths(config)
+        try:
+            for _ in range(rounds):
+                manager = read_pid_file(paths.run / "manager.pid")
+                assert manager is not None
+                killed = time.time()
+                os.kill(manager.pid, signal.SIGKILL)
+                with Client.of(config) as client:
+                    reply = client.ask(Message("nowcast", "launch", {"module": SLEEP}))
+                job = wait_until(lambda i=reply.payload["job"]: begun(paths.database, i))
+                assert job.started is not None
+                taken.append(seconds(job.started) - killed)
+        finally:
+            subprocess.run([NOWCAST, "stop"], cwd=folder, check=True, capture_output=True)
+    print(f"  kill -9 of the manager to the next launch: {in_ms(taken)}")
 
 
 def warm_double_fork(work: Callable[[], None], times: int = 100) -> list[float]:
@@ -140,6 +229,9 @@ def main(rounds: int) -> None:
     print(f"  ... with zmq and yaml imported: {imports}")
     measure_chain(rounds)
     measure_fan(rounds)
+    measure_many(200, None)
+    measure_many(1000, 20)
+    measure_killed()
 
 
 if __name__ == "__main__":
