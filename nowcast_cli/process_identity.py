@@ -5,6 +5,7 @@ Standard library only: this file is shipped to other hosts together with the run
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Mapping
@@ -12,6 +13,10 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+# Errors of an open() that say something of this process or machine alone: what is asked for may
+# well be there.
+NOT_ABOUT_THE_FILE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 @dataclass(frozen=True)
@@ -28,13 +33,19 @@ class ProcessIdentity:
 
 
 def identity_of(pid: int) -> ProcessIdentity | None:
-    """The identity of a process, also of a zombie; None when there is no such process."""
+    """The identity of a process, also of a zombie; None when there is no such process.
+
+    Raises OSError when it cannot be seen for want of descriptors or memory.
+    """
     stat = _state_and_start(pid)
     return None if stat is None else ProcessIdentity(pid, stat[1], boot_id())
 
 
 def is_alive(identity: ProcessIdentity) -> bool:
-    """True while that very process runs or sleeps. A zombie is not alive."""
+    """True while that very process runs or sleeps. A zombie is not alive.
+
+    Raises OSError when it cannot be seen for want of descriptors or memory.
+    """
     if identity.boot != boot_id():
         return False
     stat = _state_and_start(identity.pid)
@@ -74,7 +85,9 @@ def boot_id() -> str:
 def _state_and_start(pid: int) -> tuple[str, int] | None:
     try:
         descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
+    except OSError as error:
+        if error.errno in NOT_ABOUT_THE_FILE:
+            raise
         return None
     try:
         text = os.read(descriptor, 4096)

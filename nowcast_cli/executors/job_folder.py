@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from nowcast_cli.identifiers import time_of
+from nowcast_cli.process_identity import NOT_ABOUT_THE_FILE
 from nowcast_cli.runner import Claim, Exit
 
 __all__ = [
@@ -94,12 +95,18 @@ def folder_of(jobs: Path, job_id: str, worker: str) -> Path:
 
 
 def read_claim(folder: Path) -> Claim | None:
-    """The claim of the job, or None when no process has claimed it or the file is damaged."""
+    """The claim of the job, or None when no process has claimed it or the file is damaged.
+
+    Raises OSError when nobody can tell, for want of descriptors or memory.
+    """
     return _read(folder / "pid", Claim.from_json)
 
 
 def read_exit(folder: Path) -> Exit | None:
-    """How the job's process ended, or None when nothing (readable) says so."""
+    """How the job's process ended, or None when nothing (readable) says so.
+
+    Raises OSError when nobody can tell, for want of descriptors or memory.
+    """
     return _read(folder / "exit", Exit.from_json)
 
 
@@ -127,6 +134,8 @@ def _read(path: Path, decode: Callable[[Mapping[str, Any]], T]) -> T | None:
     except FileNotFoundError:
         return None
     except OSError as error:
+        if error.errno in NOT_ABOUT_THE_FILE:
+            raise
         _logger.error("cannot read %s: %s", path, error)
         return None
     try:

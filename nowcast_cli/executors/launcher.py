@@ -262,7 +262,11 @@ def main(arguments: list[str]) -> int:
         print(f"error: {error.what}", file=sys.stderr)
         return error.exit_code
     lock_file = paths.run / "launcher.lock"
-    lock = os.open(lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        lock = os.open(lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        print(f"error: {lock_file} cannot be opened: {error.strerror}", file=sys.stderr)
+        return 1
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

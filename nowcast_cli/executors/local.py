@@ -339,7 +339,12 @@ def _open(identity: ProcessIdentity) -> int | None:
         descriptor = os.pidfd_open(identity.pid)
     except OSError:
         return None
-    if is_alive(identity):  # asked after the open: the number cannot go to another one now
+    try:
+        alive = is_alive(identity)  # asked after the open: the number cannot go to another one now
+    except OSError:
+        os.close(descriptor)
+        raise
+    if alive:
         return descriptor
     os.close(descriptor)
     return None

@@ -5,6 +5,7 @@ The manager believes what lies in a job's folder. What its executor tells is onl
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -39,8 +40,10 @@ from nowcast_cli.manager.remote_jobs import RemoteExecutor, RemoteJobs
 from nowcast_cli.manager.signal_words import signal_words
 from nowcast_cli.manager.timeouts import Timeouts
 from nowcast_cli.messages import outbox
-from nowcast_cli.process_identity import age_of, is_alive
+from nowcast_cli.process_identity import NOT_ABOUT_THE_FILE, age_of, is_alive
 from nowcast_cli.store.records import JobRecord
+
+_logger = logging.getLogger("manager")
 
 REPEAT_INTERVAL = 0.05
 SCAN_INTERVAL = 0.5
@@ -117,6 +120,7 @@ class JobWatch:
         self._ender = JobEnder(executor.cancel, monotonic)
         self._timeouts = Timeouts(timeout_of, lambda: uptime().seconds)
         self._refused: list[Ended | Lost] = []
+        self._blind = False
         self._next_repeat = 0.0
         self._next_scan = 0.0
         self._next_outbox = 0.0
@@ -245,11 +249,27 @@ class JobWatch:
             self._ender.tend()
         if now >= self._next_outbox:
             self._next_outbox = now + OUTBOX_INTERVAL
-            yield from _if_possible(self._outbox(self._paths.outbox))
+            yield from self._if_possible(self._outbox(self._paths.outbox))
         for job_id in dict.fromkeys(look):
-            yield from _if_possible(self._look(job_id))
+            yield from self._if_possible(self._look(job_id))
         for job_id, timeout in self._timeouts.passed():
             yield Overran(job_id, timeout)
+
+    def _if_possible(self, happenings: Iterator[Happening]) -> Iterator[Happening]:
+        """Give what can be seen; what no descriptor is left for is looked at again in a while.
+
+        Not to be able to look is no word of a job: taken for one, jobs that run would be lost.
+        """
+        try:
+            yield from happenings
+        except OSError as error:
+            if error.errno not in NOT_ABOUT_THE_FILE:
+                raise
+            if not self._blind:  # it is tried again twenty times a second
+                _logger.error("the folders of jobs cannot be looked at: %s", error.strerror)
+            self._blind = True
+        else:
+            self._blind = False
 
     def _knows(self, job_id: str) -> bool:
         return job_id in self._unclaimed or job_id in self._watched
@@ -311,16 +331,6 @@ class JobWatch:
         """Let go of the executors; the jobs go on."""
         self._executor.close()
         self._remote.close()
-
-
-def _if_possible(happenings: Iterator[Happening]) -> Iterator[Happening]:
-    """Give what can be seen; what no descriptor is left for is looked at again in a while."""
-    try:
-        yield from happenings
-    except OSError as error:
-        if error.errno not in NOT_ABOUT_THE_FILE:
-            raise
-        _logger.warning("the folders of jobs cannot be looked at just now: %s", error.strerror)
 
 
 def _in_turn(jobs: dict[str, JobRecord], most: int) -> list[str]:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from lab.environment import what_is_possible
 
 TESTS = Path(__file__).parents[1]

@@ -5,10 +5,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from lab.environment import mount_read_only, unmount
 
 from executor_helpers import JobSystem
 from helpers import wait_until
+from lab.environment import mount_read_only, unmount
 from nowcast_cli.executors.job_folder import read_claim, read_exit
 from nowcast_cli.process_identity import is_alive
 
