@@ -176,7 +176,7 @@ class Bus:
         keeper = None
         try:
             if self._keys is not None:
-                keeper = Doorkeeper(context, self._keys, self._refused)
+                keeper = Doorkeeper(context, self._keys, self._refused, self._refused)
                 keeper.demand(listening, "logs")
             address = _bind(listening, host, port)
         except NowcastError:
