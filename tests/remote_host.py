@@ -149,6 +149,12 @@ def remote_chain(make_system: MakeSystem, tmp_path: Path) -> Iterator[Remote]:
     yield from _make(make_system, tmp_path, after=after)
 
 
+@pytest.fixture
+def guarded_remote(make_system: MakeSystem, tmp_path: Path) -> Iterator[Remote]:
+    """Give the same with keys, of which the host has none as yet."""
+    yield from _make(make_system, tmp_path, settings={"security": "curve"})
+
+
 def _make(make_system: MakeSystem, tmp_path: Path, **options: Any) -> Iterator[Remote]:
     if SSHD is None:
         pytest.skip("there is no sshd: apt-get install openssh-server")
@@ -162,7 +168,7 @@ def _make(make_system: MakeSystem, tmp_path: Path, **options: Any) -> Iterator[R
         "state directory": str(home),
         "ssh options": sshd.options,
     }
-    settings = {"run": {"enabled hosts": {"east": host}}}
+    settings = {"run": {"enabled hosts": {"east": host}}, **options.pop("settings", {})}
     system = make_system(tmp_path / "here", settings=settings, **options)
     there.settings["zmq"] = system.settings["zmq"]  # its workers speak to the broker here
     there.write_config()

@@ -85,7 +85,8 @@ def _guard(zmq_context: zmq.Context[Any], context: DaemonContext, faults: FaultL
     from nowcast_cli.broker.guard import Guard
     from nowcast_cli.security.doorkeeper import Doorkeeper
 
-    doorkeeper = Doorkeeper(zmq_context, context.paths.keys, faults.report)
+    keys = FaultLog(context.logger)
+    doorkeeper = Doorkeeper(zmq_context, context.paths.keys, keys.report, faults.report)
     return Guard(doorkeeper, context.config, faults)
 
 

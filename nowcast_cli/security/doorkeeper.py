@@ -57,16 +57,23 @@ class Doorkeeper:
     folder
         The folder of keys.
     tell
-        Hears of those that were refused, a sentence each.
+        Hears of keys that were refused, a sentence each.
+    tell_of_strangers
+        Hears of those that have shown none. There may be many: they are to hide no key.
 
     Raises KeyTrouble where the folder has no key of the broker, or a damaged list.
     """
 
     def __init__(
-        self, context: zmq.Context[Any], folder: Path, tell: Callable[[str], None]
+        self,
+        context: zmq.Context[Any],
+        folder: Path,
+        tell: Callable[[str], None],
+        tell_of_strangers: Callable[[str], None],
     ) -> None:
         self._folder = folder
         self._tell = tell
+        self._tell_of_strangers = tell_of_strangers
         self._ring = KeyRing(folder)
         self.broker: Key = read_key(key_file(folder, BROKER))
         self._roster: Roster = self._ring.roster()
@@ -157,7 +164,7 @@ class Doorkeeper:
             self._look()
             if event["event"] != zmq.EVENT_HANDSHAKE_FAILED_AUTH:  # that was answered, and told
                 door = _port(guarded.door.encode())
-                self._tell(
+                self._tell_of_strangers(
                     f"refused a connection to {door}: it showed no key, or is for another broker"
                 )
 
