@@ -43,6 +43,7 @@ class Report:
     state: SystemState
     stored: Stored
     trouble: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -73,7 +74,21 @@ def gather(system: System) -> Report:
     owner = other_owner(system.paths.run)
     if owner is not None:
         trouble = (f"only {owner} sees whether the daemons run; run nowcast as {owner}", *trouble)
-    return Report(system.paths.config_file, state, stored, trouble)
+    warnings = _warnings(system.config)
+    return Report(system.paths.config_file, state, stored, trouble, warnings)
+
+
+def _warnings(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Give what works, and should not be so."""
+    from nowcast_cli.config.settings import broker_host, is_loopback
+
+    host = broker_host(config)
+    if config.get("security") is not None or is_loopback(host):
+        return ()
+    return (
+        f"the ports on {host} are open to all who reach them, without authentication: write "
+        "security: curve into nowcast.yaml",
+    )
 
 
 def as_json(report: Report) -> dict[str, Any]:
@@ -112,6 +127,7 @@ def as_json(report: Report) -> dict[str, Any]:
             for late in report.stored.overdue
         ],
         "trouble": list(report.trouble),
+        "warnings": list(report.warnings),
     }
 
 

@@ -30,6 +30,8 @@ def show(report: Report, out: Output) -> None:
         _show_stored(report.stored, out)
     for sentence in report.trouble:
         out.line(Painted("✗ ", "red"), sentence)
+    for sentence in report.warnings:
+        out.line(Painted("! ", "yellow"), sentence)
 
 
 def _daemon_row(daemon: DaemonState) -> list[Text]:

@@ -10,6 +10,7 @@ from nowcast_cli.config.findings import Finding
 from nowcast_cli.config.hints import did_you_mean
 from nowcast_cli.config.positions import Index, KeyPath
 from nowcast_cli.config.registry import MANAGER_WORDS, SETTINGS
+from nowcast_cli.config.settings import is_loopback
 
 
 def cross_findings(data: dict[Any, Any]) -> Iterator[Finding]:
@@ -81,11 +82,6 @@ def _security(data: dict[Any, Any]) -> Iterator[Finding]:
             severity="warning",
             hint="write security: curve at the top level, then nowcast key init",
         )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host, as it is written, can only be this machine."""
-    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 def _manager_words(data: dict[Any, Any]) -> Iterator[Finding]:

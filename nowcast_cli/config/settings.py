@@ -99,6 +99,11 @@ def broker_host(config: Mapping[str, Any]) -> str:
     return str(host or "localhost")
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a host, as it is written, can only be this machine."""
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
 def is_reached_from_elsewhere(config: Mapping[str, Any]) -> bool:
     """Tell whether workers of other hosts may be part of the system."""
     run = config.get("run")

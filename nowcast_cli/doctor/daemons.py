@@ -55,12 +55,14 @@ def ports(subject: Subject) -> Iterator[Finding]:
     except NowcastError as problem:
         yield error(problem.what, problem.hint or "nowcast validate")
         return
-    if not address.startswith("127."):
-        yield warning(
+    security = subject.config.get("security")
+    if not address.startswith("127.") and security != "curve":
+        sentence = (
             f"the ports {where.workers} and {where.manager} are open to every host that reaches "
-            f"{address}, without authentication",
-            "set zmq.host to localhost, unless workers on other hosts need it",
+            f"{address}, without authentication"
         )
+        give = error if security == "none" else warning
+        yield give(sentence, "write security: curve into nowcast.yaml, or zmq.host: localhost")
     if ask_health(subject.paths.run / "message_broker.sock") is not None:
         return
     for name, port in (("workers", where.workers), ("manager", where.manager)):

@@ -36,7 +36,7 @@ def test_a_template_makes_a_clean_git_repository_that_keeps_var_out(
 ) -> None:
     assert init(tmp_path, "toy", "--template", template) == 0
     made = tmp_path / "toy"
-    (made / "var").mkdir()
+    (made / "var").mkdir(exist_ok=True)
     (made / "var" / "nowcast.db").touch()
     assert git(made, "status", "--short") == ""
     assert git(made, "rev-list", "--count", "HEAD") == "1"
