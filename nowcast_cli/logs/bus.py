@@ -29,6 +29,8 @@ from nowcast_cli.security.doorkeeper import Doorkeeper
 
 _AT_ONCE = 64  # messages; each may hold 128 KiB
 _STRANGERS = 100  # of whom it is remembered that they were told of
+_WAITING = 16  # messages of one sender; one of ours waits for its answer
+_LARGEST = 1 << 20  # bytes; who sends more is disconnected
 _BETWEEN_TRIES = 5.0  # seconds, for a port that is taken
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _WORKER = re.compile(r"\w[\w.-]{0,199}")
@@ -173,6 +175,7 @@ class Bus:
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         listening = context.socket(zmq.ROUTER)
         listening.linger = 0
+        listening.rcvhwm, listening.maxmsgsize = _WAITING, _LARGEST  # memory stays bounded
         keeper = None
         try:
             if self._keys is not None:

@@ -15,6 +15,7 @@ from nowcast_cli.executors.clearing import Clearing
 from nowcast_cli.executors.job_folder import JobRequest
 from nowcast_cli.executors.ssh import SshExecutor
 from nowcast_command import nowcast
+from systems import free_ports
 
 pytestmark = pytest.mark.ssh
 
@@ -147,3 +148,18 @@ def test_doctor_looks_at_each_host_and_says_what_to_do(remote):
     assert any("host south" in what for what in ill)
     remote.sshd.stop()
     assert sum("cannot be reached by ssh" in what for what in findings()["error"]) == 4
+
+
+def test_records_that_come_by_the_port_and_by_ssh_are_logged_once(remote):
+    (port,) = free_ports(1)
+    for system in (remote.system, remote.there):
+        system.settings["zmq"]["ports"]["logs"] = port
+        system.write_config()
+    system = remote.system
+    system.start("log_aggregator")
+    jobs = [system.launch("first", "--sleep", "0.5", host="east") for _ in range(3)]
+    for job in jobs:
+        system.wait_for_process_end(job, 20)
+    wait_until(lambda: system.log().count("[first] shutting down") == 3, what="the last records")
+    for words in ("running in process", "sending log messages", "sent message", "shutting down"):
+        assert system.log().count(f"[first] {words}") == 3, words
