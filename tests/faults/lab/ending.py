@@ -37,6 +37,8 @@ def wait_for_the_end(system: LabSystem) -> None:
     quiet_at = -1
     while True:
         found = Found.in_(system)
+        with system.reader() as reader:
+            held = [each.worker for each in reader.holds()]
         stuck = [
             message
             for message in found.messages
@@ -50,6 +52,8 @@ def wait_for_the_end(system: LabSystem) -> None:
             quiet_at = len(found.messages)  # what was on its way to the manager may come yet
             time.sleep(_QUIET_FOR)
             continue
+        for worker in held:
+            system.request("release", {"worker": worker})
         now = f"{len(stuck)} {len(undecided)} {[(job.id, job.state, job.pid) for job in open_jobs]}"
         if now != last:
             last, last_progress = now, time.monotonic()

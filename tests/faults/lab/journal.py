@@ -14,10 +14,10 @@ from typing import Any
 
 from lab.catalogue import DESCRIPTORS
 from lab.deployment import arguments_of, module_of
-from lab.plans import Rule
+from lab.plans import JobSettings, Rule
 from lab.samples import Samples
 from lab.system import LabSystem
-from nowcast_cli.executors.job_folder import folder_of, read_claim
+from nowcast_cli.executors.job_folder import folder_of, read_claim, read_exit
 from nowcast_cli.messages import wire
 from nowcast_cli.store.checklist_file import read_checklist, read_header
 from nowcast_cli.store.records import BarrierRecord, JobRecord, MessageRecord
@@ -45,6 +45,7 @@ class Found:
     begun: Counter[str]
     by_cause: dict[int, list[JobRecord]] = field(default_factory=lambda: defaultdict(list))
     by_job: dict[str, list[MessageRecord]] = field(default_factory=lambda: defaultdict(list))
+    next_tries: dict[str, list[JobRecord]] = field(default_factory=lambda: defaultdict(list))
 
     @classmethod
     def in_(cls, system: LabSystem) -> Found:
@@ -54,7 +55,9 @@ class Found:
             barriers = {each.number: each for each in reader.barriers(active_only=False)}
         found = cls(messages, jobs, barriers, Counter(system.begun()))
         for job in jobs:
-            if job.cause is not None:
+            if job.predecessor is not None:
+                found.next_tries[job.predecessor].append(job)
+            elif job.cause is not None:
                 found.by_cause[job.cause].append(job)
         for message in messages:
             if message.job is not None:
@@ -71,6 +74,7 @@ def violations(system: LabSystem, samples: Samples) -> list[str]:
         *_messages(system, found),
         *_launches(system, found),
         *_barriers(found),
+        *_places(system, found),
         *(said for job in found.jobs for said in _job(system, found, job)),
         *_requests(system, found),
         *_checklist(system, found, samples),
@@ -109,7 +113,8 @@ def _launches(system: LabSystem, found: Found) -> Iterator[str]:
     """What follows from a message was decided once, and is what the table says."""
     for message in found.messages:
         rule = rule_of(system, message)
-        decided = message.state == "decided" and rule.manner != "raise"
+        again = message.outcome is not None and message.job in found.next_tries
+        decided = message.state == "decided" and rule.manner != "raise" and not again
         expected = Counter(
             (module_of(worker), tuple(arguments_of(doing)))
             for worker, doing in (rule.launches if decided else ())
@@ -160,8 +165,53 @@ def _job(system: LabSystem, found: Found, job: JobRecord) -> Iterator[str]:
         yield f"{said} was not seen to end"
     yield from (f"{said}: {each}" for each in _beginnings(system, found, job))
     yield from (f"{said}: {each}" for each in _final_message(found, job))
+    yield from (f"{said}: {each}" for each in _next_try(system, found, job))
     if job.id not in system.torn_jobs:
         yield from (f"{said}: {each}" for each in _end(system, found, job))
+
+
+def _next_try(system: LabSystem, found: Found, job: JobRecord) -> Iterator[str]:
+    """A job that ended badly is tried again as often as its worker's settings say."""
+    settings = system.plan.settings.get(job.worker, JobSettings())
+    tries = found.next_tries.get(job.id, [])
+    wanted = (
+        settings.tries is not None
+        and job.tried < settings.tries
+        and _ending(found, job) in settings.retried_on
+    )
+    if len(tries) != wanted:
+        yield f"it was tried again {len(tries)} times, by {settings}"
+    if any((each.module, each.arguments) != (job.module, job.arguments) for each in tries):
+        yield "it was tried again with other arguments"
+
+
+def _ending(found: Found, job: JobRecord) -> str | None:
+    """Give the word for a bad ending that ``retry: on`` has."""
+    if job.state == "timed out":
+        finals = (each.outcome for each in found.by_job[job.id] if each.number == job.final_message)
+        return next(finals, None)
+    return {"crashed": "crash", "failed": "failure", "lost": "lost"}.get(job.state)
+
+
+def _places(system: LabSystem, found: Found) -> Iterator[str]:
+    """No more jobs of a worker run at once than its settings say."""
+    if "clock" in system.plan.features:
+        return  # by such a clock nobody can tell what was at once
+    for worker, settings in system.plan.settings.items():
+        if settings.concurrency is None:
+            continue
+        changes = []
+        for job in found.jobs:
+            folder = folder_of(system.paths.jobs, job.id, job.worker)
+            claim, end = read_claim(folder), read_exit(folder)
+            if job.worker == worker and claim is not None and end is not None:
+                changes += [(claim.claimed_at, 1), (end.finished_at, -1)]
+        at_once = 0
+        for at, change in sorted(changes):
+            at_once += change
+            if at_once > settings.concurrency:
+                yield f"{at_once} jobs of {worker} ran at once at {at}, not {settings.concurrency}"
+                break
 
 
 def _beginnings(system: LabSystem, found: Found, job: JobRecord) -> Iterator[str]:
@@ -177,8 +227,11 @@ def _beginnings(system: LabSystem, found: Found, job: JobRecord) -> Iterator[str
 
 
 def _could_not_begin(system: LabSystem, job: JobRecord) -> bool:
-    """Say whether a disk, or the want of descriptors, kept a claimed job from its work."""
+    """Say whether a disk, the want of descriptors or a broken file kept a job from its work."""
     told = job.reason or ""
+    broken = any(fault.place == "nowcast.yaml" for fault in system.plan.faults)
+    if broken and (job.exit or {}).get("code") == 2:
+        return True  # it read the configuration while that was somebody else's
     if "disk" in system.plan.features and any(each in told for each in _WITHOUT_A_DISK):
         return True
     starved = any(
@@ -210,6 +263,10 @@ def _end(system: LabSystem, found: Found, job: JobRecord) -> Iterator[str]:
         if not _lost(system, job):
             yield f"it is lost, and its runner was not killed ({job.reason})"
         return
+    if job.state == "timed out":
+        if system.plan.settings.get(job.worker, JobSettings()).timeout is None:
+            yield "it has no timeout"
+        return
     doing = json.loads(job.arguments[1]) if job.arguments else {}
     expected = _BY_END[doing.get("end", "success")]
     killed = _was_killed(system, job, "process") or _could_not_begin(system, job)
@@ -235,7 +292,7 @@ def _requests(system: LabSystem, found: Found) -> Iterator[str]:
     traffic = system.traffic
     yield from (f"never answered: {each}" for each in traffic.unanswered)
     yield from (f"refused: {each}" for each in traffic.refused)
-    by_hand = {job.id for job in found.jobs if job.cause is None}
+    by_hand = {job.id for job in found.jobs if job.cause is None and job.predecessor is None}
     known = {message.id: message for message in found.messages}
     for request, job in traffic.launched.items():
         if job not in by_hand:

@@ -45,6 +45,18 @@ class Rule:
 
 
 @dataclass(frozen=True)
+class JobSettings:
+    """What the registry says of the jobs of a worker; None and () where it says nothing."""
+
+    tries: int | None = None
+    retried_on: tuple[str, ...] = ()
+    delay: float = 0.0  # seconds before the second try
+    concurrency: int | None = None
+    timeout: float | None = None  # seconds
+    priority: int | None = None
+
+
+@dataclass(frozen=True)
 class PlannedFault:
     """A fault that is to be tried ``gap`` ms after the one before.
 
@@ -69,6 +81,8 @@ class Plan:
     roots: tuple[tuple[str, Doing], ...]
     deadline: int  # seconds that a worker waits for an answer
     busy: int  # open jobs below which another chain is launched
+    settings: Mapping[str, JobSettings]
+    together: int | None  # jobs of the system at once, where that is limited
     features: frozenset[str]
     faults: tuple[PlannedFault, ...]
 
@@ -168,6 +182,30 @@ def _rules(draw: st.DrawFn, workers: tuple[str, ...]) -> dict[str, dict[str, Rul
     return rules
 
 
+@st.composite
+def _settings_of_a_worker(draw: st.DrawFn) -> JobSettings:
+    tries = draw(st.sampled_from((None, None, 2, 3)))
+    retried_on = draw(st.lists(st.sampled_from(("crash", "failure", "lost")), min_size=1))
+    return JobSettings(
+        tries=tries,
+        retried_on=tuple(sorted(set(retried_on))) if tries else (),
+        delay=draw(st.sampled_from((0.01, 0.1, 0.5))),
+        concurrency=draw(st.sampled_from((None, None, None, 1, 2))),
+        timeout=draw(st.sampled_from((None, None, None, 1.0, 5.0))),
+        priority=draw(st.sampled_from((None, None, -5, 10))),
+    )
+
+
+@st.composite
+def _settings(
+    draw: st.DrawFn, workers: tuple[str, ...], wanted: bool
+) -> tuple[dict[str, JobSettings], int | None]:
+    if not wanted:
+        return {}, None
+    each = {worker: draw(_settings_of_a_worker()) for worker in workers}
+    return each, draw(st.sampled_from((None, None, 2, 4)))
+
+
 # Each is what a system is made with, and what makes some faults possible.
 _FEATURES = (
     *[frozenset[str]()] * 8,
@@ -176,6 +214,13 @@ _FEATURES = (
     *[frozenset({"all daemons"})] * 3,
     *[frozenset({"standby"})] * 3,
     frozenset({"disk", "clock", "standby", "all daemons"}),
+)
+# How jobs are limited and tried again, and whether the ports ask for keys.
+_MORE_FEATURES = (
+    *[frozenset[str]()] * 3,
+    *[frozenset({"jobs"})] * 3,
+    frozenset({"curve"}),
+    frozenset({"jobs", "curve"}),
 )
 
 
@@ -200,7 +245,9 @@ def _faults(
 @st.composite
 def _plans(draw: st.DrawFn, seed: str, flavour: str, faults: int, can: frozenset[str]) -> Plan:
     workers = tuple(f"w{number}" for number in range(draw(st.integers(4, 8))))
-    features = draw(st.sampled_from(_FEATURES)) & can
+    features = draw(st.sampled_from(_FEATURES)) | draw(st.sampled_from(_MORE_FEATURES))
+    features &= can
+    job_settings, together = draw(_settings(workers, "jobs" in features))
     return Plan(
         seed=seed,
         flavour=flavour,
@@ -210,6 +257,8 @@ def _plans(draw: st.DrawFn, seed: str, flavour: str, faults: int, can: frozenset
         # What cannot be told on a full disk cannot be kept either: there, workers are patient.
         deadline=60 if "disk" in features else draw(st.sampled_from((1, 3, 60))),
         busy=draw(st.sampled_from((2, 3, 5))),
+        settings=job_settings,
+        together=together,
         features=features,
         faults=draw(_faults(flavour, features, faults)),
     )

@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, Any
 from helpers import wait_until
 from lab.deployment import DOING, WORKER, next_workers_of
 from lab.environment import Namespaces, build_clock, mount_small_disk, unmount
-from lab.plans import Plan
+from lab.plans import JobSettings, Plan
 from nowcast_cli import crash_points
 from nowcast_cli.daemon.lock import read_pid_file
 from nowcast_cli.messages.client import Client
 from nowcast_cli.messages.message import Message
 from nowcast_cli.process_identity import ProcessIdentity, identity_of, is_alive
+from nowcast_cli.security.source import key_source
 from nowcast_cli.store.reader import Reader
 from systems import LOGGING, MODULES, MORE_MODULES, System
 
@@ -60,7 +61,9 @@ class LabSystem(System):
         )
         if namespaces is not None:
             self.settings["zmq"]["host"] = namespaces.address
-            self.write_config()
+        for worker, of_worker in plan.settings.items():
+            self.registry[worker].update(_of_jobs(of_worker))
+        self.write_config()
         self.write("workers/doing.py", DOING)
         for name in self.workers:
             self.write(f"workers/{name}.py", WORKER.format(name=name))
@@ -70,10 +73,14 @@ class LabSystem(System):
         self.set_clock(0)
         if "clock" in plan.features:
             self._clock_library = build_clock(folder)
-        self.paths.state.mkdir()
+        self.paths.state.mkdir(exist_ok=True)
         if "disk" in plan.features:
             size = FOR_LARGE_MESSAGES if plan.flavour == "large" else SMALL_DISK
             mount_small_disk(self.paths.state, size)
+        if "curve" in plan.features:
+            self.settings["security"] = "curve"
+            self.write_config()
+            self.keys.init()
         self.killed: set[tuple[int, int]] = set()
         self.torn_jobs: set[str] = set()
         self.torn_checklists: set[bytes] = set()
@@ -125,7 +132,8 @@ class LabSystem(System):
         return (self.folder / f"{name}.out").open("ab")
 
     def send(self, message: Message, deadline: float = 60.0) -> Message:
-        with Client(self.settings["zmq"]["host"], self.port, deadline=deadline) as client:
+        host, key = self.settings["zmq"]["host"], key_source(self.config, "operator")
+        with Client(host, self.port, deadline=deadline, key=key) as client:
             return client.ask(message)
 
     def begin(self) -> None:
@@ -268,9 +276,27 @@ def _settings(plan: Plan) -> dict[str, Any]:
         "next workers": {"deadline": 60 if plan.flavour == "large" else 6},
         "logging": {**LOGGING, "root": {"level": "INFO", "handlers": ["file"]}},
     }
+    if plan.together is not None:
+        settings["jobs"] = {"concurrency": plan.together}
     if "standby" in plan.features:
         settings["standby"] = True
     if "all daemons" in plan.features:
         settings["logs"] = {}
         settings["scheduled workers"] = [{"workers.timed": {"every": "2s"}}]
     return settings
+
+
+def _of_jobs(settings: JobSettings) -> dict[str, Any]:
+    """Give what a worker's entry in the registry says of its jobs."""
+    entry: dict[str, Any] = {
+        "concurrency": settings.concurrency,
+        "timeout": settings.timeout,
+        "priority": settings.priority,
+    }
+    if settings.tries is not None:
+        entry["retry"] = {
+            "tries": settings.tries,
+            "delay": settings.delay,
+            "on": list(settings.retried_on),
+        }
+    return {key: value for key, value in entry.items() if value is not None}

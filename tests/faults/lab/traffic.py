@@ -19,6 +19,7 @@ from nowcast_cli.messages.message import Message
 _PATIENCE = 150.0  # seconds; the system is whole long before
 _BETWEEN_MESSAGES = 0.25
 _BETWEEN_LAUNCHES = 0.25
+_MAY_BE_REFUSED = ("cancel", "release")  # a job may have ended, a hold be released by then
 
 
 class Traffic:
@@ -52,12 +53,15 @@ class Traffic:
             thread.join()
 
     def _go_on(self) -> None:
-        number = 0
+        number, limited = 0, "jobs" in self._system.plan.features
         next_message = next_launch = time.monotonic()
         while not self._over.is_set():
             if time.monotonic() > next_launch and self._has_room():
                 next_launch = time.monotonic() + _BETWEEN_LAUNCHES
                 self.launch(number)
+                number += 1
+            elif limited and number % 25 == 7:
+                self._hold_for_a_moment(number)
                 number += 1
             elif time.monotonic() > next_message:
                 next_message = time.monotonic() + _BETWEEN_MESSAGES
@@ -70,7 +74,7 @@ class Traffic:
     def _has_room(self) -> bool:
         with suppress(NowcastError, OSError), self._system.reader() as reader:
             counts = reader.counts()
-            open_jobs = sum(counts[state] for state in ("held", "submitting", "running"))
+            open_jobs = sum(counts[state] for state in ("waiting", "held", "submitting", "running"))
             return open_jobs < self._system.plan.busy and counts["undecided"] < 20
         return False
 
@@ -95,6 +99,13 @@ class Traffic:
             self.launched[request.id] = job
         return job
 
+    def _hold_for_a_moment(self, number: int) -> None:
+        """Hold a worker, or the whole system, and release it a moment later."""
+        worker = (None, *self._system.plan.workers)[number % (1 + len(self._system.plan.workers))]
+        for kind in ("hold", "release"):
+            self.tell(Message("nowcast", kind, {"worker": worker}, id=self._system.new_hand_id()))
+            self._over.wait(0.3)
+
     def launch_and_cancel(self) -> None:
         """Launch a job and cancel it at once."""
         job = self.launch(0)
@@ -112,7 +123,7 @@ class Traffic:
             return None
         with self._lock:
             if reply.type in ("refused", "unregistered worker", "unregistered message type"):
-                if message.type != "cancel":  # a job may end before it is cancelled
+                if message.type not in _MAY_BE_REFUSED:
                     self.refused.append(f"{message.type} of {message.source}: {reply.payload}")
             else:
                 self.acknowledged.add(message.id)
