@@ -216,14 +216,18 @@ def _run_as_job(
         )
     watch = Watch(system, out)
     request = {"module": module, "arguments": list(arguments), "host": host}
-    job_id = str(ask_manager(system, "launch", request)["job"])
-    attempt: JobRecord | None = read_store(system, lambda reader: reader.job(job_id))
+    job_id = ""
     try:
+        job_id = str(ask_manager(system, "launch", request)["job"])
+        attempt: JobRecord | None = read_store(system, lambda reader: reader.job(job_id))
         while attempt is not None:
             job_id = attempt.id
             job = _watch_attempt(system, out, watch, attempt)
             attempt = _next_attempt(system, out, job)
     except KeyboardInterrupt:
+        if not job_id:
+            out.note("\nit may be launched all the same: nowcast job list")
+            return _INTERRUPTED
         return _cancel(system, out, watch, job_id)
     watch.finish()
     _tell_what_followed(system, out, watch, job)

@@ -34,6 +34,16 @@ def test_how_the_process_of_a_job_ended_is_on_record(system):
     assert ended.created <= ended.started <= ended.ended
 
 
+def test_the_reason_of_a_bad_end_that_the_worker_gives_is_on_record(system):
+    failed, crashed, succeeded = (
+        system.wait_for_process_end(system.launch("first", *arguments))
+        for arguments in (["--fail"], ["--raise"], [])
+    )
+    assert (failed.state, failed.reason) == ("failed", "it was told to fail")
+    assert (crashed.state, crashed.reason) == ("crashed", "ValueError: as it was told to")
+    assert (succeeded.state, succeeded.reason) == ("succeeded", None)
+
+
 @pytest.mark.parametrize(
     "payload",
     ["text: 1", 7, 1.5, True, "Käse ❄", [1, [2]], {"a": {1: "x", "1": "y"}}, {}, [], 0, ""],

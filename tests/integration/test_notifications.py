@@ -93,6 +93,7 @@ def test_failures_crashes_and_stuck_messages_reach_an_address_of_apprise(
         "third crashed",
         "what follows from second is not launched: its message is stuck",
     }
+    assert said["first failed"].startswith("it was told to fail\n")
     assert "exited with code 3" in said["third crashed"]
     assert "nowcast job show" in said["third crashed"]
     assert any("ZeroDivisionError" in text for text in said.values())

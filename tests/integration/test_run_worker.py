@@ -102,6 +102,7 @@ def test_follow_tells_the_begin_and_end_of_every_job_of_the_chain(make_system: M
         "second succeeded in N s",
         "third began",
         "third failed after N s",
+        f"  it was told to fail; see `nowcast job show {system.jobs('third')[0].id[-8:]}`",
         "the chain has ended: 3 jobs in N s",
     ]
     assert read_checklist(system.paths.checklist_file) == {"second": 2}
