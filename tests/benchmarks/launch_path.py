@@ -71,7 +71,9 @@ def began(made: Deployment) -> dict[str, float]:
 def run_once(made: Deployment, first: str, expected: int) -> dict[str, float]:
     """Launch the first worker and wait until the last has begun."""
     (made.folder / "began.txt").unlink(missing_ok=True)
-    with Client("localhost", made.workers_port) as client:
+    config = Config()
+    config.load(made.config_file)
+    with Client.of(config, "operator") as client:
         client.ask(Message("nowcast", "launch", {"module": f"workers.{first}", "arguments": []}))
     wait_until(lambda: len(began(made)) == expected, timeout=60, what=f"{expected} workers")
     return began(made)
