@@ -175,7 +175,7 @@ class Sender:
                     continue
                 left = Waiting(file)
                 while not self._over.is_set() and self._send(left):
-                    pass
+                    self._send(self._own)
                 if self._over.is_set() or not self._answers:
                     return
                 if not left.next_part():
