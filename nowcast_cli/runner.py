@@ -145,13 +145,15 @@ def fork_worker(
     and not by a signal that was meant for somebody else. The worker has to unblock them.
     """
     to_worker, to_runner = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    runner = _identity(os.getpid())  # asked here: the parent of a worker may be another one soon
     worker = os.fork()
     if worker != 0:
         to_runner.close()
         _run(orders, worker, to_worker, tell)
     orders.close()
     to_worker.close()
-    process, runner = _identity(os.getpid()), _identity(os.getppid())
+    reached("worker.forked")
+    process = _identity(os.getpid())
     os.setsid()
     for step in rehearsal:
         if select.select([to_runner], [], [], 0)[0]:
@@ -322,9 +324,12 @@ def _give_up(job: Mapping[str, Any], error: OSError, tell: Tell) -> NoReturn:
 
 
 def _identity(pid: int) -> ProcessIdentity:
-    identity = identity_of(pid)
+    try:
+        identity = identity_of(pid)
+    except OSError:
+        identity = None  # no descriptor is free
     if identity is None:
-        os._exit(0)  # the other one of the pair has gone before there was a job
+        os._exit(0)  # there is no job as yet; for one there will be another pair
     return identity
 
 

@@ -37,7 +37,7 @@ POINTS: Mapping[str, tuple[str, ...]] = {
     ),
     "runner": ("ordered", "prepared", "passed_the_order_on", "before_exit", "after_exit"),
     "worker": (
-        "ordered", "before_claim", "linked", "claimed", "told_of_its_claim",
+        "forked", "ordered", "before_claim", "linked", "claimed", "told_of_its_claim",
         "opened_its_streams",
     ),
     "prevent": ("written", "linked"),

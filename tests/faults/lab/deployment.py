@@ -86,7 +86,7 @@ def follow(source, message, config, checklist):
         return []
     if rule["manner"] == "raise":
         raise ValueError("as the table says")
-    if rule["manner"] == "slow":
+    if rule["manner"] == "slow" and time.monotonic_ns() // 1000 % 8 == 0:
         time.sleep(1.1)
     launches = [
         NextWorker(f"workers.{{worker}}", args=["--do", do]) for worker, do in rule["launches"]
