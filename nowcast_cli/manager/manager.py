@@ -187,7 +187,7 @@ class Manager:
             self._act(turn)
             if self._checklist.due_in() == 0.0:
                 self._checklist.write(self._state.last_message)
-            self._housekeeping.turn()
+            self._keep_house()
             self._notifier.tend(self._config, self._state.last_message)
             for handler in self._logs:
                 handler.flush()
@@ -350,14 +350,15 @@ class Manager:
         self._housekeeping.begin(payload, as_stored(time.time() - SHORTEST_JOURNAL))
         return Step(turn.state)
 
-    def _remove(self, rows: RowsRemoved) -> bool:
-        """Remove rows of the journal; on a full disk they stay for the next cleaning."""
+    def _keep_house(self) -> None:
         try:
-            self._store.commit([rows])
+            self._housekeeping.turn()
         except sqlite3.OperationalError as error:
-            self._logger.error("old messages and jobs cannot be removed: %s", error)
-            return False
-        return True
+            self._housekeeping.close()
+            self._logger.error("the journal is not cleaned to its end: %s", error)
+
+    def _remove(self, rows: RowsRemoved) -> None:
+        self._store.commit([rows])
 
     def _hosts(self) -> dict[str, RemoteHost]:
         return remote_hosts(self._config, str(self._context.paths.config_file))
@@ -392,9 +393,8 @@ class Manager:
         """Write what is committed to the checklist file, then let go of everything."""
         self._notifier.close()
         self._housekeeping.close()
-        if self._checklist.due_in() is not None:
-            with contextlib.suppress(Deposed):  # it is for the one who leads now to write it
-                self._checklist.write(self._state.last_message)
+        with contextlib.suppress(Deposed):  # it is for the one who leads now to write it
+            self._checklist.close(self._state.last_message)
         self._inbox.close()
         self._deciders.close()
         self._jobs.close()

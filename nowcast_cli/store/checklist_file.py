@@ -45,10 +45,18 @@ class ChecklistFile:
         self._last_written = self._monotonic()
 
     def write(self, document: str, journal: int, now: str) -> None:
-        """Write ``document``, which holds the effects of the journal up to ``journal``."""
+        """Write ``document``, which holds the effects of the journal up to ``journal``.
+
+        What is marked meanwhile, by another thread, is to be written next. Raises OSError; then
+        the file of before stays, and this is to be written again.
+        """
         self._last_written = self._monotonic()
-        write_atomically(self._path, (header_line(journal, now) + document).encode())
         self._dirty = False
+        try:
+            write_atomically(self._path, (header_line(journal, now) + document).encode())
+        except BaseException:
+            self._dirty = True
+            raise
         self.written_journal = journal
 
 
