@@ -50,8 +50,8 @@ def _of_the_ports(subject: Subject) -> Iterator[Finding]:
     logging = subject.config["zmq"].get("ports", {}).get("logging")
     if logging:
         yield warning(
-            "what other hosts publish at zmq.ports.logging is neither encrypted nor guarded",
-            "leave `logging` away there: logs then come by zmq.ports.logs, with keys",
+            "what comes from the ports of zmq.ports.logging is neither encrypted nor guarded",
+            "remove `logging` from zmq.ports: with keys, records come by the port for logs alone",
         )
 
 

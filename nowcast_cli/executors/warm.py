@@ -71,6 +71,7 @@ def first_uses(config: Config) -> tuple[Callable[[], None], ...]:
         lambda: Config().load(config.file),
         _use_messages,
         _use_yaml,
+        lambda: _use_keys(config),
     )
 
 
@@ -122,6 +123,19 @@ def _use_messages() -> None:
 def _use_yaml() -> None:
     message = {"source": "warm", "type": "success", "payload": {"a": [1, 2.5, None]}}
     yaml.load(yaml.dump(message, Dumper=yaml.CSafeDumper), Loader=yaml.CSafeLoader)
+
+
+def _use_keys(config: Config) -> None:
+    """Read the key that workers connect with, where they need one; what ails it they tell."""
+    if config.get("security") is None:
+        return
+    from nowcast_cli.errors import NowcastError
+    from nowcast_cli.security import curve  # noqa: F401
+    from nowcast_cli.security.source import key_source
+
+    with suppress(NowcastError):
+        if (source := key_source(config, "worker")) is not None:
+            source.read()
 
 
 def _list_import_folders() -> None:
