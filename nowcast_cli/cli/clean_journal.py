@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 _LOOK = 0.2  # seconds
 _ROWS = 5000
-# Of all pages of a store: what is less stays in it, for the messages to come.
-_MANY_UNUSED = 0.1
 
 
 def old_messages(system: System, kept: float, now: float) -> Prunable | None:
@@ -103,7 +101,7 @@ def _give_back(store: Store) -> None:
     """Give what is unused back to the disk, where it is much and the disk has room to do so."""
     import sqlite3
 
-    if store.unused_pages() > _MANY_UNUSED * store.pages():
+    if store.has_much_unused():
         try:
             store.compact()
         except sqlite3.OperationalError as error:

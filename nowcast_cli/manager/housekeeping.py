@@ -15,10 +15,10 @@ from nowcast_cli.manager.requests import RequestError
 from nowcast_cli.store.pruning import Prunable, Pruner
 from nowcast_cli.store.records import RowsRemoved
 
-LONGEST_BATCH = 0.02  # seconds
+LONGEST_BATCH = 0.01  # seconds
 REST = 4  # times as long as a batch took
-LARGEST_BATCH = 2000  # rows
-_PAGES = 100  # given back to the disk at a time
+FIRST_BATCH = 50
+LARGEST_BATCH = 2000  # rows, or pages that are given back
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d.*Z")
 
 
@@ -30,7 +30,7 @@ class Housekeeping:
     database
         The store.
     commit
-        Removes rows; says whether it did.
+        Removes rows.
     give_back
         Gives so many unused pages back to the disk; says whether there are more.
     """
@@ -38,7 +38,7 @@ class Housekeeping:
     def __init__(
         self,
         database: Path,
-        commit: Callable[[RowsRemoved], bool],
+        commit: Callable[[RowsRemoved], None],
         give_back: Callable[[int], bool],
         monotonic: Callable[[], float],
     ) -> None:
@@ -48,7 +48,7 @@ class Housekeeping:
         self._monotonic = monotonic
         self._pruner: Pruner | None = None
         self._gives_back = False
-        self._rows = 100
+        self._rows = FIRST_BATCH
         self._next = 0.0
         self._done = {"messages": 0, "jobs": 0}
 
@@ -85,17 +85,21 @@ class Housekeeping:
         if self._pruner is not None:
             self._prune(self._pruner)
         else:
-            self._gives_back = self._give_back(_PAGES)
+            self._gives_back = self._give_back(self._rows)
         took = self._monotonic() - begun
         self._next = self._monotonic() + REST * took
-        self._rows = max(20, min(LARGEST_BATCH, int(self._rows * LONGEST_BATCH / max(took, 0.001))))
+        fitting = int(self._rows * LONGEST_BATCH / max(took, 0.001))
+        # Carefully upwards: after rows that stay come those that go, which take longer.
+        self._rows = max(20, min(LARGEST_BATCH, 2 * self._rows, fitting))
 
     def _prune(self, pruner: Pruner) -> None:
         batch = pruner.batch(self._rows)
         if batch is None:
             pruner.close()
             self._pruner, self._gives_back = None, True
-        elif any((batch.messages, batch.jobs, batch.barriers)) and self._commit(batch):
+            self._rows = FIRST_BATCH
+        elif any((batch.messages, batch.jobs, batch.barriers)):
+            self._commit(batch)
             self._done["messages"] += len(batch.messages)
             self._done["jobs"] += len(batch.jobs)
 
@@ -104,6 +108,7 @@ class Housekeeping:
         return {**self._done, "goes on": self.due_in() is not None}
 
     def close(self) -> None:
-        """Let go of the store; the next cleaning goes on with what is left."""
+        """End it, and let go of the store; the next cleaning goes on with what is left."""
         if self._pruner is not None:
             self._pruner.close()
+        self._pruner, self._gives_back = None, False

@@ -50,7 +50,6 @@ from nowcast_cli.store.leader import Deposed
 from nowcast_cli.store.records import (
     JobPut,
     JobRecord,
-    RowsRemoved,
 )
 
 WRITE_RETRY = 1.0
@@ -104,7 +103,10 @@ class Manager:
             "clean": self._clean_by_request,
         }
         self._housekeeping = Housekeeping(
-            paths.database, self._remove, self._store.give_back, time.monotonic
+            paths.database,
+            lambda rows: self._store.commit([rows]),
+            self._store.give_back,
+            time.monotonic,
         )
         self._intake = Intake(self._store, registry, orders, self._logger)
         self._intake.limits = limits(self._config)
@@ -356,9 +358,6 @@ class Manager:
         except sqlite3.OperationalError as error:
             self._housekeeping.close()
             self._logger.error("the journal is not cleaned to its end: %s", error)
-
-    def _remove(self, rows: RowsRemoved) -> None:
-        self._store.commit([rows])
 
     def _hosts(self) -> dict[str, RemoteHost]:
         return remote_hosts(self._config, str(self._context.paths.config_file))

@@ -192,23 +192,22 @@ class Store:
         )
 
     def give_back(self, pages: int) -> bool:
-        """Give unused pages, at most ``pages``, back to the disk; say whether there are more.
+        """Give unused pages, at most ``pages``, back to the disk; say whether there are many more.
 
         A store that was made before pages could be given back keeps them for its own use.
         """
-        if self._connection.execute("PRAGMA auto_vacuum").fetchone()[0] != 2:
+        if not self.has_much_unused() or self._pragma("auto_vacuum") != 2:
             return False
-        with self._leading():
-            self._connection.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
-        return self.unused_pages() > 0
+        # A script, as each step of this statement gives one page back and is a row of no columns.
+        self._connection.executescript(f"PRAGMA incremental_vacuum({pages})")
+        return self.has_much_unused()
 
-    def unused_pages(self) -> int:
-        """Give the number of pages that hold nothing."""
-        return int(self._connection.execute("PRAGMA freelist_count").fetchone()[0])
+    def has_much_unused(self) -> bool:
+        """Say whether more than a tenth of the pages hold nothing; fewer wait for new rows."""
+        return self._pragma("freelist_count") > self._pragma("page_count") / 10
 
-    def pages(self) -> int:
-        """Give the number of pages of the store."""
-        return int(self._connection.execute("PRAGMA page_count").fetchone()[0])
+    def _pragma(self, name: str) -> int:
+        return int(self._connection.execute(f"PRAGMA {name}").fetchone()[0])
 
     def compact(self) -> None:
         """Write the store anew without unused pages, and so that later ones can be given back.
