@@ -342,7 +342,8 @@ def test_a_broken_configuration_is_not_taken_in_and_the_old_one_leads(pair):
     wait_until(lambda: "the configuration is not reloaded" in system.log(), what="the refusal")
     os.kill(old, signal.SIGKILL)
     wait_for_leader(system, standby)
-    assert system.finish("first", 1).type == "ack"
+    with Client("localhost", system.port, deadline=30) as client:
+        assert client.ask(Message("first", "success", 1, outcome="success")).type == "ack"
 
 
 def test_a_changed_next_workers_is_loaded_by_a_standby_that_had_loaded_the_old_one(pair):
