@@ -231,8 +231,7 @@ class SshExecutor:
             if not (each.folder / "job.json").exists():
                 mirror.prepare(each.job)
             found = mirror.take_in(each.folder, news)
-            if news["age"] is not None:
-                self._began.setdefault(each.job.id, _uptime() - news["age"])
+            self._note_age(each.job.id, news["age"])
             if news["exit"] is not None:
                 self._clearing.add(each.job)
             most = max(most, found)
@@ -240,6 +239,11 @@ class SshExecutor:
             if found is News.STEP or (each.begin and news["pid"] is not None):
                 self._note(each, news)
         return most
+
+    def _note_age(self, job_id: str, age: float | None) -> None:
+        with self._changed:
+            if age is not None and job_id in self._followed:
+                self._began.setdefault(job_id, _uptime() - age)
 
     def _note(self, followed: Followed, news: Mapping[str, Any]) -> None:
         job_id = followed.job.id

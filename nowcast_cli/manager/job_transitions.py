@@ -107,8 +107,10 @@ def overran(state: State, job: JobRecord, seconds: float, now: str) -> Step:
     """Take in that a job has run for longer than its timeout: its processes are to be ended.
 
     It is ``timed out`` once they have, or once it says so itself. One that has told its end, and
-    whose process stays, only has that process ended.
+    whose process stays, only has that process ended. What is being ended already stays as it is.
     """
+    if job.timed_out is not None or job.state == "cancelled":
+        return Step(state)
     words = f"it ran for longer than its timeout of {duration_words(seconds)} and was ended"
     reason = words if job.unfinished else job.reason
     new_state, changes = with_jobs(state, replace(job, timed_out=now, reason=reason))

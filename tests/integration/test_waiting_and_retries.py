@@ -135,6 +135,11 @@ def test_a_worker_is_tried_again_and_only_its_last_end_is_decided(make_system):
     ]
     assert system.ran() == ["first", "first", "first", "second"]
     assert system.checklist() == {"first": {"attempt": 3}}
+    run = nowcast(system.folder, "run-worker", "first")  # it shows one try after the other
+    assert run.code == 0
+    assert run.err.count("it is tried again (job") == 2
+    assert "first succeeded" in run.err
+    assert "second follows" in run.err
     number = system.messages("first")[0].number
     shown = nowcast(system.folder, "message", "show", str(number)).out
     assert f"tried again as job {jobs[1].id}" in shown

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from nowcast_cli.cli.backfill import _bad
 from nowcast_cli.cli.following import Decision, how_it_ended, what_follows, why_it_ended
 from nowcast_cli.cli.times import local, seconds_between, words
 from nowcast_cli.cli.watching import exit_code_of
@@ -78,6 +79,13 @@ def test_what_has_no_place_yet_is_said_to_wait_and_another_attempt_to_be_one() -
     ]
     again = replace(MESSAGE, type="failure", note="tried again as job 7")
     assert what_follows(Decision(again, [OTHER])) == ["it is tried again as job 7"]
+
+
+def test_a_date_whose_worker_was_tried_again_has_not_failed() -> None:
+    failed = replace(JOB, state="failed")
+    again = replace(JOB, id="8", predecessor=JOB.id, tried=2, state="succeeded")
+    assert _bad([again, failed]) == []
+    assert _bad([replace(again, state="crashed"), failed]) == [replace(again, state="crashed")]
 
 
 def test_a_stuck_message_says_why_in_its_last_line() -> None:

@@ -85,6 +85,9 @@ def test_holds_and_what_a_job_waits_for_are_kept(path, store):
     store.commit([HoldPut(HoldRecord("first", NOW)), HoldPut(HoldRecord(None, NOW))])
     store.commit([HoldPut(HoldRecord("second", NOW)), HoldDropped("second")])
     store.commit([MessageReceived(a_message(1, state="decided", note="tried again"))])
+    note, failure = "tried again as job x", {"outcome": "failure"}
+    store.commit([MessageReceived(a_message(2, state="decided", note=note, **failure))])
+    store.commit([MessageReceived(a_message(3, **failure))])
 
     assert store.job(job.id) == job
     assert sorted(store.holds(), key=str) == [HoldRecord("first", NOW), HoldRecord(None, NOW)]
@@ -92,6 +95,8 @@ def test_holds_and_what_a_job_waits_for_are_kept(path, store):
         assert reader.holds() == [HoldRecord(None, NOW), HoldRecord("first", NOW)]
         assert reader.job(running.id) == running
         assert reader.message("1").note == "tried again"
+        assert [message.number for message in reader.news(0, 3, ())] == [3]
+        assert [message.number for message in reader.news(0, 3, ("first",))] == [1, 2, 3]
         assert [reader.launched(name) for name in (None, "first", "second")] == [2, 1, 1]
 
 
