@@ -132,10 +132,10 @@ def _launches(system: LabSystem, found: Found) -> Iterator[str]:
 
 def _barriers(found: Found) -> Iterator[str]:
     """What a barrier held began after all of its workers had ended, or never."""
-    ends: dict[str, list[int]] = defaultdict(list)
+    ends: dict[str, list[MessageRecord]] = defaultdict(list)
     for message in found.messages:
         if message.outcome is not None:
-            ends[message.source].append(message.number)
+            ends[message.source].append(message)
     for number, barrier in found.barriers.items():
         if barrier.state == "active":
             yield f"barrier {number} for {', '.join(barrier.workers)} was never passed"
@@ -149,7 +149,12 @@ def _barriers(found: Found) -> Iterator[str]:
             yield f"job {job.id} is {job.state}, and its barrier was replaced"
         for worker in barrier.workers if barrier.state == "released" else ():
             last = job.final_message or 10**12
-            if not any(barrier.cause < end < last for end in ends[worker]):
+            # An end that came before the barrier may be decided after it, once it is not stuck.
+            if not any(
+                end.number < last
+                and (barrier.cause < end.number or (end.decided or "") >= barrier.created)
+                for end in ends[worker]
+            ):
                 yield f"job {job.id} began before {worker} had ended, for which it was held"
 
 

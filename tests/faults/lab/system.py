@@ -150,7 +150,7 @@ class LabSystem(System):
             for name in self.names:
                 with self._lock:
                     process = self._processes[name]
-                    if name in self._paused or process.poll() is None:
+                    if name in self._paused | self.retired or process.poll() is None:
                         continue
                     if not_before.get(name, 0.0) > time.monotonic():
                         continue
@@ -190,8 +190,8 @@ class LabSystem(System):
     def retire(self, name: str) -> None:
         """Keep a daemon down from now on."""
         if name in self.names:
-            self.down(name).__enter__()
-            self.retired.add(name)
+            with self.down(name):
+                self.retired.add(name)
 
     def daemon(self, name: str) -> ProcessIdentity | None:
         """Give the process that is a daemon now; managers change their places."""
