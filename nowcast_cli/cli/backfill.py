@@ -121,11 +121,9 @@ def run_backfill(system: System, out: Output, request: Request) -> int:
     try:
         return _work(system, out, request, backfill, dates)
     except KeyboardInterrupt:
-        out.note("")
-        out.note(
-            f"interrupted: {_count(dates, 'running')} chains go on by themselves; "
-            "the same command goes on with the rest"
-        )
+        running = _count(dates, "running")
+        go_on = "1 chain goes on by itself" if running == 1 else f"{running} chains go on"
+        out.note(f"\ninterrupted: {go_on}; the same command goes on with the rest")
         return _INTERRUPTED
 
 

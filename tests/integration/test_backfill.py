@@ -118,7 +118,7 @@ def test_after_ctrl_c_chains_go_on_and_the_same_command_waits_for_them(dated: Sy
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "interrupted: 1 chains go on by themselves" in err
+    assert "interrupted: 1 chain goes on by itself" in err
     again = begin_nowcast(dated.folder, *command("2026-11-02"))
     (dated.folder / "hold").unlink()
     _, err = again.communicate(timeout=60)
