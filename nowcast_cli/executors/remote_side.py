@@ -277,7 +277,8 @@ def cancel(folder: Path, grace: float) -> None:
     if prevent(folder, now):
         return
     claim = _claim_in(_read(folder / "pid"))
-    if claim is None or not members(claim.process):
+    # A claim without a runner is that of an exchange which kept the job from beginning.
+    if claim is None or claim.runner is None or not members(claim.process):
         return
     limits = _limits_of_ending(folder)
     if limits is None:

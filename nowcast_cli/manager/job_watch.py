@@ -200,7 +200,7 @@ class JobWatch:
         self._unclaimed.pop(job.id, None)
         self._watched[job.id] = job
         claim = self._claims.get(job.id) or read_claim(folder)
-        if claim is not None:
+        if claim is not None and claim.runner is not None:  # else a manager kept it from beginning
             self._ender.begin(job.id, claim)
         return False
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import signal
 import subprocess
 import sys
 import zlib
@@ -18,6 +20,7 @@ from helpers import wait_until
 from nowcast_cli.executors import remote_side, shipped
 from nowcast_cli.executors.job_folder import JobRequest, read_claim, read_exit
 from nowcast_cli.identifiers import new_id
+from nowcast_cli.process_identity import identity_of, is_alive
 
 MODULE = """
 import os, sys, time
@@ -25,6 +28,18 @@ file = os.open("lines", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 os.write(file, b"begun\\n")
 while os.path.exists("wait"):
     time.sleep(0.01)
+"""
+
+LEAVES_CHILDREN = """
+import subprocess, time
+deaf = subprocess.Popen(["sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"])
+gone = subprocess.Popen(["sleep", "600"], start_new_session=True)
+time.sleep(0.3)  # for the shell to be deaf
+with open("children.new", "w") as file:
+    file.write(f"{deaf.pid} {gone.pid}")
+import os
+os.rename("children.new", "children")
+time.sleep(600)
 """
 
 
@@ -110,6 +125,34 @@ def test_a_job_that_was_cancelled_first_never_begins(there: There) -> None:
     assert not there.exchange(cancel=True)["gone"]  # the claim is that of the exchange itself
     assert there.exchange(submit=True)["gone"]
     assert there.lines() == []
+
+
+def test_a_job_is_over_when_its_whole_session_has_been_ended(there: There) -> None:
+    (there.folder / "module.py").write_text(LEAVES_CHILDREN)
+    there.exchange(submit=True)
+    children = there.folder / "children"
+    wait_until(children.exists, what="the children")
+    deaf, gone = map(int, children.read_text().split())
+    age = there.exchange()["age"]
+    assert 0 <= age < 60
+
+    first = there.exchange(cancel=True)
+    assert (first["exit"], first["gone"], first["left"]) == (None, False, None)
+    wait_until((there.job_folder / "exit").exists, what="the leader to end")
+    assert _lives(deaf)
+    last = wait_until(lambda: _with_end(there.exchange(cancel=True)), what="the end to be told")
+    assert not _lives(deaf)
+    assert last["left"] == f"still there: process {gone} (sleep), which had left its session"
+    os.kill(gone, signal.SIGKILL)
+
+
+def _with_end(answer: dict[str, Any]) -> dict[str, Any] | None:
+    return answer if answer["exit"] is not None else None
+
+
+def _lives(pid: int) -> bool:
+    identity = identity_of(pid)
+    return identity is not None and is_alive(identity)
 
 
 def test_a_job_whose_place_is_taken_keeps_no_other_from_being_seen_to(there: There) -> None:
