@@ -247,13 +247,16 @@ class Follower:
         """Forget files in which nothing happens any more; jobs are marked for good before."""
         for following in over:
             job = following.job
-            if job is not None:
-                if any(self._is_followed_on(job.folder / name) for name in STREAMS):
-                    continue
-                with suppress(FileNotFoundError):  # nowcast clean has removed it
-                    job.mark()
-            elif following.records:
-                self._received.remove(following.file.path)
+            if job and any(self._is_followed_on(job.folder / name) for name in STREAMS):
+                continue
+            try:
+                if job is not None:
+                    with suppress(FileNotFoundError):  # nowcast clean has removed it
+                        job.mark()
+                elif following.records:
+                    self._received.remove(following.file.path)
+            except OSError:  # a full disk, for one: it is followed on until there is room
+                continue
             for path in [job.folder / name for name in STREAMS] if job else [following.file.path]:
                 gone = self._files.pop(path, None)
                 if gone is not None:

@@ -36,8 +36,8 @@ class FollowedJob:
 
     def is_over(self, now: float) -> bool:
         """Tell whether nothing is printed any more; ``now`` is the time of day, in seconds."""
-        # the folder counts too: a job that has just been made has nothing else
-        last = max(_changed(self.folder / name) for name in (*STREAMS, "exit", "."))
+        last = max(_changed(self.folder / name) for name in (*STREAMS, "exit"))
+        last = last or _changed(self.folder)  # a job that has just been made has nothing else
         if self.has_ended():
             return now - last >= _LATE
         if now - last < _LOST:

@@ -25,13 +25,13 @@ class Received:
         """Give the files that have come since the last call."""
         try:
             changed = self._folder.stat().st_mtime
+            if changed == self._changed:
+                return []
+            there = {path for path in self._folder.iterdir() if path.suffix != END}
         except OSError:
-            return []
-        if changed == self._changed:
             return []
         if time.time() - changed > 1.0:  # within it, a folder may change and keep its time
             self._changed = changed
-        there = {path for path in self._folder.iterdir() if path.suffix != END}
         new, self._seen = sorted(there - self._seen), there
         return new
 

@@ -274,3 +274,18 @@ def test_kill_minus_9_of_the_aggregator_loses_no_record_in_flight(here, there):
     firsts = list(dict.fromkeys(text for text in said(here) if text.startswith("mark")))
     assert firsts == [f"mark {n}" for n in range(30)]
     assert said(here).count("step 99") >= 30
+
+
+def test_what_cannot_be_written_is_not_confirmed_and_sent_again(here, there):
+    here.start()
+    in_the_way = here.paths.state / "spool/received"
+    in_the_way.parent.mkdir()
+    in_the_way.touch()
+    process = there.run("kept", "wait:go-on")
+    wait_until(lambda: here.health()["trouble"], what="the trouble to show")
+    assert "the records of other hosts cannot be written" in here.health()["trouble"]
+    in_the_way.unlink()
+    wait_until(lambda: "kept" in said(here), what="the record")
+    assert here.health()["trouble"] is None
+    (there.folder / "go-on").touch()
+    assert process.wait(20) == 0

@@ -163,3 +163,22 @@ def test_what_rotation_has_made_of_a_file_is_not_followed_as_one_of_its_own(tmp_
     glob = f"{tmp_path}/*.log*"
     found = matching([glob], known=[tmp_path / "b.log"])[glob]
     assert [path.name for path in found] == ["a.log", "ab.log", "run1.log"]
+
+
+def test_a_job_that_cannot_be_marked_is_followed_on(tmp_path, follow, caplog, monkeypatch):
+    follower = follow()
+    folder = job(tmp_path, "one\n")
+    end(folder, 60)
+    refused = [OSError(28, "No space left on device")]
+
+    def mark(self):
+        if refused:
+            raise refused.pop()
+        (self.folder / ".logged").touch()
+
+    monkeypatch.setattr(FollowedJob, "mark", mark)
+    for now in range(0, 400, 20):
+        follower.turn(float(now))
+    assert not refused
+    assert (folder / ".logged").exists()
+    assert said(caplog).count("one") == 1
