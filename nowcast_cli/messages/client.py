@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _WAITS = (0.5, 1.0, 2.0)  # seconds before the request is repeated; then each 4 s
 _LAST_WAIT = 4.0
+# A large message takes its time: asked again too soon, its copies would fill the broker.
+_BYTES_A_SECOND = 2_000_000
 _RECONNECT_INTERVAL = 20  # milliseconds
 _PROBE = 0.5  # seconds to find out whether anybody listens, once all else is lost
 
@@ -102,13 +104,14 @@ class Client:
         give_up = time.monotonic() + patience
         strange: str | None = None
         doubt = _Doubt(self.key)
+        longer = len(body) / _BYTES_A_SECOND
         for number, wait in enumerate(self._waits(patience)):
             left = give_up - time.monotonic()
             if left <= 0:
                 break
             # The first attempt nearly always succeeds, and is spared the cost of being watched.
             watched = doubt if number or not self.repeat else None
-            answer = self._attempt(body, min(wait, left), watched)
+            answer = self._attempt(body, min(wait + longer, left), watched)
             if answer is None:
                 strange = strange or _may_be_too_large(len(body))
                 continue
