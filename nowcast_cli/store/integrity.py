@@ -13,7 +13,11 @@ MENDED_BY = "nowcast store check says what is wrong with it; nowcast store repai
 
 def cannot_be_read(path: Path, error: sqlite3.DatabaseError) -> NowcastError:
     """Give the error for a store that cannot be read."""
-    return NowcastError(f"the store {path} cannot be read", cause=str(error), hint=MENDED_BY)
+    return NowcastError(
+        f"the store {path} cannot be read",
+        cause=str(error),
+        hint=f"see whether it is yours to read; if it is damaged: {MENDED_BY}",
+    )
 
 
 def damage_in(path: Path, limit: int = 3) -> list[str]:

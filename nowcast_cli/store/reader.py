@@ -11,6 +11,8 @@ from types import TracebackType
 from typing import Any, get_args
 
 from nowcast_cli.errors import NotFound, NowcastError
+from nowcast_cli.store.integrity import cannot_be_read
+from nowcast_cli.store.opening import open_to_read
 from nowcast_cli.store.records import (
     SHORT_ID,
     UNFINISHED_STATES,
@@ -58,25 +60,14 @@ class Reader:
                 f"this system has never been started: there is no store {path}",
                 hint="nowcast start",
             )
-        # Without a write-ahead log nobody has the database open. To open it then in mode=ro would
-        # leave a -shm file of this user's, which locks out an owner that is another user.
-        wal = path.with_name(path.name + "-wal")
-        mode = "mode=ro" if wal.exists() else "immutable=1"
         self._path = path
         try:
-            self._connection = sqlite3.connect(
-                f"{path.resolve().as_uri()}?{mode}", uri=True, isolation_level=None
-            )
-            self._connection.execute("PRAGMA busy_timeout = 5000")
+            self._connection = open_to_read(path)
             self._connection.execute("SELECT 1 FROM message LIMIT 1")
             # A manager that begins brings the store up to date; until then it is read as it is.
             self._version = int(self._connection.execute("PRAGMA user_version").fetchone()[0])
         except sqlite3.DatabaseError as error:
-            raise NowcastError(
-                f"the store {path} cannot be read",
-                cause=str(error),
-                hint="see whether it is yours to read; nowcast start says more where it is damaged",
-            ) from error
+            raise cannot_be_read(path, error) from error
         self._job = selected(JOB_COLUMNS, self._version)
         self._message = selected(MESSAGE_COLUMNS, self._version)
 
