@@ -60,7 +60,6 @@ class Reader:
                 f"this system has never been started: there is no store {path}",
                 hint="nowcast start",
             )
-        self._path = path
         try:
             self._connection = open_to_read(path)
             self._connection.execute("SELECT 1 FROM message LIMIT 1")
