@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import logging
 import os
 import signal
@@ -150,8 +151,9 @@ class _Process:
             logger.info("running in process %d", os.getpid())
             logger.info("read config from %s", self.config.file)
             logger.info(where_to)
-            health = HealthSocket(self.paths.run / f"{name}.sock")
+            health = None
             try:
+                health = HealthSocket(self.paths.run / f"{name}.sock")
                 context = DaemonContext(
                     name, self.config, self.config.file, self.paths, logger, self.signals, health,
                     _now(),
@@ -160,14 +162,31 @@ class _Process:
             except NowcastError as error:
                 logger.critical("%s", explain(error).replace("\n", "; "))
                 raise
-            except Exception:
+            except Exception as error:
+                if refusal := _refused_by_the_machine(name, error):
+                    logger.critical("%s", explain(refusal).replace("\n", "; "))
+                    raise refusal from error
                 logger.critical("unhandled exception", exc_info=True)
                 raise
             finally:
-                health.close()
+                if health is not None:
+                    health.close()
             if not isinstance(result, Lock):  # with the lock of another place it goes on there
                 logger.info("shutting down")
             return result
+
+
+def _refused_by_the_machine(name: str, error: Exception) -> NowcastError | None:
+    """Give the error of a daemon that cannot do its work here, where that is what has ended it."""
+    number = getattr(error, "errno", None)  # ZeroMQ's own errors have one, too
+    what = f"the {name.replace('_', ' ')} cannot go on"
+    if number in (errno.EMFILE, errno.ENFILE):
+        hint = "raise the limit on open files: `ulimit -n`, or LimitNOFILE= of its service"
+    elif number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+        hint = "see whether the disk of the state directory is full, or read-only"
+    else:
+        return None
+    return NowcastError(what, cause=str(error), hint=hint)
 
 
 def _now() -> str:

@@ -26,3 +26,14 @@ def test_a_manager_without_descriptors_loses_no_job_and_goes_on_when_it_has_some
         system.wait_for_process_end(job.id)
     assert {job.state for job in system.jobs()} == {"succeeded"}
     assert system.pid("manager") == manager
+
+
+def test_a_manager_that_cannot_begin_for_want_of_descriptors_says_so_in_a_sentence(make_system):
+    system = make_system()
+    few = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (12, 12))"
+    assert system.popen("manager", prelude=few).wait(30) == 1
+    said = system.log("manager.out")
+    assert "error: the manager cannot go on" in said
+    assert "Too many open files" in said
+    assert "hint: raise the limit on open files" in said
+    assert "Traceback" not in said
