@@ -28,6 +28,7 @@ from nowcast_cli.store.merging import merged
 from nowcast_cli.store.records import (
     ChecklistCleared,
     ChecklistPut,
+    Effect,
     JobRecord,
     MessageReceived,
     MessageRecord,
@@ -158,7 +159,12 @@ def _outcome_of(message: Message) -> Outcome | None:
 
 
 def _record(
-    state: State, incoming: Incoming, job: JobRecord | None, outcome: Outcome | None
+    state: State,
+    incoming: Incoming,
+    job: JobRecord | None,
+    outcome: Outcome | None,
+    effect: Effect | None = None,
+    checklist_key: str | None = None,
 ) -> MessageRecord:
     message = incoming.message
     return MessageRecord(
@@ -172,15 +178,17 @@ def _record(
         chain=incoming.id if job is None else job.chain,
         outcome=outcome,
         state="received",
+        effect=effect,
+        checklist_key=checklist_key,
     )
 
 
-def _journal(state: State, record: MessageRecord) -> Step:
+def _journal(state: State, record: MessageRecord, reply: Reply = ACKNOWLEDGED) -> Step:
     return Step(
         replace(state, last_message=record.number),
         (MessageReceived(record),),
         journalled=record,
-        reply=ACKNOWLEDGED,
+        reply=reply,
     )
 
 
@@ -196,11 +204,7 @@ def _late(state: State, incoming: Incoming, job: JobRecord, outcome: Outcome | N
 def clear_checklist(state: State, incoming: Incoming, job: JobRecord | None) -> Step:
     """Empty the checklist; the message needs no decision."""
     message = incoming.message
-    record = replace(
-        _record(state, incoming, job, None),
-        state="answered",
-        effect="clear",
-    )
+    record = replace(_record(state, incoming, job, None, "clear"), state="answered")
     step = _journal(state, record)
     cleared = Step(
         replace(step.state, checklist={}),
@@ -221,11 +225,12 @@ def _effective(
     after_functions: Collection[str] | None,
     following: JobRecord | None,
 ) -> Step:
-    record = _with_effect(_record(state, incoming, job, outcome), worker, incoming.message)
+    key = _key_text(worker.checklist_key) if _changes_checklist(worker, incoming.message) else None
+    record = _record(state, incoming, job, outcome, None if key is None else "put", key)
     record = settled_by(record, following)
     unheard = after_functions is not None and f"after_{record.source}" not in after_functions
     reply = Reply("no after_worker function") if unheard and not following else ACKNOWLEDGED
-    step = replace(_journal(state, record), reply=reply)
+    step = _journal(state, record, reply)
     step = step.then(_update_checklist(step.state, worker, record, incoming.message.payload))
     if job is not None and outcome is not None:
         said = incoming.message.reason
@@ -238,18 +243,16 @@ def _key_text(key: Any) -> str:
     return wire.dump(key)
 
 
-def _with_effect(record: MessageRecord, worker: WorkerEntry, message: Message) -> MessageRecord:
-    if message.payload is None or not worker.has_checklist_key:
-        return record
-    return replace(record, effect="put", checklist_key=_key_text(worker.checklist_key))
+def _changes_checklist(worker: WorkerEntry, message: Message) -> bool:
+    return message.payload is not None and worker.has_checklist_key
 
 
 def _update_checklist(
     state: State, worker: WorkerEntry, record: MessageRecord, payload: Any
 ) -> Step:
     asks = record.state == "received"
-    entry = Entry(record.number, record.source, record.type, payload, decide=asks)
     if record.effect is None:
+        entry = Entry(record.number, record.source, record.type, payload, decide=asks)
         if payload is None:
             return Step(state, entries=(entry,))
         note = problem(
@@ -264,7 +267,7 @@ def _update_checklist(
         replace(state, checklist={**state.checklist, key: value}),
         (put,),
         (info(f"checklist updated with [{key}] items from {record.source} worker"),),
-        entries=(replace(entry, effect="put", key=key),),
+        entries=(Entry(record.number, record.source, record.type, payload, "put", key, asks),),
     )
 
 

@@ -146,7 +146,7 @@ def load(text: str | bytes, limits: Limits | None = None) -> Any:
                 _refuse_deep(decoded)
             elif decoded.startswith('{"'):
                 try:
-                    plain = json.loads(decoded, parse_constant=_not_json)
+                    plain = _PLAIN.decode(decoded)
                     if "\\u" in decoded:  # may hold half a surrogate pair, which is no text
                         json.dumps(plain, ensure_ascii=False).encode("utf-8")
                     if limits is not None and _may_be_much(decoded, limits):
@@ -185,6 +185,9 @@ def _no_collection() -> Iterator[None]:
 
 def _not_json(constant: str) -> Any:
     raise ValueError(constant)
+
+
+_PLAIN = json.JSONDecoder(parse_constant=_not_json)
 
 
 def _may_be_deep(text: str) -> bool:
