@@ -38,3 +38,17 @@ def test_this_machine_can_do_what_the_lab_needs():
 def lab_environment():
     paths = (TESTS.parent, TESTS, TESTS / "faults")
     return os.environ | {"PYTHONPATH": os.pathsep.join(map(str, paths))}
+
+
+@pytest.mark.timeout(600)
+def test_a_short_soak_measures_every_daemon_and_says_whether_anything_grows():
+    done = subprocess.run(
+        [sys.executable, "-m", "lab.soak", "--minutes", "0.4"],
+        cwd=TESTS / "faults", env=lab_environment(), capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    for name in ("manager", "message_broker", "standby", "scheduler", "log_aggregator", "launcher"):
+        for kind in ("memory (MB)", "descriptors", "threads"):
+            assert f"{name:24} {kind}" in done.stdout
+    assert "write-ahead log" in done.stdout
+    assert "nothing grows" in done.stdout
