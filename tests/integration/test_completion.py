@@ -42,7 +42,7 @@ Complete = Callable[[str], list[str]]
 def system(tmp_path: Path) -> Path:
     folder = tmp_path / "toy"
     assert main(["init", str(folder)]) == 0
-    (folder / "var").mkdir()
+    (folder / "var").mkdir(exist_ok=True)
     (folder / "var" / "nowcast_checklist.yaml").write_text("sleepyhead: {}\n'with blank': 1\n")
     return folder
 
