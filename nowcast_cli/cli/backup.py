@@ -96,7 +96,7 @@ def make_backup(system: System, file: Path, now: float, with_keys: bool) -> int:
         if path.is_relative_to(paths.deployment)
     }
     keys = sorted(paths.keys.glob("*")) if with_keys else []
-    os.nice(10)  # the system has work to do
+    os.nice(19)  # the system has work to do
     # The checklist file may be older than the store in the backup, its base newer: never otherwise.
     manifest = backups.make(
         paths.database,

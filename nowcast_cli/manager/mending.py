@@ -258,6 +258,9 @@ def change_places(paths: SystemPaths, new: Path, stamp: str) -> Path:
     for kept in (paths.checklist_file, base):
         if kept.exists():
             shutil.copy2(kept, aside / kept.name)
+    mode = database.stat().st_mode & 0o777 if database.exists() else 0o644
+    new.chmod(mode)  # that of a backup is for its owner alone
+    base_file(new).chmod(mode)
     base_file(new).replace(base)
     for name in (database.name, f"{database.name}-wal", f"{database.name}-shm"):
         if (database.parent / name).exists():

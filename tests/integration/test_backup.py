@@ -37,12 +37,14 @@ def test_a_backup_is_made_while_the_system_runs_and_brings_its_state_back(system
     assert "runs" in refused.err
     assert "nowcast stop" in refused.err
     stop(system)
+    system.paths.database.chmod(0o640)
     assert nowcast(system.folder, "restore", str(file)).code == 2  # nobody to ask
 
     done = nowcast(system.folder, "restore", str(file), "--yes", "--json")
 
     assert done.code == 0, done.err
     assert done.json["messages"] == {"kept": 5, "saved": 0, "missing": 0, "last": 10}
+    assert stat.S_IMODE(system.paths.database.stat().st_mode) == 0o640
     aside = system.paths.state / done.json["set_aside"]
     assert {path.name for path in aside.iterdir()} >= {"nowcast.db", "nowcast_checklist.yaml"}
     system.start()
