@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,10 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 import zmq
 
 from helpers import wait_until
 from nowcast_cli.daemon.health import ask_health
+from peer import free_port
 
 CONFIG = """\
 checklist file: nowcast_checklist.yaml
@@ -24,12 +25,6 @@ zmq:
   host: {host}
   ports: {{workers: {workers}, manager: {manager}}}
 """
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass
@@ -111,6 +106,19 @@ def socket_to(context: zmq.Context[Any], kind: int, port: int) -> zmq.Socket[byt
     peer.rcvtimeo = 10_000
     peer.connect(f"tcp://127.0.0.1:{port}")
     return peer
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[BrokerProcess]:
+    with running_broker(tmp_path) as broker:
+        yield broker
+
+
+@pytest.fixture
+def context() -> Iterator[zmq.Context[Any]]:
+    context = zmq.Context()
+    yield context
+    context.destroy(linger=0)
 
 
 HELLO = [b"", b"hello", b""]

@@ -14,4 +14,6 @@ os.environ.setdefault("NOWCAST_TESTS_SEED", str(random.SystemRandom().randrange(
 # Under nohup the signal is ignored, and processes inherit that.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
-pytest_plugins = ["pytester", "no_skip", "systems", "log_deployment", "remote_host", "webhook"]
+pytest_plugins = [
+    "pytester", "no_skip", "systems", "broker_process", "log_deployment", "remote_host", "webhook"
+]  # fmt: skip

@@ -66,7 +66,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _log_where_possible(config: Config) -> None:
-    """Set up logging; without it decisions are made all the same, or all messages would be stuck."""
+    """Set up logging; without it decisions are made all the same, or messages would be stuck."""
     try:
         configure_logging(config, "manager")
     except NowcastError as error:

@@ -6,8 +6,6 @@ import os
 import signal
 import socket
 import struct
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,25 +16,11 @@ from broker_process import (
     BrokerProcess,
     lines_of,
     manager_process,
-    running_broker,
     socket_to,
     take,
 )
 from helpers import wait_until
 from systems import MakeSystem
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[BrokerProcess]:
-    with running_broker(tmp_path) as broker:
-        yield broker
-
-
-@pytest.fixture
-def context() -> Iterator[zmq.Context[Any]]:
-    context = zmq.Context()
-    yield context
-    context.destroy(linger=0)
 
 
 def passes_messages(broker: BrokerProcess, context: zmq.Context[Any]) -> bool:

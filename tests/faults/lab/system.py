@@ -81,6 +81,8 @@ class LabSystem(System):
             self.settings["security"] = "curve"
             self.write_config()
             self.keys.init()
+        # Looked up now: the configuration may be torn when it is needed.
+        self.key = key_source(self.config, "operator")
         self.killed: set[tuple[int, int]] = set()
         self.torn_jobs: set[str] = set()
         self.torn_checklists: set[bytes] = set()
@@ -132,8 +134,8 @@ class LabSystem(System):
         return (self.folder / f"{name}.out").open("ab")
 
     def send(self, message: Message, deadline: float = 60.0) -> Message:
-        host, key = self.settings["zmq"]["host"], key_source(self.config, "operator")
-        with Client(host, self.port, deadline=deadline, key=key) as client:
+        host = self.settings["zmq"]["host"]
+        with Client(host, self.port, deadline=deadline, key=self.key) as client:
             return client.ask(message)
 
     def begin(self) -> None:

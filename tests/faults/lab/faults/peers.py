@@ -12,7 +12,6 @@ import zmq
 
 from nowcast_cli.messages.message import Message
 from nowcast_cli.security.curve import present
-from nowcast_cli.security.source import key_source
 
 if TYPE_CHECKING:
     from lab.system import LabSystem
@@ -70,9 +69,8 @@ def _ask(
 ) -> None:
     client = context.socket(zmq.REQ)
     client.linger = 0
-    key = key_source(system.config, "operator")
-    if key is not None:
-        present(client, key.read())
+    if system.key is not None:
+        present(client, system.key.read())
     client.connect(f"tcp://{system.settings['zmq']['host']}:{system.port}")
     message = Message("hand", "progress", {"flood": message_id[-2:]}, id=message_id)
     client.send(message.encode())
