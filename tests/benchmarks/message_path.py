@@ -15,7 +15,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
@@ -47,14 +47,19 @@ NOTE = "x" * 190
 
 @dataclass(frozen=True)
 class Measured:
-    """What a run of clients saw: round trips a second, and their times in milliseconds."""
+    """What a run of clients saw: round trips a second, and times in milliseconds.
+
+    ``cpu`` is that of broker and manager together, a message.
+    """
 
     per_second: float
     p50: float
     p99: float
+    cpu: float
 
     def __str__(self) -> str:
-        return f"{self.per_second:8.0f}/s   p50 {self.p50:6.2f} ms   p99 {self.p99:6.2f} ms"
+        times = f"p50 {self.p50:6.2f} ms   p99 {self.p99:6.2f} ms   CPU {self.cpu:.2f} ms a message"
+        return f"{self.per_second:8.0f}/s   {times}"
 
 
 def body(number: int) -> bytes:
@@ -91,14 +96,15 @@ def drive(port: int, clients: int, seconds: float) -> tuple[int, float, list[flo
     return len(taken), lasted, taken
 
 
-def measure(port: int, clients: int, seconds: float) -> Measured:
-    """Warm up for a moment, then measure."""
-    drive(port, clients, 0.3)
+def measure(port: int, clients: int, seconds: float, pids: list[int]) -> Measured:
+    """Warm up for a moment, then measure; ``pids`` are of broker and manager."""
+    drive(port, clients, 0.5)
+    cpu = sum(map(cpu_seconds, pids))
     answers, lasted, taken = drive(port, clients, seconds)
+    cpu = sum(map(cpu_seconds, pids)) - cpu
     taken.sort()
-    return Measured(
-        answers / lasted, 1e3 * median(taken), 1e3 * taken[int(0.99 * (len(taken) - 1))]
-    )
+    p99 = taken[int(0.99 * (len(taken) - 1))]
+    return Measured(answers / lasted, 1e3 * median(taken), 1e3 * p99, 1e3 * cpu / answers)
 
 
 def stand_in(port: int, database: Path | None) -> None:
@@ -130,13 +136,15 @@ def stand_in(port: int, database: Path | None) -> None:
 
 def ceiling(made: Deployment, seconds: float, database: Path | None) -> dict[int, Measured]:
     """Measure the broker with a stand-in for the manager, by number of clients."""
-    with daemon(made, "nowcast_cli.broker", "message_broker"):
+    with daemon(made, "nowcast_cli.broker", "message_broker") as broker:
         process = multiprocessing.Process(
             target=stand_in, args=(made.manager_port, database), daemon=True
         )
         process.start()
+        assert process.pid is not None
+        pids = [broker.pid, process.pid]
         try:
-            return {clients: measure(made.workers_port, clients, seconds) for clients in CLIENTS}
+            return {each: measure(made.workers_port, each, seconds, pids) for each in CLIENTS}
         finally:
             process.kill()
             process.join()
@@ -159,25 +167,20 @@ def decided(made: Deployment) -> int:
         )
 
 
-def real(size: int, seconds: float, say: Callable[[str], None]) -> dict[int, float]:
-    """Measure the real manager; gives decided round trips a second by number of clients."""
-    rates = {}
+def real(size: int, seconds: float, say: Callable[[str], None]) -> dict[int, Measured]:
+    """Measure the real manager by number of clients; a second, what is decided counts."""
+    seen = {}
     for clients in CLIENTS:
         with deployment(WORKERS, NEXT_WORKERS) as made:
             fill_checklist(made, size)
             with running_system(made) as (broker, manager):
                 drive(made.workers_port, clients, 0.5)
                 before, began = decided(made), time.perf_counter()
-                cpu = cpu_seconds(broker.pid) + cpu_seconds(manager.pid)
-                answers, _, taken = drive(made.workers_port, clients, seconds)
-                rates[clients] = (decided(made) - before) / (time.perf_counter() - began)
-                cpu = cpu_seconds(broker.pid) + cpu_seconds(manager.pid) - cpu
-                taken.sort()
-                seen = Measured(
-                    rates[clients], 1e3 * median(taken), 1e3 * taken[int(0.99 * len(taken))]
-                )
-                say(f"{clients} clients  {seen}   CPU {1e3 * cpu / answers:.2f} ms a message")
-    return rates
+                answered = measure(made.workers_port, clients, seconds, [broker.pid, manager.pid])
+                rate = (decided(made) - before) / (time.perf_counter() - began)
+                seen[clients] = replace(answered, per_second=rate)
+                say(f"{clients} clients  {seen[clients]}")
+    return seen
 
 
 def main(seconds: float) -> None:
@@ -190,16 +193,21 @@ def main(seconds: float) -> None:
     for clients in CLIENTS:
         print(f"  ceiling, echo:                  {clients} clients  {echo[clients]}")
         print(f"  ceiling, one synced commit:     {clients} clients  {synced[clients]}")
-    rates = {}
+    seen = {}
     for name, size in SIZES.items():
-        rates[name] = real(
+        seen[name] = real(
             size, seconds, lambda line, n=name: print(f"  checklist of {n:>5}: {line}")
         )
     for clients in CLIENTS:
-        best = synced[clients].per_second
-        parts = ", ".join(f"{name} {rates[name][clients] / best:.2f}" for name in SIZES)
-        print(f"  part of the synced ceiling, {clients} clients: {parts}")
-    print(f"  1 MB beside 1 KB at 8 clients: {rates['1 MB'][8] / rates['1 KB'][8]:.2f}")
+        best = synced[clients]
+        parts = (
+            f"{name} {each[clients].per_second / best.per_second:.2f} "
+            f"({each[clients].cpu / best.cpu:.1f} times its CPU)"
+            for name, each in seen.items()
+        )
+        print(f"  part of the synced ceiling, {clients} clients: {', '.join(parts)}")
+    flat = seen["1 MB"][8].per_second / seen["1 KB"][8].per_second
+    print(f"  1 MB beside 1 KB at 8 clients: {flat:.2f}")
 
 
 if __name__ == "__main__":
