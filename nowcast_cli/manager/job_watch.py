@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from nowcast_cli.config.paths import SystemPaths
+from nowcast_cli.config.registry import Registry
 from nowcast_cli.config.remote_hosts import THIS_MACHINE, RemoteHost
 from nowcast_cli.errors import NowcastError
 from nowcast_cli.executors.job_folder import (
@@ -107,9 +108,10 @@ class JobWatch:
         executor: Executor,
         remote: RemoteJobs,
         paths: SystemPaths,
+        registry: Registry,
         monotonic: Callable[[], float],
-        timeout_of: Callable[[str], float | None],
     ) -> None:
+        self._registry = registry
         self._executor = executor
         self._remote = remote
         self._paths = paths
@@ -118,7 +120,7 @@ class JobWatch:
         self._watched: dict[str, JobRecord] = {}
         self._claims: dict[str, Claim] = {}
         self._ender = JobEnder(executor.cancel, monotonic)
-        self._timeouts = Timeouts(timeout_of, lambda: uptime().seconds)
+        self._timeouts = Timeouts(self._timeout_of, lambda: uptime().seconds)
         self._refused: list[Ended | Lost] = []
         self._blind = False
         self._next_repeat = 0.0
@@ -138,8 +140,12 @@ class JobWatch:
         """Say what is wrong with other hosts that jobs are on, None where nothing is."""
         return self._remote.trouble()
 
-    def use(self, hosts: Mapping[str, RemoteHost]) -> None:
+    def _timeout_of(self, worker: str) -> float | None:
+        return self._registry.jobs_of(worker).timeout
+
+    def use(self, hosts: Mapping[str, RemoteHost], registry: Registry) -> None:
         """Go on with a configuration that was reloaded: its hosts, and other timeouts."""
+        self._registry = registry
         self._remote.use(hosts)
         self._timeouts.reload()
 

@@ -114,13 +114,7 @@ class Manager:
         keys = paths.keys if security_of(self._config) == "curve" else None
         remote = RemoteJobs(self._hosts(), lambda host: over_ssh(host, paths.run, keys))
         self._admission = Admission(registry, uptime)
-        self._jobs = JobWatch(
-            executor,
-            remote,
-            paths,
-            time.monotonic,
-            lambda name: self._registry.jobs_of(name).timeout,
-        )
+        self._jobs = JobWatch(executor, remote, paths, registry, time.monotonic)
         self._deciders = Deciders(
             self._begun_decider,
             module_file=find_module_file(registry.next_workers_module, paths.deployment),
@@ -383,7 +377,7 @@ class Manager:
         self._intake.limits = limits(config)
         self._admission.use(self._registry)
         self._deciders.reload()
-        self._jobs.use(self._hosts())
+        self._jobs.use(self._hosts(), self._registry)
         self._notifier.reload()
         self._logger.info("configuration and next_workers reloaded from %s", config.file)
         return []

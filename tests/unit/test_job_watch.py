@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from nowcast_cli.config.paths import SystemPaths
+from nowcast_cli.config.registry import registry_of
 from nowcast_cli.identifiers import new_id
 from nowcast_cli.manager.job_watch import REPEATED_AT_ONCE, JobWatch
 from nowcast_cli.store.records import JobRecord
@@ -40,7 +41,7 @@ def watched(tmp_path):
     assert {*vars(paths)} <= {*SystemPaths.__dataclass_fields__, *dir(SystemPaths)}
     launcher, clock = Launcher(), count(0, 0.05)
     remote = SimpleNamespace(hints=list)
-    return launcher, JobWatch(launcher, remote, paths, lambda: next(clock), lambda _: None)
+    return launcher, JobWatch(launcher, remote, paths, registry_of({}), lambda: next(clock))
 
 
 def jobs(number):
