@@ -9,7 +9,6 @@ Standard library only, Python 3.9 and newer: it is shipped to the other host.
 from __future__ import annotations
 
 import re
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -36,6 +35,8 @@ def clear(folder: Path) -> None:
     for name in _COPIED:
         with suppress(FileNotFoundError):
             (folder / name).unlink()
+    import shutil  # it loads three compression libraries, and each exchange would pay for it
+
     shutil.rmtree(folder / "outbox", ignore_errors=True)
     with suppress(OSError):  # what a worker has left there is kept for a while
         (folder / "scratch").rmdir()
@@ -45,6 +46,8 @@ def remove(root: Path, name: str) -> None:
     """Remove the folder of a job below the root, or its scratch folder. Raises OSError."""
     if not _OF_A_JOB.fullmatch(name):
         raise OSError(f"{name} is no folder of a job")
+    import shutil
+
     folder = root / name
     if folder.is_dir():
         shutil.rmtree(folder)

@@ -6,7 +6,6 @@ Standard library only, Python 3.9 and newer: it is shipped to the other host.
 from __future__ import annotations
 
 import os
-import platform
 import socket
 import sys
 import time
@@ -37,7 +36,7 @@ def probe(order: Mapping[str, Any]) -> dict[str, Any]:
     """
     root = _filled_in(order["root"])
     return {
-        "python": platform.python_version(),
+        "python": sys.version.split()[0],
         "node": socket.gethostname(),
         "executable": sys.executable,
         "time": time.time(),
