@@ -385,9 +385,13 @@ class System:
     # --- messages and requests
 
     def send(self, message: Message, deadline: float = 8.0) -> Message:
-        key = key_source(self.config, "operator")
-        with Client("localhost", self.port, deadline=deadline, key=key) as client:
+        with self.client(deadline) as client:
             return client.ask(message)
+
+    def client(self, deadline: float = 8.0) -> Client:
+        """Give a client with the key of an operator, where the system has keys."""
+        key = key_source(self.config, "operator")
+        return Client("localhost", self.port, deadline=deadline, key=key)
 
     def tell(
         self,

@@ -33,7 +33,7 @@ def backup(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Write the state of the system to one file, while it runs.
+    """Write the state of the system to one file.
 
     \b
     Examples:
@@ -41,8 +41,9 @@ def backup(
       nowcast backup /backups/toy --keep 7
       nowcast backup before-upgrade.tar.gz
 
-    It holds the store as it is at one instant, the checklist and the configuration,
-    and is for its owner alone to read. Folders of jobs and logs are not in it.
+    The system may run. The file holds the store as it is at one instant, the checklist
+    and the configuration, and is for its owner alone to read. Folders of jobs and logs
+    are not in it.
     """
     from nowcast_cli.config.sizes import size_words
     from nowcast_cli.store import backup as backups

@@ -33,7 +33,7 @@ app = command_app()
 def clean(
     ctx: typer.Context, dry_run: DryRun = False, yes: Yes = False, as_json: Json = False
 ) -> int | None:
-    """Remove old jobs, scratch folders, rotated logs and messages.
+    """Remove old jobs, scratch folders, logs and messages.
 
     \b
     Examples:

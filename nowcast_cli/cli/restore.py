@@ -26,16 +26,17 @@ def restore(
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Put a backup in the place of the state of a stopped system.
+    """Put a backup in the place of the state.
 
     \b
     Examples:
       nowcast restore var/backups/nowcast-20261122T031500Z.tar.gz
       nowcast -C new-machine/toy restore toy.tar.gz --yes
 
-    What is there is set aside, not deleted. Nothing that has run since is run again: jobs
-    that still go on are taken over, and messages that were not decided wait for you.
-    Where there is no configuration yet, that of the backup is written.
+    The system is to be stopped. What is there is set aside, not deleted. Nothing that
+    has run since is run again: jobs that still go on are taken over, and messages that
+    were not decided wait for you. Where there is no configuration yet, that of the
+    backup is written.
     """
     from nowcast_cli.cli.mended import document, say
     from nowcast_cli.manager import restoring

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from helpers import wait_until
+from nowcast_cli import Message
 from systems import System, next_workers_text
 
 WORKERS = ("first", "second", "third", "clear_checklist")
@@ -270,14 +271,18 @@ def test_a_hup_takes_in_a_changed_registry_too(system):
 
 
 def test_a_broken_configuration_is_refused_and_the_old_one_goes_on(system):
-    system.write("nowcast.yaml", "zmq: [1, 2\n")
-    reply = system.request("reload", {})
-    os.kill(system.pid("manager"), signal.SIGHUP)
-    wait_until(lambda: system.log().count("the old one goes on") == 2, what="the second refusal")
+    with system.client() as client:
+        system.write("nowcast.yaml", "zmq: [1, 2\n")
+        reply = client.ask(Message("nowcast", "reload", {}))
+        os.kill(system.pid("manager"), signal.SIGHUP)
+        wait_until(
+            lambda: system.log().count("the old one goes on") == 2, what="the second refusal"
+        )
+        answer = client.ask(Message("first", "success", 1, outcome="success"))
 
     assert reply.type == "refused"
     assert "nowcast.yaml" in reply.payload["what"]
-    assert system.finish("first", 1).type == "ack"
+    assert answer.type == "ack"
     system.wait_for_message(system.messages("first")[-1].number, "decided")
 
 
