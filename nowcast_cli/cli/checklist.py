@@ -85,13 +85,18 @@ def history(
       nowcast checklist history forecast --json | jq .changes[-1]
     """
     from nowcast_cli.cli import checklist_history
+    from nowcast_cli.store.checklist_base import read_base
     from nowcast_cli.store.reader import Reader
 
     system, out = system_of(ctx), output_of(ctx)
     with Reader(system.paths.database) as reader:
         keys, known = checklist_history.keys_above(reader.checklist_keys(), key)
         effects = reader.checklist_effects(keys)
-        versions = checklist_history.history(effects, key, limit) if keys else []
+        versions = (
+            checklist_history.history(effects, key, limit, lambda: read_base(system.paths.database))
+            if keys
+            else []
+        )
     if not versions:
         raise NotFound(
             f"the journal tells nothing of {key!r} in the checklist",

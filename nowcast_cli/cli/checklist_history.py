@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -66,14 +66,20 @@ def keys_above(known: Iterable[str], key: str) -> tuple[list[str], list[str]]:
     return above, list(texts.values())
 
 
-def history(effects: Iterable[MessageRecord], key: str, limit: int) -> list[Version]:
+def history(
+    effects: Iterable[MessageRecord],
+    key: str,
+    limit: int,
+    base: Callable[[], tuple[int, Mapping[Any, Any]]] = lambda: (0, {}),
+) -> list[Version]:
     """Give the last ``limit`` changes of the value at ``key``, the oldest first.
 
     ``effects`` are the messages that changed the top keys above it or cleared the checklist, the
     newest first; ``a/b`` is the value at ``b`` in the mapping at ``a``. No more of them are read
     than are needed: a part of a value that was last set more than ``NEAR`` messages before a
-    change counts as new in it. What an older system had left in the checklist file is not in the
-    journal.
+    change counts as new in it. ``base`` gives the checklist from which a journal that was cleaned
+    goes on, with the number of the last message in it. What an older system had left in the
+    checklist file is not in the journal.
     """
     earlier = iter(effects)
     found: deque[_Effect] = deque()
@@ -83,31 +89,41 @@ def history(effects: Iterable[MessageRecord], key: str, limit: int) -> list[Vers
         found.extendleft(more)
         versions = _replayed(found, key)
         # With messages before these, the first change has no true value before it.
-        if len(more) < number or len(versions) > limit:
+        if len(versions) > limit:
             return versions[-limit:]
+        if len(more) < number:
+            last, checklist = base()
+            later = (effect for effect in found if effect.message.number > last)
+            return _replayed(later, key, checklist)[-limit:]
         number = 3 * len(found)
 
 
-def _replayed(effects: Iterable[_Effect], key: str) -> list[Version]:
-    """Give the changes of the value at ``key``, as if there had been none before."""
+def _replayed(
+    effects: Iterable[_Effect], key: str, base: Mapping[Any, Any] | None = None
+) -> list[Version]:
+    """Give the changes of the value at ``key``, as if there had been none before ``base``."""
     from nowcast_cli.store.merging import merged
 
-    checklist: dict[Any, Any] = {}
+    checklist: dict[Any, Any] = dict(base or {})
     versions: list[Version] = []
-    before: Any = ABSENT
+    before = _at(checklist, key)
     for effect in effects:
         if effect.clears:
             checklist.clear()
         else:
             checklist[effect.top], _ = merged(checklist, effect.top, effect.payload)
-        try:
-            after = look_up(checklist, key)
-        except KeyError:
-            after = ABSENT
+        after = _at(checklist, key)
         if after is not before and after != before:
             versions.append(Version(effect.message, before, after))
         before = after
     return versions
+
+
+def _at(checklist: Mapping[Any, Any], key: str) -> Any:
+    try:
+        return look_up(checklist, key)
+    except KeyError:
+        return ABSENT
 
 
 def _effect_of(message: MessageRecord) -> _Effect:

@@ -54,6 +54,14 @@ def test_mappings_are_merged_and_other_values_replace() -> None:
     ]
 
 
+def test_a_journal_that_was_cleaned_goes_on_from_its_base() -> None:
+    effects = [put(2, "a", {"kept": "the last success"}), put(5, "a", {"y": 3})]
+    base = {"a": {"x": 1, "y": 2}}
+    [version] = history(reversed(effects), "a", 50, lambda: (4, base))
+    assert (version.before, version.after) == ({"x": 1, "y": 2}, {"x": 1, "y": 3})
+    assert base == {"a": {"x": 1, "y": 2}}
+
+
 def test_a_message_that_changes_nothing_is_no_change() -> None:
     assert [number for number, *_ in steps([put(1, "a", 1), put(2, "a", 1)], "a")] == [1]
 
