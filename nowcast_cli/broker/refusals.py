@@ -15,6 +15,7 @@ from nowcast_cli.config.sizes import size_words
 from nowcast_cli.messages.message import Message, MessageError, refuse_large
 
 HANG_UP_AT = 4  # times the largest message
+_END = 2000  # bytes: the id, and what may stand after it
 
 
 class Frame(Sized, Protocol):
@@ -57,7 +58,7 @@ def refusal_of(body: Frame, kept: Kept, limits: Limits) -> Refusal | None:
     if kept.size + len(body) > limits.waiting_size:
         held, key = size_words(kept.size), "waiting size"
         allowed = size_words(limits.waiting_size)
-    elif len(kept) >= limits.waiting_messages and _has_id(body.bytes[-300:]):
+    elif len(kept) >= limits.waiting_messages and _has_id(body.bytes[-_END:]):
         held, key = f"{len(kept):,}", "waiting messages"
         allowed = f"{limits.waiting_messages:,}"
     else:
