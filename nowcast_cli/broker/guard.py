@@ -37,6 +37,7 @@ class Guard:
 
     def __init__(self, doorkeeper: Doorkeeper, config: Config, faults: FaultLog) -> None:
         self.doorkeeper = doorkeeper
+        self._waits_for: WaitFor = [(doorkeeper.fileno(), int(zmq.POLLIN))]
         self._config_file = config.file
         self._limits = limits(config)
         self._faults = faults
@@ -44,13 +45,13 @@ class Guard:
         self.on_new_manager_key: Callable[[], None] = lambda: None
 
     def waits_for(self) -> WaitFor:
-        """Return the sockets on which somebody may knock."""
-        return [(socket, int(zmq.POLLIN)) for socket in self.doorkeeper.sockets()]
+        """Return the descriptor that is readable when somebody knocks."""
+        return self._waits_for
 
     def work(self, ready: WaitFor) -> None:
         """Let in or refuse who has knocked; see that a replaced key of the manager is shut out."""
-        sockets = self.doorkeeper.sockets()
-        if any(source in sockets for source, _ in ready):
+        descriptor = self.doorkeeper.fileno()
+        if any(source == descriptor for source, _ in ready):
             self.doorkeeper.serve()
         if self.doorkeeper.manager_changed:
             self.doorkeeper.manager_changed = False

@@ -9,7 +9,12 @@ import typer
 from nowcast_cli.cli import complete
 from nowcast_cli.cli.context import output_of, system_of
 from nowcast_cli.cli.options import command_app
-from nowcast_cli.cli.plant import plant_of, refuse_bad_configuration, show_last_lines
+from nowcast_cli.cli.plant import (
+    make_first_keys,
+    plant_of,
+    refuse_bad_configuration,
+    show_last_lines,
+)
 
 app = command_app()
 
@@ -35,6 +40,7 @@ def restart(
 
     system, out = system_of(ctx), output_of(ctx)
     refuse_bad_configuration(system)
+    make_first_keys(system, out)
     plant = plant_of(system, out)
     try:
         if daemon is None:

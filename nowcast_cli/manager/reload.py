@@ -40,10 +40,15 @@ def find_module_file(name: str, deployment: Path) -> str:
     return str((deployment / relative).with_suffix(".py"))
 
 
+_TAKEN_AT_THE_START = (
+    "zmq", "security", "python", "state directory", "checklist file", "logging", "limits",
+)  # fmt: skip
+
+
 def needs_restart(old: Config, new: Config) -> list[str]:
     """Say which changes of the configuration a running system cannot take in."""
     return [
         f"`{key}` has changed: it takes effect with nowcast restart"
-        for key in ("zmq", "python", "state directory", "checklist file", "logging", "limits")
+        for key in _TAKEN_AT_THE_START
         if old.get(key) != new.get(key)
     ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import select
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -85,6 +86,8 @@ class Doorkeeper:
         self._zap = context.socket(zmq.ROUTER)
         self._zap.linger = 0
         self._zap.bind(_ZAP)
+        self._poll = select.epoll()
+        self._poll.register(_descriptor(self._zap), select.EPOLLIN)
         self.manager_changed = False
 
     def demand(self, socket: zmq.Socket[bytes], door: Door) -> None:
@@ -95,13 +98,19 @@ class Doorkeeper:
         """Take note of a socket that was bound: the key of its port may change."""
         monitor = socket.get_monitor_socket(_REFUSED)
         self._guarded.append(Guarded(socket, address, door, monitor))
+        self._poll.register(_descriptor(monitor), select.EPOLLIN)
 
     def let_go(self, socket: zmq.Socket[bytes]) -> None:
         """Forget a socket that is to be closed."""
         for guarded in [each for each in self._guarded if each.socket is socket]:
             self._guarded.remove(guarded)
+            self._poll.unregister(_descriptor(guarded.monitor))
             socket.disable_monitor()
             guarded.monitor.close(0)
+
+    def fileno(self) -> int:
+        """Give one descriptor for all of :meth:`sockets`, which costs a poll next to nothing."""
+        return self._poll.fileno()
 
     def sockets(self) -> list[zmq.Socket[bytes]]:
         """Give what to poll: when one is readable, call :meth:`serve`."""
@@ -128,6 +137,7 @@ class Doorkeeper:
         """Close what was opened here; the guarded sockets are their owners'."""
         for guarded in self._guarded.copy():
             self.let_go(guarded.socket)
+        self._poll.close()
         self._zap.close(0)
 
     # --- who knocks
@@ -204,6 +214,10 @@ class Doorkeeper:
             guarded.socket.unbind(guarded.address)
             demand(guarded.socket, self.broker, guarded.door)
             bind_again(guarded.socket, guarded.address)
+
+
+def _descriptor(socket: zmq.Socket[bytes]) -> int:
+    return int(socket.getsockopt(zmq.FD))
 
 
 def _stamp_of(path: Path) -> tuple[int, int] | None:

@@ -6,6 +6,8 @@ import pytest
 import yaml
 
 from nowcast_cli.cli.context import System
+from nowcast_cli.cli.output import Output
+from nowcast_cli.cli.plant import make_first_keys
 from nowcast_cli.cli.status_report import as_json, gather
 from nowcast_cli.config import Config, system_paths
 from nowcast_cli.config.check import check
@@ -133,3 +135,17 @@ def test_a_word_that_is_none_of_them_is_an_error(place):
     (problem,) = [p for p in check(place.file) if p.path == "security"]
     assert problem.message == "must be 'curve' or 'none', not 'curves'"
     assert place.found()[0][0] == "error"
+
+
+def test_a_clone_gets_its_keys_with_the_first_start_and_hears_of_hosts_without(tmp_path, capsys):
+    place = Place(tmp_path)
+    place.settings["run"] = {"enabled hosts": {"east": None}}
+    config = place.config
+    system = System(config, system_paths(config))
+    make_first_keys(system, Output())
+    said = capsys.readouterr().err
+    assert f"made the keys of this system in {place.ring.folder}" in said
+    assert "nowcast key add --role worker --host east" in said
+    key_file(place.ring.folder, "worker").unlink()  # an accident, which is not covered up
+    make_first_keys(system, Output())
+    assert not key_file(place.ring.folder, "worker").exists()
