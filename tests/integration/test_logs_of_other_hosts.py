@@ -11,6 +11,9 @@ import pytest
 
 from helpers import wait_until
 from nowcast_cli.config.remote_hosts import remote_hosts
+from nowcast_cli.doctor.examination import CHECKS
+from nowcast_cli.doctor.finding import Subject
+from nowcast_cli.doctor.hosts import other_hosts
 from nowcast_cli.executors.clearing import Clearing
 from nowcast_cli.executors.job_folder import JobRequest
 from nowcast_cli.executors.ssh import SshExecutor
@@ -125,17 +128,18 @@ def test_a_worker_is_run_on_a_named_host(remote):
 
 def test_doctor_looks_at_each_host_and_says_what_to_do(remote):
     def findings() -> dict[str, list[str]]:
-        checks = json.loads(nowcast(remote.system.folder, "doctor", "--json").out)["checks"]
-        [found] = [check["findings"] for check in checks if check["name"] == "other hosts"]
-        assert all(finding["remedy"] for finding in found if finding["level"] != "note")
+        subject = Subject(remote.system.config, remote.system.paths, os.environ)
+        found = list(other_hosts(subject))
+        assert all(finding.remedy for finding in found if finding.level != "note")
         return {
-            level: [each["what"] for each in found if each["level"] == level]
+            level: [each.what for each in found if each.level == level]
             for level in ("note", "warning", "error")
         }
 
     well = findings()
     assert (well["warning"], well["error"]) == ([], [])
     assert "host east is" in well["note"][0]
+    assert other_hosts in CHECKS
 
     hosts = remote.system.settings["run"]["enabled hosts"]
     hosts["west"] = {**hosts["east"], "python": "/no/python"}
