@@ -7,7 +7,14 @@ import select
 import signal
 from pathlib import Path
 
-from nowcast_cli.daemon.lease import LEASE, Activity, Question, activity_of, silence_after
+from nowcast_cli.daemon.lease import (
+    LEASE,
+    LONGEST_TURN,
+    Activity,
+    Question,
+    activity_of,
+    silence_after,
+)
 from nowcast_cli.daemon.lock import read_pid_file
 from nowcast_cli.process_identity import ProcessIdentity, is_alive
 
@@ -22,6 +29,7 @@ class Leader:
         self._question: Question | None = None
         self._activity: Activity | None = None
         self._silence = 0.0
+        self._stopped = 0.0
 
     @classmethod
     def found(cls, run: Path) -> Leader | None:
@@ -51,7 +59,8 @@ class Leader:
 
         To be called each ``ASK_EVERY`` seconds; ``turn`` is how long the last turn took, in
         seconds of a monotonic clock. A process that has no lease cannot lose it: it has just begun,
-        is about to end, or is a command that holds the manager's name for a while.
+        is about to end, or is a command that holds the manager's name for a while. But a manager
+        that was stopped before it had one is frozen, too.
         """
         try:
             self._count(turn)
@@ -60,7 +69,11 @@ class Leader:
             self._question.ask()
         except OSError:
             self._forget()
-        return self._silence >= LEASE
+            stopped = _is_stopped_manager(self.pid)
+            self._stopped = self._stopped + min(turn, LONGEST_TURN) if stopped else 0.0
+        else:
+            self._stopped = 0.0
+        return max(self._silence, self._stopped) >= LEASE
 
     def _count(self, turn: float) -> None:
         if self._question is None:
@@ -86,3 +99,12 @@ class Leader:
         """Follow it no more."""
         self._forget()
         os.close(self._descriptor)
+
+
+def _is_stopped_manager(pid: int) -> bool:
+    """Say whether a process is a manager, not a command in its place, and a signal stopped it."""
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+    return activity_of(pid).states == {"T"} and b".manager\0" in command

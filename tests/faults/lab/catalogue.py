@@ -55,7 +55,13 @@ _OF_MORE_DAEMONS = ("scheduler", "log_aggregator", "aggregator")
 _FREEZABLE = ("broker", "manager", "store", "files", "launcher", "runner", "worker", "client")
 
 # Where the leader stands still for longer than its lease: anywhere, and at these points.
-FROZEN_AT = ("manager", "store.begun", "store.written", "manager.before_an_answer")
+FROZEN_AT = (
+    "manager",
+    "manager.locked",
+    "store.begun",
+    "store.written",
+    "manager.before_an_answer",
+)
 FULL_PLACES = ("state directory",)
 READ_ONLY_PLACES = ("jobs", "logs", "run", "outbox", "state directory")
 STARVED = ("manager", "message_broker", "launcher")
