@@ -16,6 +16,7 @@ import logging
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -89,6 +90,7 @@ class JobRequest:
         )
 
 
+@lru_cache(maxsize=4096)
 def folder_of(jobs: Path, job_id: str, worker: str) -> Path:
     """The folder of a job below ``jobs``: ``<UTC day of the id>/<id>-<worker>``."""
     return jobs / time_of(job_id).strftime("%Y-%m-%d") / f"{job_id}-{worker}"
