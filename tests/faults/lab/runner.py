@@ -73,6 +73,7 @@ def run(
     try:
         _run_all(seeds, base, enough, at_once, (can, full, faults), running, result, told)
     finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # said once is enough: all is being ended
         for pid, each in list(running.items()):
             _end(pid, each)
     with suppress(OSError):
