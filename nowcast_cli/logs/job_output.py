@@ -65,11 +65,15 @@ class JobFolders:
         self._since = since.replace(microsecond=since.microsecond // 1000 * 1000)
         self._settled: dict[Path, float] = {}
         self._seen: set[Path] = set()
+        self._days: set[Path] = set()
 
     def new(self) -> list[FollowedJob]:
         """Give the jobs that have come since the last call."""
         found = []
-        for day in _folders(self._jobs):
+        days = set(_folders(self._jobs))
+        self._forget(self._days - days)
+        self._days = days
+        for day in days:
             changed = _changed(day)
             if self._settled.get(day) == changed:
                 continue
@@ -77,6 +81,12 @@ class JobFolders:
             if time.time() - changed > _CLOCK_OF_FOLDERS:
                 self._settled[day] = changed
         return found
+
+    def _forget(self, gone: set[Path]) -> None:
+        """Remember nothing of days whose folders were removed: an aggregator may run for years."""
+        if gone:
+            self._seen = {folder for folder in self._seen if folder.parent not in gone}
+            self._settled = {day: at for day, at in self._settled.items() if day not in gone}
 
     def days(self) -> list[Path]:
         """Give the folders of days in which something may happen soonest, the newest first."""
