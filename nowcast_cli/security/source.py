@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nowcast_cli.errors import ConfigError
-from nowcast_cli.security.key import Key, KeyTrouble, key_file, read_key
+from nowcast_cli.security.key import Key, key_file, read_key
 
 Security = Literal["curve", "none"]
 VARIABLE = "NOWCAST_KEY"
@@ -69,21 +69,3 @@ def own_key_source(config: Mapping[str, Any], name: str) -> KeySource | None:
         elsewhere = "NOWCAST_JOB_ID" in os.environ
         return KeySource(Path(given), _PATIENCE_ELSEWHERE if elsewhere else _PATIENCE)
     return key_source(config, name)
-
-
-def may_be_open(config: Mapping[str, Any]) -> bool:
-    """Say whether ports may be open to the network: with keys, or in NEMO_Nowcast's form."""
-    return security_of(config) != "none"
-
-
-__all__ = [
-    "VARIABLE",
-    "KeySource",
-    "KeyTrouble",
-    "Security",
-    "key_source",
-    "keys_folder",
-    "may_be_open",
-    "own_key_source",
-    "security_of",
-]

@@ -38,6 +38,13 @@ def test_sending_loads_zeromq_and_nothing_else_that_is_heavy():
     assert loaded.isdisjoint(HEAVY)
 
 
+def test_a_worker_of_a_system_without_keys_loads_nothing_of_keys():
+    config = "{'zmq': {'host': 'localhost', 'ports': {'workers': 5555, 'manager': 5556}}}"
+    loaded = modules_after(f"from nowcast_cli.messages.client import Client; Client.of({config})")
+
+    assert not {name for name in loaded if name.startswith("nowcast_cli.security")}
+
+
 def test_messages_and_the_outbox_are_read_without_zeromq():
     loaded = modules_after("from nowcast_cli.messages import Message, outbox")
 
