@@ -61,9 +61,9 @@ def damaged(make_system):
 
     def make(damage):
         system = make_system(after={"first": "[]"}).start()
-        busy(system, 0, 150)
+        busy(system, 0, 60)
         assert nowcast(system.folder, "backup").code == 0
-        busy(system, 150, 300)
+        busy(system, 60, 120)
         ended = system.launch("second", "--payload", "{done: true}")
         system.wait_for_process_end(ended)
         running = system.launch("third", "--until", "go")
@@ -93,7 +93,7 @@ def test_a_damaged_store_is_rebuilt_and_jobs_that_run_are_neither_lost_nor_begun
     done = nowcast(system.folder, "store", "repair", "--yes", "--json")
 
     assert done.code == 0, done.err
-    assert done.json["messages"]["kept"] == 150
+    assert done.json["messages"]["kept"] == 60
     assert (system.paths.state / done.json["set_aside"] / "nowcast.db").exists()
     assert nowcast(system.folder, "store", "check").code == 0
     system.start()
