@@ -19,7 +19,17 @@ FIXED = 3
 
 @pytest.mark.timeout(1500)
 def test_whatever_is_done_to_running_systems_nothing_is_lost_and_nothing_done_twice():
-    command = [sys.executable, "-m", "lab", "--faults", str(FAULTS), "--fixed", str(FIXED)]
+    command = [
+        sys.executable,
+        "-m",
+        "lab",
+        "--faults",
+        str(FAULTS),
+        "--fixed",
+        str(FIXED),
+        "--systems",
+        "2",
+    ]
     done = subprocess.run(
         command, cwd=TESTS / "faults", env=lab_environment(), capture_output=True, text=True
     )

@@ -224,7 +224,7 @@ def _beginnings(system: LabSystem, found: Found, job: JobRecord) -> Iterator[str
     begun = found.begun[job.id]
     if begun > 1:
         yield f"its code has begun {begun} times"
-    if begun == 0 and job.state != "cancelled" and not (
+    if begun == 0 and job.state not in ("cancelled", "timed out") and not (
         job.id in system.torn_jobs or _was_killed(system, job, "process") or _lost(system, job)
         or _could_not_begin(system, job)
     ):  # fmt: skip
