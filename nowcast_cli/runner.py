@@ -38,6 +38,7 @@ Tell = Callable[[str, str], None]
 
 LONGEST_ORDER = 1 << 18  # bytes; more than a Unix socket takes by default
 
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _CLAIMED = b"\0"  # the worker's first byte to its runner
 _GONE = (errno.ENOENT, errno.ENOTDIR, errno.ESTALE)
 _LONGEST_REASON = 4096
@@ -252,6 +253,8 @@ def _claim(folder: str, process: ProcessIdentity, runner: ProcessIdentity) -> bo
     content = json.dumps(Claim(process, runner, _now()).to_json()).encode()
     temporary = f"{folder}/.pid-{process.pid}-{process.started}"
     write_synced(temporary, content)
+    # Opened before the claim: who has made it must not fail for want of a descriptor.
+    folders = [os.open(each, _FOLDER) for each in (folder, os.path.dirname(folder))]
     reached("worker.before_claim")
     try:
         os.link(temporary, folder + "/pid")  # the one step that counts
@@ -259,9 +262,11 @@ def _claim(folder: str, process: ProcessIdentity, runner: ProcessIdentity) -> bo
         reached("worker.linked")
     except FileExistsError:
         taken = os.stat(temporary).st_nlink == 2  # NFS may repeat a link that had succeeded
-    os.unlink(temporary)
-    sync_folder(folder)
-    sync_folder(os.path.dirname(folder))
+    with suppress(OSError):  # a folder that has just become read-only takes no claim back
+        os.unlink(temporary)
+    for descriptor in folders:
+        os.fsync(descriptor)
+        os.close(descriptor)
     return taken
 
 

@@ -90,7 +90,8 @@ def _put_back(file: Path, reader: str) -> Callable[[LabSystem, Callable[[bytes],
         path = system.folder / file
         with system.down(reader):
             old = path.read_bytes()
-            _write(system, path, change(old))
+            # Never what could be another file of its kind, which would be done as it says.
+            _write(system, path, change(old) + b"\n{[")
         time.sleep(_TIME_TO_REFUSE)
         _write(system, path, old)
         return True
