@@ -90,6 +90,8 @@ def end_by_message(
         ended=record.received,
         reason=job.reason if overran else said,
         final_message=record.number,
+        # Of one that was never launched no process will be seen to end.
+        exit={} if job.state in ("waiting", "held") else job.exit,
     )
     return _ended(state, ended, following)
 

@@ -100,7 +100,8 @@ def receive(
         return _late(state, incoming, job, outcome)
     following = None
     if job is not None and outcome in ("failure", "crash"):
-        following = again(job, outcome, incoming.received)
+        ending = outcome if job.timed_out is None else "crash"
+        following = again(job, ending, incoming.received)
     return _effective(state, entry, incoming, job, outcome, after_functions, following)
 
 
