@@ -463,3 +463,24 @@ def test_the_first_end_of_a_job_wins(kinds):
         finals = [message for message in world._undecided() if message.outcome is not None]
         assert len(finals) == 1
         world.store.close()
+
+
+def test_a_failure_after_the_timeout_counts_as_a_crash():
+    with tempfile.TemporaryDirectory() as folder:
+        world = World(Path(folder), LIMITED)
+        for step in [("launch", "c"), ("overrun", 0), ("finish", 1, "failure")]:
+            world.play(step)
+            world.check()
+        assert [job.state for job in world._all_jobs()] == ["timed out", "submitting"]
+        world.store.close()
+
+
+def test_a_job_that_ends_by_message_and_was_never_launched_takes_no_place():
+    with tempfile.TemporaryDirectory() as folder:
+        world = World(Path(folder), LIMITED)
+        for step in [("launch", "a"), ("launch", "a"), ("job message", 1, "success", None)]:
+            world.play(step)
+            world.check()
+        assert [job.state for job in world._all_jobs()] == ["submitting", "succeeded"]
+        assert list(world.state.jobs) == world.jobs[:1]
+        world.store.close()
