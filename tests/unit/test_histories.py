@@ -334,9 +334,7 @@ class World:
         ending = {"failed": "failure", "lost": "lost"}.get(job.state, "crash")
         bad = job.state in ("failed", "crashed", "lost", "timed out")
         tries = bad and retry is not None and ending in retry.on and job.tried < retry.tries
-        assert len(following) == tries, (
-            "a bad end has one other try, while there is one"
-        )
+        assert len(following) == tries, "a bad end has one other try, while there is one"
         assert job.timed_out is None or job.state not in ("failed", "crashed", "lost")
         if message is not None and not following:
             assert message.note is None
