@@ -52,12 +52,14 @@ def is_alive(identity: ProcessIdentity) -> bool:
     return stat is not None and stat[1] == identity.started and stat[0] not in "ZX"
 
 
-def age_of(identity: ProcessIdentity) -> float | None:
-    """The seconds since a process began, by the clock of its boot; None when that was another."""
-    if identity.boot != boot_id():
-        return None
-    began = identity.started / os.sysconf("SC_CLK_TCK")
-    return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - began)
+def uptime() -> float:
+    """The seconds since the boot, those included in which the machine slept: nobody sets them."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def began_at(identity: ProcessIdentity) -> float:
+    """The :func:`uptime` of its boot at which a process began."""
+    return identity.started / os.sysconf("SC_CLK_TCK")
 
 
 def to_json(identity: ProcessIdentity) -> dict[str, Any]:

@@ -30,7 +30,13 @@ from typing import Any, NoReturn
 from nowcast_cli import process_identity
 from nowcast_cli.atomic_files import sync_folder, write_atomically, write_synced
 from nowcast_cli.crash_points import reached
-from nowcast_cli.process_identity import ProcessIdentity, identity_of
+from nowcast_cli.process_identity import (
+    ProcessIdentity,
+    began_at,
+    boot_id,
+    identity_of,
+    uptime,
+)
 
 # What the worker tells of its own start; a hint, which may get lost: ("claimed", job's id) or
 # ("trouble", a sentence).
@@ -49,12 +55,24 @@ class Claim:
     """The one process that runs a job's code, as the job's ``pid`` file tells it.
 
     ``runner`` is the process that waits for it, where there is one. ``claimed_at`` is UTC in
-    ISO 8601.
+    ISO 8601; ``uptime`` tells the same instant in seconds since the boot of ``process``, None in
+    claims of before it was written.
     """
 
     process: ProcessIdentity
     runner: ProcessIdentity | None
     claimed_at: str
+    uptime: float | None = None
+
+    def age(self) -> float | None:
+        """The seconds since the job began, by the clock of its boot; None when that was another.
+
+        Its process may have been there for hours before: it is forked ahead of its job.
+        """
+        if self.process.boot != boot_id():
+            return None
+        began = began_at(self.process) if self.uptime is None else self.uptime
+        return max(0.0, uptime() - began)
 
     def to_json(self) -> dict[str, Any]:
         """The content of the ``pid`` file."""
@@ -63,6 +81,7 @@ class Claim:
             "process": process_identity.to_json(self.process),
             "runner": runner,
             "claimed_at": self.claimed_at,
+            "uptime": self.uptime,
         }
 
     @classmethod
@@ -73,6 +92,7 @@ class Claim:
             process_identity.from_json(value["process"]),
             None if runner is None else process_identity.from_json(runner),
             str(value["claimed_at"]),
+            None if (seconds := value.get("uptime")) is None else float(seconds),
         )
 
 
@@ -250,7 +270,7 @@ def _claim(folder: str, process: ProcessIdentity, runner: ProcessIdentity) -> bo
     """Take the job for this process, once and for all; False when another process has it."""
     if os.getppid() != runner.pid:
         return False  # nobody would see how it ends; asked again, it begins under a new runner
-    content = json.dumps(Claim(process, runner, _now()).to_json()).encode()
+    content = json.dumps(Claim(process, runner, _now(), uptime()).to_json()).encode()
     temporary = f"{folder}/.pid-{process.pid}-{process.started}"
     write_synced(temporary, content)
     # Opened before the claim: who has made it must not fail for want of a descriptor.

@@ -29,7 +29,7 @@ from nowcast_cli.executors.prevent import prevent
 from nowcast_cli.executors.remote_cleaning import clear, is_quiet, removed
 from nowcast_cli.executors.remote_probe import probe
 from nowcast_cli.executors.sessions import members, remaining, signal_session
-from nowcast_cli.process_identity import ProcessIdentity, age_of, boot_id, is_alive
+from nowcast_cli.process_identity import ProcessIdentity, boot_id, is_alive, uptime
 from nowcast_cli.runner import Claim, environment_of, fork_worker
 
 MARK = b"nowcast-answer:"
@@ -282,10 +282,10 @@ def cancel(folder: Path, grace: float) -> None:
         return
     limits = _limits_of_ending(folder)
     if limits is None:
-        kill_at = _uptime() + grace
+        kill_at = uptime() + grace
         write_atomically(folder / _CANCELLED, f"{kill_at} {kill_at + _LAST_WAIT}".encode())
         signal_session(claim.process, signal.SIGTERM)
-    elif _uptime() > limits[0]:
+    elif uptime() > limits[0]:
         signal_session(claim.process, signal.SIGKILL)
 
 
@@ -298,13 +298,9 @@ def _limits_of_ending(folder: Path) -> tuple[float, float] | None:
         return None
 
 
-def _uptime() -> float:
-    return time.clock_gettime(time.CLOCK_BOOTTIME)  # nobody sets this clock
-
-
 def _is_being_ended(claim: Claim | None, folder: Path) -> bool:
     limits = _limits_of_ending(folder)
-    if claim is None or limits is None or _uptime() > limits[1]:
+    if claim is None or limits is None or uptime() > limits[1]:
         return False
     return bool(members(claim.process))
 
@@ -351,7 +347,7 @@ def look(job: Mapping[str, Any]) -> dict[str, Any]:
         "pid": claim_text,
         "exit": None if more else exit_text,
         "gone": gone and exit_text is None and not more,
-        "age": None if claim is None else age_of(claim.process),
+        "age": None if claim is None else claim.age(),
         "left": _left(job, claim) if gone or exit_text is not None else None,
         "outbox": _outbox(folder / "outbox", job["outbox"]),
         "more": more,

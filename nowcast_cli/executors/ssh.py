@@ -10,7 +10,6 @@ import json
 import logging
 import os
 import threading
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -26,6 +25,7 @@ from nowcast_cli.executors.job_folder import JobRequest
 from nowcast_cli.executors.mirror import News
 from nowcast_cli.executors.pace import Pace
 from nowcast_cli.executors.ssh_call import NoExchangeError, SshCall
+from nowcast_cli.process_identity import uptime
 from nowcast_cli.security.key import KeyTrouble
 
 LONGEST_REQUEST = 150_000  # bytes; the runner gets it over a socket, which takes 208 KiB
@@ -140,7 +140,7 @@ class SshExecutor:
     def age(self, job_id: str) -> float | None:
         """The seconds since a job's process began; None while that is not known."""
         began = self._began.get(job_id)
-        return None if began is None else max(0.0, _uptime() - began)
+        return None if began is None else max(0.0, uptime() - began)
 
     def trouble(self) -> str | None:
         """A sentence that says why nothing is known of the host's jobs, or cannot begin."""
@@ -243,7 +243,7 @@ class SshExecutor:
     def _note_age(self, job_id: str, age: float | None) -> None:
         with self._changed:
             if age is not None and job_id in self._followed:
-                self._began.setdefault(job_id, _uptime() - age)
+                self._began.setdefault(job_id, uptime() - age)
 
     def _note(self, followed: Followed, news: Mapping[str, Any]) -> None:
         job_id = followed.job.id
@@ -270,10 +270,6 @@ class SshExecutor:
             _logger.error("%s; its jobs keep their last known state", trouble)
         else:
             _logger.info("host %s is reached again", self._host.name)
-
-
-def _uptime() -> float:
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def order_of(

@@ -41,7 +41,7 @@ from nowcast_cli.manager.remote_jobs import RemoteExecutor, RemoteJobs
 from nowcast_cli.manager.signal_words import signal_words
 from nowcast_cli.manager.timeouts import Timeouts
 from nowcast_cli.messages import outbox
-from nowcast_cli.process_identity import NOT_ABOUT_THE_FILE, age_of, is_alive
+from nowcast_cli.process_identity import NOT_ABOUT_THE_FILE, is_alive
 from nowcast_cli.store.records import JobRecord
 
 _logger = logging.getLogger("manager")
@@ -302,7 +302,7 @@ class JobWatch:
             self._unclaimed.pop(job_id, None)
             yield Claimed(job_id, claim.process.pid, claim.claimed_at)
         if job_id not in self._timeouts:
-            age = age_of(claim.process) if _is_here(job) else self._remote.on(job.host).age(job_id)
+            age = claim.age() if _is_here(job) else self._remote.on(job.host).age(job_id)
             if age is not None:
                 self._timeouts.begin(job_id, job.worker, age)
         yield from self._look_for_end(job, folder, claim)

@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from nowcast_cli.executors.job_folder import (
     read_claim,
     read_exit,
 )
-from nowcast_cli.process_identity import ProcessIdentity
+from nowcast_cli.process_identity import ProcessIdentity, began_at, identity_of, uptime
 
 CLAIM = Claim(ProcessIdentity(12, 345, "b"), ProcessIdentity(11, 344, "b"), "2026-11-22T03:04:05Z")
 EXIT = Exit(None, 9, "2026-11-22T03:04:05Z", "because", 1024, 0.5)
@@ -28,6 +29,16 @@ def test_claim_and_exit_survive_their_files(tmp_path):
     (tmp_path / "exit").write_text(json.dumps(EXIT.to_json()))
     assert read_claim(tmp_path) == CLAIM
     assert read_exit(tmp_path) == EXIT
+
+
+def test_a_job_is_as_old_as_its_claim_and_not_as_its_process_which_may_have_waited_for_it():
+    process = identity_of(os.getpid())
+    assert process is not None
+    claim = Claim(process, None, "2026-11-22T03:04:05Z", uptime() - 60)
+    assert claim.age() == pytest.approx(60, abs=5)
+    before = Claim(process, None, "2026-11-22T03:04:05Z")
+    assert before.age() == pytest.approx(uptime() - began_at(process), abs=5)
+    assert CLAIM.age() is None, "another boot has another clock"
 
 
 def test_a_request_survives_json():
