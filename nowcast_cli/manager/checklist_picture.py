@@ -56,7 +56,8 @@ class ChecklistPicture:
             self._file.postpone()
             self._tell(error)
         else:
-            self._writing = self._hand.submit(self._file.write, document, journal, now())
+            self._file.begin()
+            self._writing = self._hand.submit(self._file.finish, document, journal, now())
 
     def close(self, journal: int) -> None:
         """Write what is not written yet, as after the message ``journal``, and wait for it."""

@@ -47,11 +47,22 @@ class ChecklistFile:
     def write(self, document: str, journal: int, now: str) -> None:
         """Write ``document``, which holds the effects of the journal up to ``journal``.
 
-        What is marked meanwhile, by another thread, is to be written next. Raises OSError; then
-        the file of before stays, and this is to be written again.
+        Raises OSError; then the file of before stays, and this is to be written again.
+        """
+        self.begin()
+        self.finish(document, journal, now)
+
+    def begin(self) -> None:
+        """Say that what is committed by now is about to be written.
+
+        To be called where :meth:`mark` is, not in the thread that writes: a mark that comes before
+        that thread does would be lost.
         """
         self._last_written = self._monotonic()
         self._dirty = False
+
+    def finish(self, document: str, journal: int, now: str) -> None:
+        """Write what was begun, as :meth:`write` does; may be called in another thread."""
         try:
             write_atomically(self._path, (header_line(journal, now) + document).encode())
         except BaseException:

@@ -357,8 +357,11 @@ def _daemons(system: LabSystem) -> Iterator[str]:
     for name in (*system.names, "launcher"):
         for file in (system.folder / f"{name}.out", system.paths.logs / f"{name}.out"):
             text = file.read_text(errors="replace") if file.exists() else ""
-            if "Traceback" in text:
-                at = text.rindex("Traceback")
+            at = text.find("Traceback")
+            # A line that could not be logged, on a full disk, is told so and ends nothing.
+            while at >= 0 and text[:at].endswith("--- Logging error ---\n"):
+                at = text.find("Traceback", at + 1)
+            if at >= 0:
                 yield f"the {name} has left a traceback: {text[at:][:1500]}"
     log = system.log()
     if "unhandled exception" in log and (at := log.find("] unhandled exception")) >= 0:
