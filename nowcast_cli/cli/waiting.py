@@ -63,8 +63,9 @@ class Waiting:
             (None, self._registry.concurrency, "jobs: concurrency"),
         ):
             if most is not None and self._count(worker) >= most:
-                of = f" of {worker}" if worker else ""
-                return f"{self._count(worker)} jobs{of} run, and {key} is {most}"
+                count, of = self._count(worker), f" of {worker}" if worker else ""
+                they_run = f"job{of} runs" if count == 1 else f"jobs{of} run"
+                return f"{count} {they_run}, and {key} is {most}"
         return "the manager has not come to launch it yet"
 
     def _count(self, worker: str | None) -> int:

@@ -22,6 +22,7 @@ LONGEST_INTEGER = 10_000
 
 _PLAIN_SCALARS = frozenset({str, bool, type(None)})
 _LARGEST_PLAIN = 10**18
+_MOST_PLAIN = 4_000_000  # values, those that stand in several places counted at each
 _LONGEST_KEY = 500  # characters; YAML looks for the colon of a key within 1024
 _MAY_NEST = re.compile(rf"[ \t?:\-]{{{DEEPEST}}}")
 # What is dumped was taken in by the limits of its day; only what has no end is refused.
@@ -88,14 +89,18 @@ def dump_fast(value: dict[str, Any]) -> str:
     Reading that takes a twentieth of the time of other YAML. What has no such text (dates, integer
     keys, tuples, letters beyond ASCII, numbers like 1e+22) goes as YAML. Raises WireError.
     """
-    if _is_plain(value, 0):
+    if _is_plain(value, 0, [_MOST_PLAIN]):
         text = json.dumps(value, ensure_ascii=False)
         if text.isascii() and "\x7f" not in text:
             return text
     return dump(value)
 
 
-def _is_plain(value: Any, depth: int) -> bool:
+def _is_plain(value: Any, depth: int, left: list[int]) -> bool:
+    """Tell whether JSON can hold it; never for what is written out as more than ``left`` values.
+
+    A few lists that hold one another by the dozen would be more than there is time or memory for.
+    """
     kind = type(value)
     if kind is int:
         return bool(-_LARGEST_PLAIN < value < _LARGEST_PLAIN)
@@ -103,19 +108,22 @@ def _is_plain(value: Any, depth: int) -> bool:
         return True
     if kind is float:
         return "e" not in (text := repr(value)) and "n" not in text
-    if depth > DEEPEST // 2:
+    if depth > DEEPEST // 2 or (kind is not list and kind is not dict):
+        return False
+    left[0] -= len(value)
+    if left[0] < 0:
         return False
     if kind is list:
-        return all(_is_plain(item, depth + 1) for item in value)
-    return kind is dict and all(
-        type(key) is str and len(key) < _LONGEST_KEY and _is_plain(item, depth + 1)
+        return all(_is_plain(item, depth + 1, left) for item in value)
+    return all(
+        type(key) is str and len(key) < _LONGEST_KEY and _is_plain(item, depth + 1, left)
         for key, item in value.items()
     )
 
 
 def refuse_much(payload: Any, text: str, limits: Limits) -> None:
     """Raise WireError for a payload, written as ``text``, that is more than ``limits`` allow."""
-    if _may_be_much(text, limits):
+    if _may_be_much(text, limits) or (not text.startswith('{"') and _may_be_deep(text)):
         _measure(payload, {}, 1, limits)
 
 

@@ -55,7 +55,11 @@ class Work:
         except BaseException as error:
             # SystemExit too: a worker that leaves by sys.exit() has told nobody how it went
             self.logger.critical("unhandled exception:", exc_info=True)
-            return self._crash(f"{type(error).__name__}: {error}")
+            return self._crash(
+                _sentence(error)
+                if isinstance(error, NowcastError)
+                else f"{type(error).__name__}: {error}"
+            )
 
     def _succeed_or_fail(self, args: tuple[Any, ...]) -> int:
         with last_error_logged() as last_error:

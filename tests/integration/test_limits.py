@@ -14,6 +14,7 @@ def test_a_worker_is_told_which_limit_its_payload_passes_and_the_system_goes_on(
         system.wait_for_process_end(job, timeout=20)
 
     assert {system.job(job).state for job in (too_large, too_deep)} == {"crashed"}
+    assert "write the data to a file and send its path" in str(system.job(too_large).reason)
     assert "is too large: limits.message size allows 20 kB" in system.log()
     assert "nested more than 4 deep (limits.payload depth)" in system.log()
     assert system.finish("third", [[[1]]]).type == "ack"

@@ -371,11 +371,11 @@ def test_a_job_that_runs_for_too_long_is_ended_and_counts_as_a_crash(make_system
 
 def test_the_time_in_which_its_process_waited_for_a_job_does_not_count(make_system):
     system = limited(make_system, {"first": {"timeout": "3 s"}})
+    system.wait_for_job(system.launch("second"), "succeeded")  # the next process is forked now
     waited = time.monotonic() + 3.5
-    wait_until(lambda: time.monotonic() > waited, what="a process to be older than the timeout")
-    assert (
-        system.wait_for_job(system.launch("first"), "succeeded", "timed out").state == "succeeded"
-    )
+    wait_until(lambda: time.monotonic() > waited, what="it to be older than the timeout")
+    ended = system.wait_for_job(system.launch("first"), "succeeded", "timed out")
+    assert ended.state == "succeeded"
 
 
 def test_a_cancelled_job_is_ended_with_its_session_and_what_stays_is_told(make_system):

@@ -101,8 +101,18 @@ def test_what_may_be_sent_is_what_is_read(depth):
     if depth == DEEPEST:
         assert Message.deserialize(message.encode()).payload == nested(depth)
     else:
-        with pytest.raises(MessageError, match="nested more than 100 deep"):
-            Message.deserialize(message.encode(Limits(payload_depth=DEEPEST)))
+        with pytest.raises(MessageError, match=r"cannot be sent: .* nested more than 100 deep"):
+            message.encode()
+
+
+def test_lists_that_hold_one_another_by_the_dozen_are_refused_before_they_are_written_out():
+    bomb: object = "lol"
+    for _ in range(40):
+        bomb = [bomb] * 10
+    with pytest.raises(MessageError, match=r"limits\.payload values"):
+        Message("a", "b", bomb).encode()
+    shared = {"x": 1}
+    assert b"&" not in Message("a", "b", [shared, shared]).encode(), "there is no harm in a few"
 
 
 @pytest.mark.parametrize(
