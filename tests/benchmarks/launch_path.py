@@ -25,7 +25,8 @@ from at_rest import NOWCAST
 from deployment import SCRATCH, Deployment, deployment, running_system
 
 from helpers import wait_until
-from nowcast_cli.config import Config, system_paths
+from nowcast_cli.config import Config, SystemPaths, system_paths
+from nowcast_cli.daemon.health import ask_health
 from nowcast_cli.daemon.lock import read_pid_file
 from nowcast_cli.messages.client import Client
 from nowcast_cli.messages.message import Message
@@ -152,6 +153,12 @@ def begun(database: Path, job_id: str) -> JobRecord | None:
     return job if job.started is not None else None
 
 
+def age_of_manager(paths: SystemPaths) -> float:
+    """Give the seconds since the start of the manager; 0 while none answers."""
+    health = ask_health(paths.run / "manager.sock")
+    return 0.0 if health is None else time.time() - seconds(health["since"])
+
+
 def measure_killed(rounds: int = 5) -> None:
     """Print the time from the death of a manager to the next worker's own code."""
     taken = []
@@ -165,6 +172,8 @@ def measure_killed(rounds: int = 5) -> None:
         paths = system_paths(config)
         try:
             for _ in range(rounds):
+                # One that ended sooner after its start would be kept from starting for a while.
+                wait_until(lambda: age_of_manager(paths) > 3.0)
                 manager = read_pid_file(paths.run / "manager.pid")
                 assert manager is not None
                 killed = time.time()
