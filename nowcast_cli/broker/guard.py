@@ -80,7 +80,7 @@ class Guard:
         if answer is None:
             return None
         said = answer.payload["what"]
-        return Refusal(f"refused {said}", answer.encode())
+        return Refusal(f"refused: {said}", answer.encode())
 
     def _launchable(self, module: str) -> bool:
         if not self._is_registered(module):

@@ -54,7 +54,7 @@ def refusal_of(body: Frame, kept: Kept, limits: Limits) -> Refusal | None:
         refuse_large(len(body), limits)
     except MessageError as error:
         payload = {"what": error.what, "hint": error.hint}
-        return Refusal(f"refused {error.what}", Message("manager", "refused", payload).encode())
+        return Refusal(f"refused: {error.what}", Message("manager", "refused", payload).encode())
     if kept.size + len(body) > limits.waiting_size:
         held, key = size_words(kept.size), "waiting size"
         allowed = size_words(limits.waiting_size)

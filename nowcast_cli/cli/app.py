@@ -14,6 +14,7 @@ TYPE_CHECKING = False  # typing's, without its import
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from nowcast_cli.cli.context import Invocation
     from nowcast_cli.errors import NowcastError
 
 BUG = 1
@@ -90,7 +91,11 @@ def _run(arguments: list[str]) -> int:
         if isinstance(error, OSError) and _is_of_the_output(error):
             raise
         _print_traceback_if(invocation.debug)
-        told = _trouble_of_the_machine(error) or _bug(error, invocation.debug)
+        told = (
+            _trouble_of_the_machine(error)
+            or _damage_of_the_store(error, invocation)
+            or _bug(error, invocation.debug)
+        )
         print_error(told, invocation.out)
         return BUG
 
@@ -103,6 +108,19 @@ def _trouble_of_the_machine(error: Exception) -> NowcastError | None:
         return None
     file = os.fsdecode(error.filename)
     return NowcastError(f"{file} cannot be used", cause=error.strerror, hint="nowcast doctor")
+
+
+def _damage_of_the_store(error: Exception, invocation: Invocation) -> NowcastError | None:
+    """Say it of a store that could be opened, and is damaged where it was read."""
+    if "sqlite3" not in sys.modules:
+        return None
+    import sqlite3
+
+    from nowcast_cli.store.integrity import cannot_be_read
+
+    if type(error) is sqlite3.DatabaseError:
+        return cannot_be_read(invocation.system.paths.database, error)
+    return None  # the others of its kind are mistakes of ours
 
 
 def _bug(error: Exception, debug: bool) -> NowcastError:

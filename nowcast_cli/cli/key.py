@@ -38,7 +38,8 @@ def init(ctx: typer.Context) -> None:
     system, out = system_of(ctx), output_of(ctx)
     ring = _ring(system)
     made = ring.init()
-    out.line(f"made the keys {', '.join(made)} in {ring.folder}" if made else "no key is missing")
+    keys = f"key{'s' if len(made) > 1 else ''} {', '.join(made)}"
+    out.line(f"made the {keys} in {ring.folder}" if made else "no key is missing")
     _say_whether_used(system, out)
 
 
@@ -120,7 +121,9 @@ def add(
         )
     file = _ring(system).add(name, role, host)
     out.line(f"made the key {name} of a {role}: {file}")
-    if host is not None:
+    if host is None:
+        out.note("copy it to its owner with mode 600, where NOWCAST_KEY is to name it")
+    else:
         _say_how_it_gets_there(system, out, host)
     _say_whether_used(system, out)
 

@@ -11,6 +11,7 @@ import typer
 
 from nowcast_cli.cli.context import System, invocation_of, output_of, system_of
 from nowcast_cli.cli.options import Json, Yes, command_app
+from nowcast_cli.cli.times import local
 from nowcast_cli.errors import NotFound, UsageError
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def restore(
         return
     for file in files:
         out.note(f"wrote {file}")
-    out.line(f"{system.paths.deployment} is as it was at {manifest.made}")
+    out.line(f"{system.paths.deployment} is as it was at {local(manifest.made)}")
     say(out, report)
 
 
@@ -100,7 +101,7 @@ def _ask_leave(system: System, manifest: Manifest) -> None:
             hint="nowcast restore FILE --yes",
         )
     typer.confirm(
-        f"Put {system.paths.state} back to {manifest.made} (message {manifest.journal} of "
+        f"Put {system.paths.state} back to {local(manifest.made)} (message {manifest.journal} of "
         f"{manifest.system})?",
         abort=True,
     )

@@ -153,6 +153,8 @@ def _daemon_as_json(daemon: DaemonState) -> dict[str, Any]:
 def _read(system: System) -> Stored:
     import sqlite3
 
+    from nowcast_cli.store.integrity import MENDED_BY
+
     database = system.paths.database
     try:
         with Reader(database) as reader:
@@ -167,9 +169,10 @@ def _read(system: System) -> Stored:
     except NotFound:
         return Stored({}, never_started=True)
     except NowcastError as error:
-        return Stored({}, trouble=f"{error.what} ({error.cause})" if error.cause else error.what)
+        said = f"{error.what} ({error.cause})" if error.cause else error.what
+        return Stored({}, trouble=f"{said}; {error.hint}" if error.hint else said)
     except sqlite3.Error as error:
-        return Stored({}, trouble=f"the store {database} cannot be read: {error}")
+        return Stored({}, trouble=f"the store {database} cannot be read ({error}); {MENDED_BY}")
 
 
 def _overdue(reader: Reader, config: Mapping[str, Any]) -> tuple[Overdue, ...]:

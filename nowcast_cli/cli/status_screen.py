@@ -69,10 +69,16 @@ def _show_supervision(report: Report, out: Output) -> None:
     elif report.verdict == "stopped":
         out.line("  nowcast start starts them")
     for daemon in report.state.daemons if report.state.supervisor == "running" else ():
-        if daemon.state == "not answering":
+        if daemon.state == "not answering" and daemon.name == "manager" and _is_followed(report):
+            out.line("  the standby takes over when it has not answered for 3 s; jobs go on")
+        elif daemon.state == "not answering":
             out.line(f"  nowcast restart {daemon.name} ends it and starts it anew; jobs go on")
         elif daemon.state == "restarting":
             out.line(f"  nowcast logs {daemon.name} -n 20 says why it ends again and again")
+
+
+def _is_followed(report: Report) -> bool:
+    return any(each.name == "standby" and each.state == "ready" for each in report.state.daemons)
 
 
 def _show_stored(stored: Stored, out: Output) -> None:

@@ -139,7 +139,8 @@ def _outbox(subject: Subject, manager_lives: bool) -> Iterator[Finding]:
     damaged = [*folder.glob("*.damaged"), *subject.paths.jobs.glob("*/*/outbox/*.damaged")]
     if damaged:
         yield warning(
-            f"{len(damaged)} messages could not be read, the first {damaged[0]}",
+            f"{len(damaged)} message{'s' if len(damaged) > 1 else ''} could not be read, "
+            f"the first {damaged[0]}",
             "look at it, send again what it says, and remove it",
         )
 

@@ -24,7 +24,7 @@ def hold(state: State, payload: Any, now: str, known: Collection[str]) -> Step:
     if worker is not None and worker not in known and not _has_jobs(state, worker):
         raise RequestError(
             f"the worker {worker} is not in the message registry" + did_you_mean(worker, known),
-            "nowcast status",
+            "nowcast config show lists its workers",
         )
     before = state.holds.get(worker)
     record = before or HoldRecord(worker, now)

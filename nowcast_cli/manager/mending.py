@@ -60,8 +60,9 @@ class Report:
 
     ``messages`` and ``jobs`` count what was ``kept`` from the copy, ``saved`` from the damaged
     store, and, of messages, is ``missing``. ``told`` is that of ``Rebuilt``. ``checklist`` says
-    where it is from, ``source`` what was begun with ('' without a backup), ``unread`` the tables
-    of the damaged store that could not be read to their end.
+    where it is from, ``source`` what was begun with ('' without a backup), ``aside`` where what
+    was there is kept ('' where nothing was), ``unread`` the tables of the damaged store that could
+    not be read to their end.
     """
 
     source: str = ""

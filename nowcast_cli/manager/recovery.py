@@ -33,6 +33,14 @@ def recover(
     checklist: Mapping[Any, Any] = _stored_checklist(store, parsed or ParsedFragments())
     if last_message == 0 and not checklist:
         checklist = _checklist_of_file(checklist_file, logger)
+        if shown := read_header(checklist_file):
+            logger.warning(
+                "the journal begins anew, since there was no store, though the checklist file "
+                "shows message %d of another one; if that was lost: nowcast stop, remove %s, "
+                "then nowcast store repair",
+                shown,
+                store.path,
+            )
         store.commit([ChecklistPut(key, value, None) for key, value in checklist.items()])
         reached("manager.read_the_checklist_file")
         store.save_checklist(0)  # no message of the journal tells of it

@@ -31,7 +31,11 @@ def restore(paths: SystemPaths, backup: Path, seconds: float) -> Report:
             report = bring_up_to_date(paths, new, None, "store restored", as_stored(seconds))
             report.source = str(backup.absolute())
             _change_places(paths, new, seconds, report)
-            _put_keys(paths, folder / "keys", Path(report.aside))
+            aside = Path(report.aside)
+            _put_keys(paths, folder / "keys", aside)
+            if not any(aside.iterdir()):
+                aside.rmdir()
+                report.aside = ""
     except OSError as error:
         raise _not_written(paths, error) from error
     return report

@@ -46,9 +46,12 @@ class Key:
     @classmethod
     def from_text(cls, text: str) -> Key:
         """Read what :meth:`to_text` gave. Raises ValueError that says what is wrong."""
-        found: Any = json.loads(text)
+        try:
+            found: Any = json.loads(text)
+        except ValueError:
+            found = None
         if not isinstance(found, dict):
-            raise ValueError("it holds no key")
+            raise ValueError("it holds no key of nowcast")
         for name in ("public", "secret", "broker"):
             if not is_curve_key(found.get(name)):
                 raise ValueError(f"its {name!r} is no CURVE key")

@@ -52,7 +52,7 @@ class Teller:
             self._tell_kept()
             reply = self.client.ask(message, deadline=deadline)
         except NoAnswer as error:
-            self.logger.error("%s: %s", error.what, error.cause)
+            self.logger.error("%s: %s; %s", error.what, error.cause, error.hint)
             self._keep(message)
             return None
         except Stopped:

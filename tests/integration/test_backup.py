@@ -55,6 +55,19 @@ def test_a_backup_is_made_while_the_system_runs_and_brings_its_state_back(system
     assert nowcast(system.folder, "store", "check").code == 0
 
 
+def test_each_command_that_reads_a_damaged_store_names_the_one_that_rebuilds_it(system):
+    finish_all(system, 0, 5)
+    stop(system)
+    with system.paths.database.open("r+b") as file:
+        file.seek(4096)  # behind the page that an open looks at
+        file.write(b"\xff" * (system.paths.database.stat().st_size - 4096))
+    for command in (("job", "list"), ("message", "list"), ("backup",), ("clean", "--yes")):
+        told = nowcast(system.folder, *command)
+        assert told.code == 1, command
+        assert "nowcast store repair rebuilds it" in told.err, (command, told.err)
+    assert "nowcast store repair rebuilds it" in nowcast(system.folder, "status").out
+
+
 def test_what_may_have_followed_since_is_not_launched_again(make_system):
     once_told = "iter(lambda: os.path.exists(config.file.parent / 'go'), True)"
     second = f"([time.sleep(0.02) for _ in {once_told}], [NextWorker('workers.second')])[1]"

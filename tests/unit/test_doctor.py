@@ -344,7 +344,7 @@ def test_leftovers_of_a_killed_system_are_found(make_subject: MakeSubject) -> No
         "not ask for any more": "warning",
         f"nobody listens on {run}/manager.sock, which a killed process has left": "note",
         f"1 messages of workers wait in {subject.paths.outbox}": "note",
-        f"1 messages could not be read, the first {subject.paths.outbox}/b.damaged": "warning",
+        f"1 message could not be read, the first {subject.paths.outbox}/b.damaged": "warning",
     }
 
 
