@@ -56,7 +56,7 @@ def refusal_of(body: Frame, kept: Kept, limits: Limits) -> Refusal | None:
         payload = {"what": error.what, "hint": error.hint}
         return Refusal(f"refused: {error.what}", Message("manager", "refused", payload).encode())
     if kept.size + len(body) > limits.waiting_size:
-        held, key = size_words(kept.size), "waiting size"
+        held, key = f"{size_words(kept.size)} of", "waiting size"
         allowed = size_words(limits.waiting_size)
     elif len(kept) >= limits.waiting_messages and _has_id(body.bytes[-_END:]):
         held, key = f"{len(kept):,}", "waiting messages"
@@ -64,7 +64,7 @@ def refusal_of(body: Frame, kept: Kept, limits: Limits) -> Refusal | None:
     else:
         return None
     what = (
-        f"the message broker keeps {held} of requests that nobody has answered: "
+        f"the message broker keeps {held} requests that nobody has answered: "
         f"limits.{key} allows {allowed}"
     )
     return Refusal(f"busy: {what}", Message("manager", "busy", what).encode())

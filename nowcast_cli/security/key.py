@@ -85,8 +85,8 @@ def read_key(path: Path) -> Key:
         raise KeyTrouble(
             f"there is no key {path}",
             cause="the system has `security: curve`, so whoever connects to it needs a key",
-            hint="nowcast key init makes the keys of a system; the file of a key that "
-            "nowcast key add has made is copied here from there",
+            hint="on the machine of the system nowcast key init makes it; for any other one "
+            "nowcast key add, there, which says how it gets here",
         ) from None
     except OSError as error:
         raise KeyTrouble(

@@ -61,7 +61,8 @@ def housekeeping(parsed_args: Namespace, config: Config, *_args: Any) -> dict[st
         "bytes": cleaned["size"],
         **cleaned["journal"],
     }
-    logger.info("removed: %s", done["removed"])
+    counts = ", ".join(f"{count} {what}" for what, count in done["removed"].items() if count)
+    logger.info("removed: %s", counts or "nothing is older than it is to be kept")
     return done
 
 

@@ -203,7 +203,7 @@ def test_more_than_may_wait_is_answered_busy_and_asked_again_when_there_is_room(
         asks_once = socket_to(context, zmq.REQ, broker.workers)
         asks_once.send(b"{source: old, type: success, payload: null}")
         wait_until(lambda: broker.waiting() == 4, what="what has no id to be kept all the same")
-        assert "busy: the message broker keeps 3 of requests" in broker.log
+        assert "busy: the message broker keeps 3 requests" in broker.log
 
 
 def test_what_waits_has_a_size_beyond_which_nobody_is_kept(
