@@ -30,14 +30,19 @@ def passes_messages(broker: BrokerProcess, context: zmq.Context[Any]) -> bool:
         socket_to(context, zmq.REQ, broker.workers) as client,
     ):
         client.send(b"still there?")
-
-        def offered() -> int:
-            manager.send_multipart([b"", b"hello", b""])
-            return int(manager.poll(100))
-
-        wait_until(offered, what="the request to be offered to the manager")
-        manager.send_multipart(manager.recv_multipart())
+        manager.send_multipart(offered(manager))
         return client.recv() == b"still there?"
+
+
+def offered(manager: zmq.Socket[bytes]) -> list[bytes]:
+    """Greet the broker, again and again as our manager does, until it offers a request."""
+
+    def greeted() -> int:
+        manager.send_multipart(HELLO)
+        return int(manager.poll(500))
+
+    wait_until(greeted, what="the request to be offered to the manager")
+    return manager.recv_multipart()
 
 
 def test_requests_in_the_hands_of_a_killed_manager_are_answered_by_the_next(
@@ -221,8 +226,7 @@ def test_a_body_of_20_mb_passes_both_ways_and_is_kept_for_the_next_manager(
     with socket_to(context, zmq.DEALER, broker.manager) as first:
         assert take(first, 1)[0][3] == body
     with socket_to(context, zmq.DEALER, broker.manager) as second:
-        second.send_multipart(HELLO)
-        frames = take(second, 1)[0]
+        frames = offered(second)
         assert frames[3] == body
         second.send_multipart(frames)
         assert client.recv() == body

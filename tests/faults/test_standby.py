@@ -13,7 +13,6 @@ import sqlite3
 import threading
 import time
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
@@ -22,6 +21,7 @@ from nowcast_cli.daemon.lease import LEASE
 from nowcast_cli.identifiers import new_id
 from nowcast_cli.messages.client import Client
 from nowcast_cli.messages.message import Message
+from nowcast_cli.process_identity import identity_of, is_alive
 from nowcast_cli.store.database import Store
 from nowcast_cli.store.leader import Deposed
 from nowcast_cli.store.records import MessageReceived, MessageRecord
@@ -419,6 +419,8 @@ def test_the_setting_holds_and_a_standby_leads_after_the_stop_of_supervisord(com
     assert nowcast(system.folder, "stop").out == "stopped standby, manager, message_broker\n"
     assert nowcast(system.folder, "start").code == 0
     old, standby = wait_for_two(system)
+    follower = identity_of(standby)
+    assert follower is not None
     supervisord = int((system.paths.run / "supervisord.pid").read_text())
     os.kill(supervisord, signal.SIGKILL)
     os.kill(old, signal.SIGKILL)
@@ -432,7 +434,7 @@ def test_the_setting_holds_and_a_standby_leads_after_the_stop_of_supervisord(com
         if file.stem in ("manager", "standby")
     ]
     assert standby not in alive
-    assert not Path(f"/proc/{standby}/task").exists()
+    assert not is_alive(follower)
 
 
 def test_a_frozen_manager_is_restarted_by_the_command_and_both_are_there_again(commanded):

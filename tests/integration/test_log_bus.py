@@ -147,9 +147,9 @@ def test_what_nobody_took_is_sent_by_the_next_process_of_that_host(here, there):
     here.start()
     assert there.run("wait:enough").poll() is None
     wait_until(lambda: "alone" in said(here), timeout=20, what="what the first one has left")
+    wait_until(lambda: len(there.spooled()) == 1, what="what was sent to be removed")
     (there.folder / "enough").touch()
     assert there.processes[-1].wait(20) == 0
-    wait_until(lambda: not there.spooled(), what="what was sent to be removed")
     assert said(here).count("step 2") == 1
 
 
