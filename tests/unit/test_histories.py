@@ -342,7 +342,9 @@ class World:
         for each in following:
             assert job.state in ("failed", "crashed", "lost", "timed out")
             assert (each.chain, each.cause, each.barrier) == (job.chain, job.cause, job.barrier)
-            assert each.state in ("waiting", "cancelled") or job.id not in self.state.jobs
+            # One that waited and was ended by a message has never begun.
+            never_begun = each.state == "waiting" or (each.pid is None and each.exit == {})
+            assert never_begun or job.id not in self.state.jobs
             if message is not None:
                 assert message.state == "decided"
                 assert message.note == f"tried again as job {each.id}"
