@@ -51,7 +51,9 @@ def main() -> int:
     print(report.summary_of(result), flush=True)
     if options.report is not None:
         report.write(options.report, result, missing)
-    return 1 if result.failed else 0
+    if result.failed:
+        return 1
+    return 130 if result.interrupted else 0
 
 
 def _costly(options: argparse.Namespace, missing: dict[str, str]) -> list[tuple[str, int]]:

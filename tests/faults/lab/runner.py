@@ -33,6 +33,7 @@ class Result:
 
     outcomes: list[Outcome] = field(default_factory=list)
     seconds: float = 0.0
+    interrupted: bool = False
 
     @property
     def tried(self) -> Counter[tuple[str, str]]:
@@ -65,13 +66,15 @@ def run(
 ) -> Result:
     """Run systems until ``enough`` faults were tried, or the seeds are used up.
 
-    ``told`` is called with each outcome as it comes.
+    ``told`` is called with each outcome as it comes. Ctrl-C ends it with the outcomes so far.
     """
     base = Path(tempfile.mkdtemp(prefix="nowcast-lab-"))
     result, running, began = Result(), dict[int, _Running](), time.monotonic()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:
         _run_all(seeds, base, enough, at_once, (can, full, faults), running, result, told)
+    except KeyboardInterrupt:
+        result.interrupted = True
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # said once is enough: all is being ended
         for pid, each in list(running.items()):
