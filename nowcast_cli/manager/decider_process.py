@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -22,7 +23,8 @@ class DeciderProcess:
     """A process of ``nowcast_cli.manager.decider``; after :meth:`begin` it takes messages.
 
     ``began`` is when it began to load, in nanoseconds since 1970, as files are stamped.
-    ``pending`` holds the entries that it was sent and has not answered, oldest first.
+    ``pending`` holds the entries that it was sent and has not answered, oldest first. After
+    :meth:`end`, ``was_killed`` tells whether its process ended by SIGKILL.
     """
 
     def __init__(self, config_file: Path) -> None:
@@ -48,6 +50,7 @@ class DeciderProcess:
         self.after_functions: frozenset[str] | None = None
         self.head_since = 0.0
         self.gone = False
+        self.was_killed = False
 
     def fileno(self) -> int:
         """Give the descriptor that is readable when there are answers."""
@@ -112,5 +115,6 @@ class DeciderProcess:
         self._process.kill()
         code = self._process.wait()
         if code < 0:
+            self.was_killed = -code == signal.SIGKILL
             return f"it was killed by signal {signal_words(-code)}"
         return f"it exited with code {code}"

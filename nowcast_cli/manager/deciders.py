@@ -22,7 +22,9 @@ from nowcast_cli.manager.transitions import Decision
 from nowcast_cli.manager.watched_files import WatchedFiles
 
 SLOW = 1.0
-
+# A process that is killed while it loads says nothing against the module: the memory ran out, or
+# somebody took it for another one. A module that has its own process killed is found out by this.
+LOADS_THAT_MAY_BE_KILLED = 3
 
 _logger = logging.getLogger("manager")
 
@@ -56,6 +58,7 @@ class Deciders:
         self._aside: list[DeciderProcess] = []
         self._waiting: deque[Entry] = deque()
         self._failed: list[Decided] = []
+        self._loads_killed = 0
         self._files = WatchedFiles(monotonic)
         self._after_functions: frozenset[str] | None = None
         self.broken: str | None = None
@@ -211,10 +214,14 @@ class Deciders:
     def _drop(self, decider: DeciderProcess, how: str, loading: bool) -> None:
         """End a decider; the message that it was at is stuck, the others go to the next one."""
         ending = self._end(decider)
+        was_killed = not how and decider.was_killed
         how = how or f"the interpreter ended in the middle: {ending}"
         pending = deque(decider.pending)
         if decider is self._candidate:
             self._refuse(how, [self._module_file])
+        elif loading and was_killed and self._loads_killed < LOADS_THAT_MAY_BE_KILLED:
+            self._loads_killed += 1
+            _logger.warning("next_workers is loaded again: %s", how)
         elif loading:
             self.broken = f"the next_workers module could not be loaded: {how}"
             self._files.loaded([self._module_file])
@@ -268,6 +275,7 @@ class Deciders:
         self, answer: dict[str, Any], decider: DeciderProcess, now: float
     ) -> None:
         decider.head_since = now
+        self._loads_killed = 0
         self._files.loaded({self._module_file, *answer["files"]})
         self.broken = answer["broken"]
         if self.broken is None:

@@ -50,11 +50,28 @@ def test_a_decision_that_fails_makes_its_message_stuck_until_the_module_is_mende
         ("import there_is_no_such_module\n", "ModuleNotFoundError"),
         ("import sys\nsys.exit(4)\n", "SystemExit"),
         ("import os\nos._exit(4)\n", "exited with code 4"),
+        ("import os\nos.kill(os.getpid(), 9)\n", "killed by signal 9 (SIGKILL)"),
         (next_workers_text({}, ["second"]), "could not find after_first"),
     ],
 )
 def test_a_module_that_cannot_be_used_makes_messages_stuck_until_it_is_mended(shared, text, said):
     _fail_then_mend(shared, text, said)
+
+
+def test_a_decider_that_is_killed_while_it_loads_is_started_again(make_system):
+    killed_twice = (
+        "import os\nfrom pathlib import Path\n"
+        "loads = Path('loads.txt')\n"
+        "loads.write_text(loads.read_text() + '.' if loads.exists() else '.')\n"
+        "if len(loads.read_text()) < 3:\n    os.kill(os.getpid(), 9)\n"
+    )
+    system = make_system()
+    text = (system.folder / "next_workers.py").read_text()
+    system.write("next_workers.py", f"{killed_twice}{text}")
+    system.start()
+    assert system.finish("first").type == "ack"
+    system.wait_for_message(system.messages("first")[-1].number, "decided")
+    assert system.log().count("next_workers is loaded again") == 2
 
 
 @pytest.fixture(scope="module")

@@ -47,6 +47,7 @@ def freeze_the_leader(system: LabSystem, fault: PlannedFault) -> bool:
     give_up = time.monotonic() + _LEASE_AND_MORE
     while is_alive(frozen) and time.monotonic() < give_up:
         time.sleep(0.05)
+        system.signal(frozen, signal.SIGSTOP)  # an earlier fault may have it continued just now
     if is_alive(frozen):
         system.signal(frozen, signal.SIGCONT)
         raise AssertionError(f"the standby has let a frozen manager be for {_LEASE_AND_MORE:g} s")
