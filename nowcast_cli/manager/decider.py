@@ -51,9 +51,14 @@ def main(arguments: list[str]) -> int:
     _end_with_parent()
     connection = socket.socket(fileno=connection_fd)
     config = Config()
-    config.load(config_file)
+    try:
+        config.load(config_file)
+        module_name = registry_of(config).next_workers_module
+    except NowcastError as mistake:  # it was changed since the manager read it
+        said = f"{mistake.what}; {mistake.hint}" if mistake.hint else mistake.what
+        connection.sendall(pack_answer({"after": [], "files": [config_file], "broken": said}))
+        return 1
     _log_where_possible(config)
-    module_name = registry_of(config).next_workers_module
     module, error = _load(module_name, config.file.parent)
     if module is not None:
         logging.getLogger("manager").info("next workers module loaded from %s", module_name)

@@ -287,6 +287,22 @@ def test_a_hup_takes_in_a_changed_registry_too(system):
     )
 
 
+def test_what_a_torn_configuration_makes_stuck_is_decided_once_it_is_whole(system):
+    whole = system.config_file.read_text()
+    with system.client() as client:
+        system.write("nowcast.yaml", "zmq: [1, 2\n")
+        _let_it_look_again()
+        system.write("next_workers.py", next_workers_text(MENDED, WORKERS))
+        client.ask(Message("first", "success", 1, outcome="success"))
+    number = system.messages("first")[-1].number
+
+    assert "this is not YAML" in system.wait_for_message(number, "stuck").error
+    assert "Traceback" not in system.log("manager.out")
+    _let_it_look_again()
+    system.write("nowcast.yaml", whole)
+    system.wait_for_message(number, "decided")
+
+
 def test_a_broken_configuration_is_refused_and_the_old_one_goes_on(system):
     with system.client() as client:
         system.write("nowcast.yaml", "zmq: [1, 2\n")

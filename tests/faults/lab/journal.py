@@ -182,7 +182,7 @@ def _next_try(system: LabSystem, found: Found, job: JobRecord) -> Iterator[str]:
     wanted = (
         settings.tries is not None
         and job.tried < settings.tries
-        and _ending(found, job) in settings.retried_on
+        and _ending(job) in settings.retried_on
     )
     if len(tries) != wanted:
         yield f"it was tried again {len(tries)} times, by {settings}"
@@ -190,12 +190,10 @@ def _next_try(system: LabSystem, found: Found, job: JobRecord) -> Iterator[str]:
         yield "it was tried again with other arguments"
 
 
-def _ending(found: Found, job: JobRecord) -> str | None:
+def _ending(job: JobRecord) -> str | None:
     """Give the word for a bad ending that ``retry: on`` has."""
-    if job.state == "timed out":
-        finals = (each.outcome for each in found.by_job[job.id] if each.number == job.final_message)
-        return next(finals, None)
-    return {"crashed": "crash", "failed": "failure", "lost": "lost"}.get(job.state)
+    words = {"crashed": "crash", "timed out": "crash", "failed": "failure", "lost": "lost"}
+    return words.get(job.state)
 
 
 def _places(system: LabSystem, found: Found) -> Iterator[str]:
