@@ -11,8 +11,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 # Fresh for each run, and the same in all processes that share its tests.
 os.environ.setdefault("NOWCAST_TESTS_SEED", str(random.SystemRandom().randrange(10**6)))
-# Under nohup the signal is ignored, and processes inherit that.
+# Under nohup, and in the background of a script, these are ignored, and processes inherit that.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = [
     "pytester", "no_skip", "systems", "broker_process", "log_deployment", "remote_host", "webhook"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -39,8 +40,13 @@ class Lock:
         return self.pid_file.stem
 
     def release(self) -> None:
-        """Give the name back; the lock file stays: an unlinked one locks nobody out."""
-        self.pid_file.unlink(missing_ok=True)
+        """Give the name back; the lock file stays: an unlinked one locks nobody out.
+
+        So may the ``pid`` file where nothing can be removed: who reads it sees that its process has
+        ended.
+        """
+        with contextlib.suppress(OSError):
+            self.pid_file.unlink(missing_ok=True)
         self.file_lock.release()
 
     def __enter__(self) -> Lock:

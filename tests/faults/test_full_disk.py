@@ -1,6 +1,8 @@
 """A disk that is full, a checklist file that cannot be written, a store that is damaged."""
 
 import contextlib
+import os
+import signal
 import subprocess
 import threading
 import time
@@ -139,8 +141,10 @@ def test_a_store_that_is_damaged_inside_is_an_error_with_a_remedy_and_the_checkl
 def test_a_standby_waits_for_room_and_leads_then(small_disk, make_system):
     system = make_system(small_disk.parent, settings={"standby": True}).start().start("standby")
     assert system.finish("third", {"n": 1}).type == "ack"
+    os.kill(system.pid("standby"), signal.SIGSTOP)
+    system.kill("manager")  # which may give some room back
     fill(small_disk)
-    system.kill("manager")
+    os.kill(system.pid("standby"), signal.SIGCONT)
     trouble = wait_until(
         lambda: (system.health("standby") or {}).get("trouble"), what="the standby to see"
     )

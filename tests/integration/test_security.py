@@ -215,7 +215,7 @@ def test_a_broker_without_keys_says_how_to_make_them(make_system):
         file.unlink()
     broker = system.popen("message_broker")
     assert broker.wait(20) == 1
-    assert "nowcast key init makes the keys" in system.log("message_broker.out")
+    assert "nowcast key init makes it" in system.log("message_broker.out")
 
 
 @pytest.mark.parametrize("security", ["none", None])

@@ -135,6 +135,14 @@ class TestLock:
         assert read_pid_file(paths.run / "manager.pid") is None
         hold(paths, "manager").release()
 
+    def test_a_pid_file_that_cannot_be_removed_keeps_no_name(self, paths: SystemPaths) -> None:
+        lock = hold(paths, "manager")
+        lock.pid_file.unlink()
+        lock.pid_file.mkdir()
+        lock.release()
+        lock.pid_file.rmdir()
+        hold(paths, "manager").release()
+
     def test_a_pid_that_cannot_be_written_is_an_error_and_frees_the_name(
         self, paths: SystemPaths
     ) -> None:
