@@ -284,8 +284,13 @@ def _serve(config: Config, paths: SystemPaths, lock_file: Path, lock: int) -> in
     assert identity is not None, "a process that runs has an identity"
     with Signals(signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD) as signals:
         # Before the socket: whoever reaches the launcher can also tell who it is.
-        write_atomically(pid_file, json.dumps(to_json(identity)).encode())
-        launcher = Launcher(_listen(address), signals, lock_file, lock)
+        try:
+            write_atomically(pid_file, json.dumps(to_json(identity)).encode())
+            listener = _listen(address)
+        except OSError as error:
+            print(f"error: {error.filename or address}: {error.strerror}", file=sys.stderr)
+            return 1
+        launcher = Launcher(listener, signals, lock_file, lock)
         orders = launcher.serve()
         launcher.close()
     if orders is not None:

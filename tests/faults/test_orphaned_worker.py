@@ -39,6 +39,7 @@ def test_an_orphan_that_has_its_order_takes_no_other_process_for_its_runner(syst
     system.executor.submit(job)
     wait_until(lambda: Path(job.folder, "job.json").exists(), what="the order to be passed on")
     os.kill(runner, signal.SIGKILL)
+    wait_until(lambda: runner not in children_of(system.launcher()), what="the runner's end")
     os.kill(worker, signal.SIGCONT)
 
     assert system.run(job).code == 0
