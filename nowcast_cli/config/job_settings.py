@@ -9,19 +9,22 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nowcast_cli.config.durations import NotADuration, seconds_of
+from nowcast_cli.config.reading import MOST, Reading
+from nowcast_cli.config.resources import NO_RESOURCES, Resources, resources_in
 from nowcast_cli.config.settings import registered_workers
 
 if TYPE_CHECKING:
     from nowcast_cli.config.findings import Finding
     from nowcast_cli.config.positions import KeyPath
 
-JOB_KEYS = ("timeout", "retry", "concurrency", "idempotent", "priority")
+JOB_KEYS = (
+    "timeout", "retry", "concurrency", "idempotent", "priority", "executor", "resources",
+    "directives",
+)  # fmt: skip
 LONGEST_DELAY = 30 * 86400.0
 
 _RETRY_KEYS = ("tries", "delay", "factor", "on")
 _BAD_ENDINGS = ("crash", "failure", "lost")
-_MOST = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,8 @@ class JobSettings:
     """What holds for the jobs of one worker; ``timeout`` is in seconds, None is no limit.
 
     Of several workers whose jobs wait for a place, that of the highest ``priority`` goes first.
+    ``executor`` is the name of the one that runs them, None for the default of the system;
+    ``directives`` are lines for the head of their job script.
     """
 
     timeout: float | None = None
@@ -53,6 +58,9 @@ class JobSettings:
     concurrency: int | None = None
     idempotent: bool = False
     priority: int = 0
+    executor: str | None = None
+    resources: Resources = NO_RESOURCES
+    directives: tuple[str, ...] = ()
 
 
 NO_SETTINGS = JobSettings()
@@ -62,7 +70,7 @@ def job_settings(entry: Mapping[Any, Any], path: KeyPath) -> tuple[JobSettings, 
     """Read the settings in the entry of a worker, which stands at ``path``; gives the mistakes."""
     if not any(key in entry for key in JOB_KEYS):
         return NO_SETTINGS, []
-    reading = _Reading(entry, path)
+    reading = Reading(entry, path)
     idempotent = reading.switch("idempotent")
     return (
         JobSettings(
@@ -70,7 +78,10 @@ def job_settings(entry: Mapping[Any, Any], path: KeyPath) -> tuple[JobSettings, 
             retry=_retry(reading, idempotent),
             concurrency=reading.whole("concurrency", 1),
             idempotent=idempotent,
-            priority=reading.whole("priority", -_MOST) or 0,
+            priority=reading.whole("priority", -MOST) or 0,
+            executor=reading.word("executor"),
+            resources=resources_in(reading),
+            directives=reading.lines("directives"),
         ),
         reading.findings,
     )
@@ -82,96 +93,30 @@ def job_findings(config: Mapping[str, Any]) -> Iterator[Finding]:
         yield from job_settings(entry, ("message registry", "workers", name))[1]
 
 
-def _retry(of_worker: _Reading, idempotent: bool) -> Retry | None:
-    section = of_worker.entry.get("retry")
-    if section is None:
-        return None
-    path = (*of_worker.path, "retry")
-    if not isinstance(section, Mapping):
-        words = "must hold keys with values, such as {tries: 3, delay: 30s}"
-        of_worker.wrong("retry", f"{words}, not {section!r}")
+def _retry(of_worker: Reading, idempotent: bool) -> Retry | None:
+    reading = of_worker.below("retry", "{tries: 3, delay: 30s}")
+    if reading is None:
         return None
     # The plain word `on` is true in YAML: as a key here it can only be meant as it stands.
-    section = {"on" if key is True else key: value for key, value in section.items()}
-    reading = _Reading(section, path, of_worker.findings)
-    _unknown_keys(reading)
-    if section.get("tries") is None:
+    reading.entry = {"on" if key is True else key: value for key, value in reading.entry.items()}
+    reading.refuse_unknown_keys(_RETRY_KEYS)
+    if reading.entry.get("tries") is None:
         reading.wrong("tries", "is missing", "say how often the worker is run at most: tries: 3")
-    delay = section.get("delay")
+    delay = reading.entry.get("delay")
     return Retry(
         tries=reading.whole("tries", 1) or 1,
         delay=0.0 if delay == 0 and delay is not False else reading.duration("delay") or 0.0,
         factor=reading.factor("factor"),
-        on=reading.endings("on") or frozenset({"crash", "lost"} if idempotent else {"crash"}),
+        on=_endings(reading, "on") or frozenset({"crash", "lost"} if idempotent else {"crash"}),
     )
 
 
-def _unknown_keys(reading: _Reading) -> None:
-    from nowcast_cli.config.hints import did_you_mean
-
-    for key in reading.entry:
-        if key not in _RETRY_KEYS:
-            words = "is not a key of this section" + did_you_mean(str(key), _RETRY_KEYS)
-            known = f"its keys are: {', '.join(_RETRY_KEYS)}"
-            reading.wrong(key, words, known)
-
-
-class _Reading:
-    """Reads values of a section; what is wrong becomes a finding, and reads as left out."""
-
-    def __init__(
-        self, entry: Mapping[Any, Any], path: KeyPath, findings: list[Finding] | None = None
-    ) -> None:
-        self.entry = entry
-        self.path = path
-        self.findings: list[Finding] = [] if findings is None else findings
-
-    def wrong(self, key: Any, words: str, hint: str | None = None) -> None:
-        from nowcast_cli.config.findings import Finding  # workers read the registry too
-
-        self.findings.append(Finding((*self.path, key), words, hint=hint))
-
-    def duration(self, key: str) -> float | None:
-        if self.entry.get(key) is None:
-            return None
-        try:
-            return seconds_of(self.entry[key])
-        except NotADuration as error:
-            self.wrong(key, str(error))
-            return None
-
-    def whole(self, key: str, least: int) -> int | None:
-        value = self.entry.get(key)
-        if value is None or (_is_number(value, int) and least <= value <= _MOST):
-            return None if value is None else int(value)
-        self.wrong(key, f"must be a whole number from {least} to {_MOST}, not {value!r}")
-        return None
-
-    def factor(self, key: str) -> float:
-        value = self.entry.get(key)
-        if value is None:
-            return 1.0
-        if _is_number(value, int | float) and 1 <= value <= _MOST:
-            return float(value)
-        self.wrong(key, f"must be a number from 1 to {_MOST}, not {value!r}")
-        return 1.0
-
-    def switch(self, key: str) -> bool:
-        value = self.entry.get(key)
-        if value is not None and not isinstance(value, bool):
-            self.wrong(key, f"must be true or false, not {value!r}")
-        return value is True
-
-    def endings(self, key: str) -> frozenset[str]:
-        value = self.entry.get(key)
-        given = [value] if isinstance(value, str) else value
-        if given is None:
-            return frozenset()
-        if isinstance(given, list) and given and all(each in _BAD_ENDINGS for each in given):
-            return frozenset(given)
-        self.wrong(key, f"must be a list of {', '.join(_BAD_ENDINGS)}, not {value!r}")
+def _endings(reading: Reading, key: str) -> frozenset[str]:
+    value = reading.entry.get(key)
+    given = [value] if isinstance(value, str) else value
+    if given is None:
         return frozenset()
-
-
-def _is_number(value: Any, kind: Any) -> bool:
-    return isinstance(value, kind) and not isinstance(value, bool)
+    if isinstance(given, list) and given and all(each in _BAD_ENDINGS for each in given):
+        return frozenset(given)
+    reading.wrong(key, f"must be a list of {', '.join(_BAD_ENDINGS)}, not {value!r}")
+    return frozenset()
