@@ -16,5 +16,6 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = [
-    "pytester", "no_skip", "systems", "broker_process", "log_deployment", "remote_host", "webhook"
+    "pytester", "no_skip", "systems", "broker_process", "log_deployment", "remote_host", "webhook",
+    "grid_engine", "agent_hosts",
 ]  # fmt: skip
