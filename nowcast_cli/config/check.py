@@ -9,6 +9,7 @@ from typing import Any
 
 from nowcast_cli.config.config import Config, fill_in, unreadable
 from nowcast_cli.config.cross_check import cross_findings
+from nowcast_cli.config.executors import executor_findings
 from nowcast_cli.config.expectations import expectations_of
 from nowcast_cli.config.findings import Finding
 from nowcast_cli.config.job_settings import job_findings
@@ -107,6 +108,7 @@ def _findings(data: dict[Any, Any], file: Path) -> Iterator[Finding]:
     yield from expectations_of(data)[1]
     yield from log_findings(data)
     yield from job_findings(data)
+    yield from executor_findings(data)
     yield from limit_findings(data)
     unset: list[tuple[KeyPath, str]] = []
     fill_in(data, file.absolute(), unset=lambda path, name: unset.append((path, name)))

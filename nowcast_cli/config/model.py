@@ -95,6 +95,26 @@ class RetrySettings(ClosedSection):
     )
 
 
+class ResourcesSettings(ClosedSection):
+    """What a job asks of its machine. Shows the form; ``config.resources`` reads it."""
+
+    cpus: int | None = Field(default=None, description="Processors, on one host.")
+    memory: str | int | None = Field(
+        default=None, description="Memory of the whole job, such as 8 GB."
+    )
+    walltime: str | float | None = Field(
+        default=None,
+        description="How long it runs at most, such as 2h. Here and by ssh it is the timeout where "
+        "there is none.",
+    )
+    gpus: int | None = Field(default=None, description="Graphics processors.")
+    queue: str | None = Field(default=None, description="The queue, or partition.")
+    account: str | None = Field(default=None, description="The account or project that pays.")
+    extra: list[str] | None = Field(
+        default=None, description="Options of the command that submits, as they stand."
+    )
+
+
 class WorkerRegistration(Section):
     """A worker: its key in the checklist, and the message types that it may send."""
 
@@ -131,6 +151,15 @@ class WorkerRegistration(Section):
     priority: SkipValidation[int | None] = Field(
         default=None,
         description="Of jobs that wait for a place, the highest goes first; 0 if not given.",
+    )
+    executor: SkipValidation[str | None] = Field(
+        default=None, description="Where it runs: an executor, or one of `run: enabled hosts`."
+    )
+    resources: SkipValidation[ResourcesSettings | None] = Field(
+        default=None, description="What its jobs ask of the machine that they run on."
+    )
+    directives: SkipValidation[list[str] | None] = Field(
+        default=None, description="Lines for the head of the script that a batch system is given."
     )
 
 
@@ -172,6 +201,42 @@ class Run(Section):
 
     enabled_hosts: dict[str, RemoteHost | None] = Field(
         default={}, description="The hosts on which workers may be run, besides localhost."
+    )
+
+
+class ExecutorSettings(ClosedSection):
+    """One executor. Shows the form; ``config.executors`` reads and checks it."""
+
+    kind: Literal["local", "ssh", "slurm", "sge", "pbs", "agents"] | None = Field(
+        default=None, description="What runs its jobs."
+    )
+    host: str | None = Field(
+        default=None,
+        description="The enabled host on which the commands of the batch system are run by ssh. "
+        "Default: this machine.",
+    )
+    poll: str | float | None = Field(
+        default=None, description="How often the batch system is asked for its jobs; 10s."
+    )
+    python: str | None = Field(
+        default=None, description="The Python that runs its jobs, 3.9 or newer."
+    )
+    resources: ResourcesSettings | None = Field(
+        default=None, description="What its jobs ask for where their worker says nothing."
+    )
+    directives: list[str] | None = Field(
+        default=None, description="Lines for the head of the script that a batch system is given."
+    )
+
+
+class ExecutorsSettings(BaseModel):
+    """Where workers run: executors by name, and which one is the default."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, ExecutorSettings]
+
+    default: str | None = Field(
+        default=None, description="Runs the workers that name none; local where it is left out."
     )
 
 
@@ -367,6 +432,11 @@ class NowcastYaml(Section):
         default=None, description="How the jobs of the whole system are run."
     )
     run: Run | None = None
+    # read and checked by config.executors
+    executors: SkipValidation[ExecutorsSettings | None] = Field(
+        default=None,
+        description="Where workers run besides this machine, and which is the default.",
+    )
     scheduled_workers: SkipValidation[list[dict[str, ScheduledWorker]] | None] = Field(
         default=None, description="Workers that are started by the clock."
     )

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nowcast_cli.config.config import Config
+from nowcast_cli.config.executors import NO_EXECUTORS, Executors, Place, executors_of
 from nowcast_cli.config.job_settings import JOB_KEYS, NO_SETTINGS, JobSettings, job_settings
 from nowcast_cli.config.settings import concurrency_of_system
 from nowcast_cli.errors import ConfigError
+
+if TYPE_CHECKING:
+    from nowcast_cli.config.findings import Finding
 
 # The replies of the manager that a registry of NEMO_Nowcast's form has words for.
 MANAGER_WORDS: Mapping[str, str] = {
@@ -48,12 +52,17 @@ class WorkerEntry:
 
 @dataclass(frozen=True)
 class Registry:
-    """The ``message registry`` section, and how many jobs of the system may run at once."""
+    """The ``message registry`` section, and what else says how jobs of the system are run."""
 
     manager: Mapping[str, str]
     next_workers_module: str
     workers: Mapping[str, WorkerEntry]
     concurrency: int | None = None
+    executors: Executors = NO_EXECUTORS
+
+    def place_of(self, worker: str, host: str) -> Place:
+        """Give where a new job of a worker runs; ``host`` is what its launch says of it."""
+        return self.executors.place_of(self.jobs_of(worker).executor, host)
 
     def jobs_of(self, worker: str) -> JobSettings:
         """Give what holds for the jobs of a worker, also of one that is not registered."""
@@ -70,11 +79,14 @@ def registry_of(config: Config | Mapping[str, Any]) -> Registry:
     section = _mapping(config.get("message registry"), "message registry")
     words = _mapping(section.get("manager"), "message registry.manager")
     workers = _mapping(section.get("workers"), "message registry.workers")
+    executors, mistakes = executors_of(config)
+    _refuse(mistakes)
     return Registry(
         manager={**MANAGER_WORDS, **{str(key): _words(value) for key, value in words.items()}},
         next_workers_module=str(section.get("next workers module") or "next_workers"),
         workers={str(name): _entry(str(name), entry) for name, entry in workers.items()},
         concurrency=concurrency_of_system(config),
+        executors=executors,
     )
 
 
@@ -88,11 +100,7 @@ def _entry(name: str, section: Any) -> WorkerEntry:
             hint="nowcast validate says where it stands",
         )
     jobs, mistakes = job_settings(entry, ("message registry", "workers", name))
-    for mistake in mistakes:
-        where = ".".join(str(step) for step in mistake.path)
-        raise ConfigError(
-            f"{where}: {mistake.message}", hint="nowcast validate says where it stands"
-        )
+    _refuse(mistakes)
     return WorkerEntry(
         name=name,
         checklist_key=key,
@@ -101,6 +109,14 @@ def _entry(name: str, section: Any) -> WorkerEntry:
         module=None if module is None else str(module),
         jobs=jobs,
     )
+
+
+def _refuse(mistakes: Iterable[Finding]) -> None:
+    for mistake in mistakes:
+        where = ".".join(str(step) for step in mistake.path)
+        raise ConfigError(
+            f"{where}: {mistake.message}", hint="nowcast validate says where it stands"
+        )
 
 
 def _words(value: Any) -> str:

@@ -20,6 +20,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from nowcast_cli.config.executors import LOCAL
+from nowcast_cli.config.resources import NO_RESOURCES, Resources
 from nowcast_cli.identifiers import time_of
 from nowcast_cli.process_identity import NOT_ABOUT_THE_FILE
 from nowcast_cli.runner import Claim, Exit
@@ -47,7 +49,8 @@ class JobRequest:
     """What is to be run: one attempt of one job.
 
     ``module`` and ``arguments`` are what follows ``python -m``. ``environment`` is added to the
-    environment of the launcher. Paths are absolute.
+    environment of the launcher. Paths are absolute. ``executor`` is the name of the one that runs
+    it; ``resources`` and ``directives`` are what it asks for there, the defaults included.
     """
 
     id: str
@@ -59,6 +62,9 @@ class JobRequest:
     config_file: str
     working_directory: str
     environment: Mapping[str, str]
+    executor: str = LOCAL
+    resources: Resources = NO_RESOURCES
+    directives: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The content of ``job.json`` and of a request to the launcher."""
@@ -72,11 +78,17 @@ class JobRequest:
             "config_file": self.config_file,
             "working_directory": self.working_directory,
             "environment": dict(self.environment),
+            "executor": self.executor,
+            "resources": self.resources.to_json(),
+            "directives": list(self.directives),
         }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> JobRequest:
-        """Read what :meth:`to_json` gave. Raises KeyError, TypeError or ValueError."""
+        """Read what :meth:`to_json` gave, also that of an earlier version.
+
+        Raises KeyError, TypeError or ValueError.
+        """
         return cls(
             id=str(value["id"]),
             attempt=int(value["attempt"]),
@@ -87,6 +99,9 @@ class JobRequest:
             config_file=str(value["config_file"]),
             working_directory=str(value["working_directory"]),
             environment={str(key): str(text) for key, text in value["environment"].items()},
+            executor=str(value.get("executor", LOCAL)),
+            resources=Resources.from_json(value.get("resources", {})),
+            directives=tuple(str(line) for line in value.get("directives", ())),
         )
 
 
