@@ -6,6 +6,7 @@ The rights of a role, in full:
 operator  everything
 worker    messages of workers, and the request to launch a worker of the message registry
 reader    ``need``, which is answered with a value of the checklist and changes nothing
+agent     what agents say (``messages.agent_messages``), in its own name alone
 ========  ==============================================================================
 """
 
@@ -16,6 +17,7 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from nowcast_cli.config.limits import DEFAULTS, Limits
+from nowcast_cli.messages import agent_messages
 from nowcast_cli.messages.message import Message, MessageError
 from nowcast_cli.security.key import Role
 
@@ -50,7 +52,11 @@ def refusal(
         message = Message.deserialize(body, limits)
     except MessageError as error:
         return _answer(error.what, None)
-    why = _refusal(role, message, is_registered)
+    why = (
+        _refusal_of_agent(name, message)
+        if role == "agent"
+        else _refusal(role, message, is_registered)
+    )
     if why is None:
         return None
     return _answer(f"the key {name} may not do that: {why}", message.id)
@@ -73,6 +79,20 @@ def registered_modules(workers: Collection[tuple[str, str | None]]) -> Callable[
     names = {name for name, _ in workers}
     modules = {module for _, module in workers if module is not None}
     return lambda module: module in modules or module.rpartition(".")[2] in names
+
+
+def _refusal_of_agent(name: str, message: Message) -> str | None:
+    if (message.source, message.type) != (_REQUESTS, agent_messages.TYPE):
+        return "an agent may register, report, pull and answer, and nothing else"
+    try:
+        said = agent_messages.from_text(message.payload)
+    except agent_messages.AgentMessageError as error:
+        return str(error)
+    if not isinstance(said, agent_messages.OfAgent):
+        return "an agent may register, report, pull and answer, and nothing else"
+    if said.agent != name:
+        return f"it is for the agent {name}, and for no agent {said.agent}"
+    return None
 
 
 def _refusal(role: Role, message: Message, is_registered: Callable[[str], bool]) -> str | None:

@@ -16,7 +16,7 @@ from nowcast_cli.errors import UsageError
 if TYPE_CHECKING:
     from nowcast_cli.security.key_ring import KeyRing
 
-GivenRole = Literal["worker", "operator", "reader"]
+GivenRole = Literal["worker", "operator", "reader", "agent"]
 _COLORS: dict[str, Color] = {"valid": "green", "replaced": "yellow", "revoked": "red"}
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The key.", autocompletion=complete.keys)]
@@ -105,9 +105,12 @@ def add(
     Examples:
       nowcast key add --role worker --host cluster
       nowcast key add dashboard --role reader
+      nowcast key add ocean1 --role agent
 
     A worker sends messages and launches workers of the message registry, a
     reader asks for values of the checklist, an operator may do everything.
+    An agent, of the name of its key, takes jobs; these are given a worker's
+    key, NAME.jobs, that is made along with it.
     The key of a host of `run: enabled hosts` is brought there by ssh. Any
     other: copy its file there (mode 600), and let NOWCAST_KEY name it.
     """
@@ -120,7 +123,9 @@ def add(
             f"the jobs on a host are workers, not a {role}", hint="leave --role or --host away"
         )
     file = _ring(system).add(name, role, host)
-    out.line(f"made the key {name} of a {role}: {file}")
+    out.line(f"made the key {name} of {'an' if role[0] in 'ao' else 'a'} {role}: {file}")
+    if role == "agent":
+        _make_key_of_its_jobs(system, out, name)
     if host is None:
         out.note("copy it to its owner with mode 600, where NOWCAST_KEY is to name it")
     else:
@@ -172,6 +177,13 @@ def _ring(system: System) -> KeyRing:
     from nowcast_cli.security.key_ring import KeyRing
 
     return KeyRing(system.paths.keys)
+
+
+def _make_key_of_its_jobs(system: System, out: Output, agent: str) -> None:
+    ring = _ring(system)
+    if ring.roster().key_of_host(agent) is None:
+        ring.add(f"{agent}.jobs", "worker", agent)
+        out.note(f"made the key {agent}.jobs of a worker too: the agent's jobs are given it")
 
 
 def _say_how_it_gets_there(system: System, out: Output, host: str) -> None:

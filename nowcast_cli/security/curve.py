@@ -16,7 +16,7 @@ _BIND_PATIENCE = 2.0  # seconds in which a port that was let go becomes free
 # A port that is guarded, and who may pass: the "domain" of ZeroMQ's authentication protocol.
 Door = Literal["clients", "manager", "logs"]
 ADMITTED: dict[str, frozenset[Role]] = {
-    "clients": frozenset({"worker", "operator", "reader"}),
+    "clients": frozenset({"worker", "operator", "reader", "agent"}),
     "manager": frozenset({"manager"}),
     "logs": frozenset({"worker", "operator", "manager"}),
 }

@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 from nowcast_cli.atomic_files import write_atomically
 from nowcast_cli.errors import NowcastError
 
-Role = Literal["broker", "manager", "operator", "worker", "reader"]
+Role = Literal["broker", "manager", "operator", "worker", "reader", "agent"]
 ROLES: tuple[str, ...] = get_args(Role)
 
 _CURVE_KEY = re.compile(r"[0-9A-Za-z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}")  # Z85 of 32 bytes

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nowcast_cli.broker.admission import is_plainly_of_a_worker, refusal, registered_modules
+from nowcast_cli.messages.agent_messages import Acknowledge, Look, Pull, to_text
 from nowcast_cli.messages.message import Message, MessageError
 
 registered = registered_modules([("sleep", None), ("tides", "mine.high_water")])
@@ -30,6 +31,8 @@ def answer(role, source, kind, payload=None):
         ("worker", "nowcast", "launch", {"module": "mine.high_water"}),
         ("worker", "nowcast", "launch", None),
         ("reader", "sleep", "need", "key"),
+        ("agent", "nowcast", "agent", to_text(Pull("east", "i1"))),
+        ("operator", "nowcast", "agent", to_text(Look())),
     ],
 )
 def test_what_a_role_may_ask(role, source, kind, payload):
@@ -46,6 +49,16 @@ def test_what_a_role_may_ask(role, source, kind, payload):
         ("reader", "nowcast", "need", "key", "a reader may ask for values"),
         ("reader", "nowcast", "launch", {"module": "workers.sleep"}, "a reader may"),
         ("reader", "sleep", "clear checklist", None, "a reader may"),
+        ("worker", "nowcast", "agent", to_text(Pull("east", "i1")), "may not ask for 'agent'"),
+        ("reader", "nowcast", "agent", to_text(Look()), "a reader may"),
+        ("agent", "nowcast", "agent", to_text(Pull("west", "i1")), "for no agent west"),
+        ("agent", "nowcast", "agent", to_text(Look()), "an agent may register"),
+        ("agent", "nowcast", "agent", to_text(Acknowledge()), "an agent may register"),
+        ("agent", "nowcast", "agent", {"what": "pull"}, "is JSON text"),
+        ("agent", "nowcast", "launch", {"module": "workers.sleep"}, "an agent may register"),
+        ("agent", "nowcast", "cancel", {"job": "x"}, "an agent may register"),
+        ("agent", "sleep", "success", None, "an agent may register"),
+        ("agent", "sleep", "need", "key", "an agent may register"),
     ],
 )
 def test_what_it_may_not_is_refused_in_a_sentence(role, source, kind, payload, words):
