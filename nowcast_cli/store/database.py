@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from importlib import resources
 from pathlib import Path
 
@@ -22,11 +22,14 @@ from nowcast_cli.store.records import (
     Change,
     ChecklistCleared,
     ChecklistPut,
+    EnsemblePut,
+    EnsembleRecord,
     HoldDropped,
     HoldPut,
     HoldRecord,
     JobPut,
     JobRecord,
+    Member,
     MessageReceived,
     MessageRecord,
     MessageSettled,
@@ -37,11 +40,13 @@ from nowcast_cli.store.records import (
 )
 from nowcast_cli.store.rows import (
     BARRIER_COLUMNS,
+    ENSEMBLE_COLUMNS,
     HOLD_COLUMNS,
     JOB_COLUMNS,
     MESSAGE_COLUMNS,
     SCHEDULE_COLUMNS,
     barrier_of_row,
+    ensemble_of_row,
     hold_of_row,
     job_of_row,
     message_of_row,
@@ -63,6 +68,7 @@ _INSERT_MESSAGE = (
     f"VALUES ({', '.join('?' * len(MESSAGE_COLUMNS))})"
 )
 _PUT_JOB = _upsert("job", JOB_COLUMNS)
+_PUT_ENSEMBLE = _upsert("ensemble", ENSEMBLE_COLUMNS)
 _PUT_BARRIER = _upsert("barrier", BARRIER_COLUMNS)
 _PUT_SCHEDULE = _upsert("schedule", SCHEDULE_COLUMNS)
 # Bytes that the write-ahead log keeps once a long reader, such as a backup, has let it grow.
@@ -171,6 +177,8 @@ class Store:
                 )
             case JobPut(job):
                 execute(_PUT_JOB, _row_of_job(job))
+            case EnsemblePut(ensemble):
+                execute(_PUT_ENSEMBLE, _row_of_ensemble(ensemble))
             case BarrierPut(barrier):
                 execute(_PUT_BARRIER, _row_of_barrier(barrier))
             case SchedulePut(schedule):
@@ -181,10 +189,11 @@ class Store:
                 execute(_PUT_HOLD, (hold.worker or "", hold.since))
             case HoldDropped(worker):
                 execute("DELETE FROM hold WHERE worker = ?", (worker or "",))
-            case RowsRemoved(messages, jobs, barriers):
+            case RowsRemoved(messages, jobs, barriers, ensembles):
                 self._remove("message", "number", messages)
                 self._remove("job", "id", jobs)
                 self._remove("barrier", "number", barriers)
+                self._remove("ensemble", "id", ensembles)
 
     def _remove(self, table: str, column: str, keys: Sequence[object]) -> None:
         self._connection.executemany(
@@ -301,6 +310,33 @@ class Store:
         ).fetchone()
         return None if row is None else job_of_row(row)
 
+    def open_ensembles(self) -> list[EnsembleRecord]:
+        """Give the ensembles whose ending is not decided."""
+        return [
+            ensemble_of_row(row)
+            for row in self._connection.execute(
+                f"SELECT {', '.join(ENSEMBLE_COLUMNS)} FROM ensemble "
+                "WHERE state = 'open' ORDER BY id"
+            )
+        ]
+
+    def ensemble(self, ensemble_id: str) -> EnsembleRecord | None:
+        """Give the ensemble of that id, None where there is none."""
+        row = self._connection.execute(
+            f"SELECT {', '.join(ENSEMBLE_COLUMNS)} FROM ensemble WHERE id = ?", (ensemble_id,)
+        ).fetchone()
+        return None if row is None else ensemble_of_row(row)
+
+    def members(self, ensemble_id: str) -> list[JobRecord]:
+        """Give the jobs of an ensemble, each attempt of each member, in the order they were made."""
+        return [
+            job_of_row(row)
+            for row in self._connection.execute(
+                f"SELECT {', '.join(JOB_COLUMNS)} FROM job WHERE ensemble = ? ORDER BY id",
+                (ensemble_id,),
+            )
+        ]
+
     def active_barriers(self) -> list[BarrierRecord]:
         """Give the barriers that hold jobs, the oldest first."""
         return [
@@ -350,7 +386,17 @@ def _row_of_job(job: JobRecord) -> tuple[object, ...]:
         job.started, job.ended, job.pid, None if job.exit is None else json.dumps(job.exit),
         job.reason, job.final_message, job.tried,
         None if job.delay is None else json.dumps(asdict(job.delay)), job.timed_out,
+        job.submitted, None if job.native is None else json.dumps(job.native), job.slow,
+        job.ensemble, _row_of_member(job.member),
     )  # fmt: skip
+
+
+def _row_of_member(member: Member | None) -> str | None:
+    return None if member is None else json.dumps(asdict(member))
+
+
+def _row_of_ensemble(ensemble: EnsembleRecord) -> tuple[object, ...]:
+    return astuple(ensemble)
 
 
 def _row_of_barrier(barrier: BarrierRecord) -> tuple[object, ...]:

@@ -20,6 +20,7 @@ JobState = Literal[
     "lost",
 ]
 BarrierState = Literal["active", "released", "replaced"]
+EnsembleState = Literal["open", "succeeded", "failed", "crashed", "cancelled"]
 Outcome = Literal["success", "failure", "crash"]
 Effect = Literal["put", "clear"]
 
@@ -70,6 +71,19 @@ class Delay:
 
 
 @dataclass(frozen=True, slots=True)
+class Member:
+    """Which member of its ensemble a job is: ``label`` its name, ``index`` its place from 0 on.
+
+    ``size`` members there are, of which ``at_most`` run at once; None is no limit.
+    """
+
+    label: int | str
+    index: int
+    size: int
+    at_most: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class JobRecord:
     """One attempt to run a worker.
 
@@ -78,6 +92,11 @@ class JobRecord:
     counts from the first job that ``predecessor`` leads back to, ``tried`` from the last of those
     that was launched by a decision or by hand. ``timed_out`` says since when the job has run for
     longer than it may.
+
+    ``executor`` is the name of the one that runs it, ``ssh`` for an enabled host; ``submitted`` is
+    when that one, or the system beneath it, had taken it. ``native`` is what the system beneath
+    says of it (``executors.native``). ``slow`` says since when it has run for far longer than any
+    job of its worker before. ``ensemble`` is the id of the one that it is a ``member`` of.
     """
 
     id: str
@@ -102,11 +121,56 @@ class JobRecord:
     tried: int = 1
     delay: Delay | None = None
     timed_out: str | None = None
+    submitted: str | None = None
+    native: Mapping[str, Any] | None = None
+    slow: str | None = None
+    ensemble: str | None = None
+    member: Member | None = None
 
     @property
     def unfinished(self) -> bool:
         """Whether the job has not reached its end."""
         return self.state in UNFINISHED_STATES
+
+
+@dataclass(frozen=True, slots=True)
+class EnsembleRecord:
+    """Several jobs of one worker that end as one.
+
+    With ``at_least`` it ends as soon as so many members have succeeded, or no longer can; without
+    when all have ended. ``cause``, ``chain`` and ``barrier`` are as those of a job, ``predecessor``
+    is the ensemble of which this one runs members again. Members are counted by how they ended:
+    ``crashed`` are those that were lost or timed out, too. ``final_message`` is the combined one.
+    """
+
+    id: str
+    worker: str
+    size: int
+    at_most: int | None
+    at_least: int | None
+    state: EnsembleState
+    cause: int | None
+    chain: str
+    barrier: int | None
+    created: str
+    predecessor: str | None = None
+    succeeded: int = 0
+    failed: int = 0
+    crashed: int = 0
+    cancelled: int = 0
+    ended: str | None = None
+    reason: str | None = None
+    final_message: int | None = None
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether its ending is not decided."""
+        return self.state == "open"
+
+    @property
+    def left(self) -> int:
+        """How many members have not ended."""
+        return self.size - self.succeeded - self.failed - self.crashed - self.cancelled
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +235,13 @@ class JobPut:
 
 
 @dataclass(frozen=True, slots=True)
+class EnsemblePut:
+    """An ensemble is new, or has changed."""
+
+    ensemble: EnsembleRecord
+
+
+@dataclass(frozen=True, slots=True)
 class BarrierPut:
     """A barrier is new, or has changed."""
 
@@ -224,7 +295,7 @@ class ChecklistCleared:
 
 @dataclass(frozen=True, slots=True)
 class RowsRemoved:
-    """What is older than it has to be kept is no more: messages, jobs and barriers, by their keys.
+    """What is older than it has to be kept is no more: messages, jobs and others, by their keys.
 
     Whoever says so has seen that nothing needs them: ``store.pruning``.
     """
@@ -232,12 +303,14 @@ class RowsRemoved:
     messages: tuple[int, ...] = ()
     jobs: tuple[str, ...] = ()
     barriers: tuple[int, ...] = ()
+    ensembles: tuple[str, ...] = ()
 
 
 Change = (
     MessageReceived
     | MessageSettled
     | JobPut
+    | EnsemblePut
     | BarrierPut
     | SchedulePut
     | ScheduleDropped

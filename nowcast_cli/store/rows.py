@@ -8,8 +8,10 @@ from typing import Any
 from nowcast_cli.store.records import (
     BarrierRecord,
     Delay,
+    EnsembleRecord,
     HoldRecord,
     JobRecord,
+    Member,
     MessageRecord,
     ScheduleRecord,
 )
@@ -21,14 +23,25 @@ MESSAGE_COLUMNS = (
 JOB_COLUMNS = (
     "id", "worker", "module", "arguments", "host", "executor", "state", "attempt", "predecessor",
     "cause", "chain", "barrier", "created", "started", "ended", "pid", "exit", "reason",
-    "final_message", "tried", "delay", "timed_out",
+    "final_message", "tried", "delay", "timed_out", "submitted", "native", "slow",
+    "ensemble", "member",
 )  # fmt: skip
 BARRIER_COLUMNS = ("number", "cause", "workers", "waiting_for", "state", "created", "ended")
 
+ENSEMBLE_COLUMNS = (
+    "id", "worker", "size", "at_most", "at_least", "state", "cause", "chain", "barrier", "created",
+    "predecessor", "succeeded", "failed", "crashed", "cancelled", "ended", "reason",
+    "final_message",
+)  # fmt: skip
 SCHEDULE_COLUMNS = ("item", "timing", "cursor", "nominal", "job", "paused")
 HOLD_COLUMNS = ("worker", "since")
 # Columns that a store has from a version of its schema on, and what stands for them before.
-_ADDED = dict.fromkeys(("note", "delay", "timed_out"), (3, "NULL")) | {"tried": (3, "1")}
+_ADDED = {
+    **dict.fromkeys(("note", "delay", "timed_out"), (3, "NULL")),
+    "tried": (3, "1"),
+    **dict.fromkeys(("submitted", "native", "slow"), (6, "NULL")),
+    **dict.fromkeys(("ensemble", "member"), (7, "NULL")),
+}
 
 
 def selected(columns: tuple[str, ...], version: int) -> str:
@@ -48,10 +61,13 @@ def job_of_row(row: tuple[Any, ...]) -> JobRecord:
     """Give the record of a row of ``JOB_COLUMNS``."""
     values = dict(zip(JOB_COLUMNS, row, strict=True))
     values["arguments"] = tuple(json.loads(values["arguments"]))
-    if values["exit"] is not None:
-        values["exit"] = json.loads(values["exit"])
+    for name in ("exit", "native"):
+        if values[name] is not None:
+            values[name] = json.loads(values[name])
     if values["delay"] is not None:
         values["delay"] = Delay(**json.loads(values["delay"]))
+    if values["member"] is not None:
+        values["member"] = Member(**json.loads(values["member"]))
     return JobRecord(**values)
 
 
@@ -62,6 +78,11 @@ def barrier_of_row(row: tuple[Any, ...]) -> BarrierRecord:
         number, cause, tuple(json.loads(workers)), tuple(json.loads(waiting_for)), state, created,
         ended,
     )  # fmt: skip
+
+
+def ensemble_of_row(row: tuple[Any, ...]) -> EnsembleRecord:
+    """Give the record of a row of ``ENSEMBLE_COLUMNS``."""
+    return EnsembleRecord(*row)
 
 
 def schedule_of_row(row: tuple[Any, ...]) -> ScheduleRecord:
