@@ -9,6 +9,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from nowcast_cli.config.ensembles import (
+    ENSEMBLE_KEYS,
+    NO_ENSEMBLE,
+    EnsembleSettings,
+    ensemble_settings,
+)
 from nowcast_cli.config.reading import MOST, Reading
 from nowcast_cli.config.resources import NO_RESOURCES, Resources, resources_in
 from nowcast_cli.config.settings import registered_workers
@@ -19,7 +25,7 @@ if TYPE_CHECKING:
 
 JOB_KEYS = (
     "timeout", "retry", "concurrency", "idempotent", "priority", "executor", "resources",
-    "directives",
+    "directives", *ENSEMBLE_KEYS,
 )  # fmt: skip
 LONGEST_DELAY = 30 * 86400.0
 
@@ -50,7 +56,8 @@ class JobSettings:
 
     Of several workers whose jobs wait for a place, that of the highest ``priority`` goes first.
     ``executor`` is the name of the one that runs them, None for the default of the system;
-    ``directives`` are lines for the head of their job script.
+    ``directives`` are lines for the head of their job script. ``ensemble`` says whether a launch
+    makes one job or several.
     """
 
     timeout: float | None = None
@@ -61,6 +68,7 @@ class JobSettings:
     executor: str | None = None
     resources: Resources = NO_RESOURCES
     directives: tuple[str, ...] = ()
+    ensemble: EnsembleSettings = NO_ENSEMBLE
 
 
 NO_SETTINGS = JobSettings()
@@ -82,6 +90,7 @@ def job_settings(entry: Mapping[Any, Any], path: KeyPath) -> tuple[JobSettings, 
             executor=reading.word("executor"),
             resources=resources_in(reading),
             directives=reading.lines("directives"),
+            ensemble=ensemble_settings(entry, reading.wrong),
         ),
         reading.findings,
     )

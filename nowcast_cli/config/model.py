@@ -158,6 +158,18 @@ class WorkerRegistration(Section):
     resources: SkipValidation[ResourcesSettings | None] = Field(
         default=None, description="What its jobs ask of the machine that they run on."
     )
+    members: SkipValidation[str | list[Any] | dict[str, Any] | None] = Field(
+        default=None,
+        description="What an ensemble is made of, a job for each: a range such as 1..21, a list, "
+        "or parameters with their values.",
+    )
+    at_most: SkipValidation[int | None] = Field(
+        default=None, description="How many members run at once."
+    )
+    ends_when: SkipValidation[str | int | None] = Field(
+        default=None,
+        description="What ends an ensemble: all members have ended, any or so many have succeeded.",
+    )
     directives: SkipValidation[list[str] | None] = Field(
         default=None, description="Lines for the head of the script that a batch system is given."
     )

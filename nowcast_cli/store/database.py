@@ -178,7 +178,7 @@ class Store:
             case JobPut(job):
                 execute(_PUT_JOB, _row_of_job(job))
             case EnsemblePut(ensemble):
-                execute(_PUT_ENSEMBLE, _row_of_ensemble(ensemble))
+                execute(_PUT_ENSEMBLE, astuple(ensemble))
             case BarrierPut(barrier):
                 execute(_PUT_BARRIER, _row_of_barrier(barrier))
             case SchedulePut(schedule):
@@ -328,7 +328,7 @@ class Store:
         return None if row is None else ensemble_of_row(row)
 
     def members(self, ensemble_id: str) -> list[JobRecord]:
-        """Give the jobs of an ensemble, each attempt of each member, in the order they were made."""
+        """Give the jobs of an ensemble, each attempt of each member, the oldest first."""
         return [
             job_of_row(row)
             for row in self._connection.execute(
@@ -387,16 +387,12 @@ def _row_of_job(job: JobRecord) -> tuple[object, ...]:
         job.reason, job.final_message, job.tried,
         None if job.delay is None else json.dumps(asdict(job.delay)), job.timed_out,
         job.submitted, None if job.native is None else json.dumps(job.native), job.slow,
-        job.ensemble, _row_of_member(job.member),
+        job.ensemble, None if job.member is None else _member(job.member),
     )  # fmt: skip
 
 
-def _row_of_member(member: Member | None) -> str | None:
-    return None if member is None else json.dumps(asdict(member))
-
-
-def _row_of_ensemble(ensemble: EnsembleRecord) -> tuple[object, ...]:
-    return astuple(ensemble)
+def _member(member: Member) -> str:
+    return json.dumps((member.label, member.index, member.size, member.at_most))
 
 
 def _row_of_barrier(barrier: BarrierRecord) -> tuple[object, ...]:

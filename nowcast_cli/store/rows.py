@@ -67,7 +67,7 @@ def job_of_row(row: tuple[Any, ...]) -> JobRecord:
     if values["delay"] is not None:
         values["delay"] = Delay(**json.loads(values["delay"]))
     if values["member"] is not None:
-        values["member"] = Member(**json.loads(values["member"]))
+        values["member"] = Member(*json.loads(values["member"]))
     return JobRecord(**values)
 
 
