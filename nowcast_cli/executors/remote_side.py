@@ -45,10 +45,13 @@ _LAST_WAIT = 2.0  # s from SIGKILL on; what the kernel has not ended by then han
 
 def main() -> None:
     """Carry out the order on stdin and answer on stdout."""
-    order = json.loads(sys.stdin.buffer.read())
-    carry_out = _OTHER_ORDERS.get(order.get("what"), exchange)
-    answer = json.dumps(carry_out(order)).encode()
+    answer = json.dumps(carry_out(json.loads(sys.stdin.buffer.read()))).encode()
     sys.stdout.buffer.write(b"\n" + MARK + base64.b64encode(zlib.compress(answer)) + b"\n")
+
+
+def carry_out(order: Mapping[str, Any]) -> dict[str, Any]:
+    """Do what an order asks for, by its ``what``; without one it is an :func:`exchange`."""
+    return _OTHER_ORDERS.get(order.get("what"), exchange)(order)
 
 
 def exchange(order: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ MODULES = (
     "executors.remote_cleaning",
     "executors.remote_probe",
     "executors.remote_side",
+    "executors.serving",
 )
 
 _BEGIN = """\
@@ -27,7 +28,10 @@ import sys
 if sys.version_info < (3, 9):
     sys.exit("nowcast needs Python 3.9 or newer, and %s is %s" % (sys.executable, sys.version[:6]))
 
-from nowcast_cli.executors.remote_side import main
+if sys.argv[1:2] == ["serve"]:
+    from nowcast_cli.executors.serving import main
+else:
+    from nowcast_cli.executors.remote_side import main
 
 main()
 """
