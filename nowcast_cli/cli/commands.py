@@ -48,6 +48,7 @@ SECTIONS: dict[str, dict[str, CommandEntry]] = {
     "Configure it": {
         "validate": CommandEntry("validate", "Check the configuration and next_workers."),
         "config": CommandEntry("config_group", "Show the configuration and its schema."),
+        "flow": CommandEntry("flow", "List, show, check, draw and convert flows."),
         "key": CommandEntry("key", "Make, list, add, revoke and replace the keys of a system."),
         "export": CommandEntry("export", "Write files for systemd, circus or supervisord."),
         "adopt": CommandEntry("adopt", "Say what becomes of a deployment of NEMO_Nowcast."),

@@ -91,6 +91,17 @@ def scheduled_items(ctx: typer.Context, incomplete: str) -> list[str]:
     return _beginning(ctx, incomplete, _items)
 
 
+def flows(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the names of flows."""
+
+    def names(system: System) -> list[str]:
+        from nowcast_cli.flows.loading import declared
+
+        return [*declared(system.config).flows]
+
+    return _beginning(ctx, incomplete, names)
+
+
 def checklist_keys(ctx: typer.Context, incomplete: str) -> list[str]:
     """Offer the keys of the checklist."""
     return _beginning(ctx, incomplete, _keys)

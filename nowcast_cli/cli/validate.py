@@ -38,10 +38,13 @@ def validate(
       nowcast validate
       nowcast validate --strict --format github
     """
-    out = output_of(ctx)
     file = invocation_of(ctx).config_file
-    problems = [_relative(problem) for problem in find_problems(file)]
-    form = "json" if as_json else form
+    return report(output_of(ctx), file, find_problems(file), "json" if as_json else form, strict)
+
+
+def report(out: Output, file: Path, found: list[Problem], form: str, strict: bool = False) -> int:
+    """Print the problems of a configuration file, and of files beside it; give the exit code."""
+    problems = [_relative(problem) for problem in found]
     if form == "json":
         _print_json(out, file, problems)
     elif form == "github":
@@ -61,6 +64,7 @@ def find_problems(file: Path) -> list[Problem]:
     from nowcast_cli.config.check import check
     from nowcast_cli.config.code_check import check_code
     from nowcast_cli.errors import ConfigError
+    from nowcast_cli.flows.loading import declared
 
     problems = check(file)
     if any(problem.path == "python" and problem.severity == "error" for problem in problems):
@@ -68,7 +72,7 @@ def find_problems(file: Path) -> list[Problem]:
     config = Config()
     try:
         config.load(file)
-        return problems + check_code(config)
+        return [*problems, *declared(config).problems, *check_code(config)]
     except ConfigError:  # the file cannot be used, and what is wrong with it is in the list
         return problems
 

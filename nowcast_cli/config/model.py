@@ -115,6 +115,14 @@ class ResourcesSettings(ClosedSection):
     )
 
 
+class RequiresSettings(ClosedSection):
+    """What an agent must have. Shows the form; ``config.requirements`` reads and checks it."""
+
+    tags: list[str] | None = Field(
+        default=None, description='Tags that it has, or with ! in front, has not: [gpu, "!old"].'
+    )
+
+
 class WorkerRegistration(Section):
     """A worker: its key in the checklist, and the message types that it may send."""
 
@@ -172,6 +180,9 @@ class WorkerRegistration(Section):
     )
     directives: SkipValidation[list[str] | None] = Field(
         default=None, description="Lines for the head of the script that a batch system is given."
+    )
+    requires: SkipValidation[RequiresSettings | None] = Field(
+        default=None, description="What the agent must have that a job is placed on."
     )
 
 
@@ -367,6 +378,17 @@ class LimitsSettings(ClosedSection):
     )
 
 
+class AgentsSettings(ClosedSection):
+    """How agents are kept in touch with. Shows the form; ``config.agents`` reads and checks it."""
+
+    lease: SkipValidation[str | float | None] = Field(
+        default="60s", description="How long an agent may be silent before it is offline."
+    )
+    report_every: SkipValidation[str | float | None] = Field(
+        default="5s", description="How often an agent says what its host uses."
+    )
+
+
 class Handler(Section):
     """A place where log messages go, in the form of Python's logging.config.dictConfig."""
 
@@ -427,6 +449,9 @@ class NowcastYaml(Section):
     limits: LimitsSettings | None = Field(
         default=None, description="How large, deep and many messages may be."
     )
+    agents: AgentsSettings | None = Field(
+        default=None, description="How the agents of other hosts are kept in touch with."
+    )
     zmq: Zmq
     security: Literal["curve", "none"] | None = Field(
         default=None,
@@ -451,6 +476,10 @@ class NowcastYaml(Section):
     )
     scheduled_workers: SkipValidation[list[dict[str, ScheduledWorker]] | None] = Field(
         default=None, description="Workers that are started by the clock."
+    )
+    # read and checked by the room flows
+    flows: SkipValidation[dict[str, dict[str, Any]] | None] = Field(
+        default=None, description="Flows by name: steps, and what each of them comes after."
     )
     slack_notifications: dict[str, WorkersToNotify] | None = Field(
         default=None,

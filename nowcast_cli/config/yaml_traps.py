@@ -54,8 +54,8 @@ def _surprises(document: Document) -> Iterator[Trap]:
     seen: set[int] = set()
     for entry in document.entries:
         for node, what in ((entry.key, "the key "), (entry.value, "")):
-            if what and entry.path[-2:] == ("retry", True):
-                continue  # job_settings takes the key `on` as it stands
+            if what and _is_meant(entry.path):
+                continue
             if isinstance(node, yaml.ScalarNode) and id(node) not in seen:
                 seen.add(id(node))
                 reading = surprising_reading(node)
@@ -66,6 +66,11 @@ def _surprises(document: Document) -> Iterator[Trap]:
                         f"{what}{node.value} is read as {reading}",
                         f"write '{node.value}' in quotes if text is meant, else {reading}",
                     )
+
+
+def _is_meant(path: KeyPath) -> bool:
+    """Whether the key `on` is taken as it stands: that of a retry, and of a flow."""
+    return path[-2:] == ("retry", True) or (path[:1] == ("flows",) and path[2:] == (True,))
 
 
 def surprising_reading(node: yaml.ScalarNode) -> str | None:
