@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from nowcast_cli.config.agents import agent_findings
 from nowcast_cli.config.config import Config, fill_in, unreadable
 from nowcast_cli.config.cross_check import cross_findings
 from nowcast_cli.config.executors import executor_findings
@@ -110,6 +111,7 @@ def _findings(data: dict[Any, Any], file: Path) -> Iterator[Finding]:
     yield from job_findings(data)
     yield from executor_findings(data)
     yield from limit_findings(data)
+    yield from agent_findings(data)
     unset: list[tuple[KeyPath, str]] = []
     fill_in(data, file.absolute(), unset=lambda path, name: unset.append((path, name)))
     for path, name in unset:

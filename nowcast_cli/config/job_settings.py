@@ -16,6 +16,7 @@ from nowcast_cli.config.ensembles import (
     ensemble_settings,
 )
 from nowcast_cli.config.reading import MOST, Reading
+from nowcast_cli.config.requirements import NO_REQUIREMENTS, Requirements, requirements_in
 from nowcast_cli.config.resources import NO_RESOURCES, Resources, resources_in
 from nowcast_cli.config.settings import registered_workers
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 JOB_KEYS = (
     "timeout", "retry", "concurrency", "idempotent", "priority", "executor", "resources",
-    "directives", *ENSEMBLE_KEYS,
+    "directives", "requires", *ENSEMBLE_KEYS,
 )  # fmt: skip
 LONGEST_DELAY = 30 * 86400.0
 
@@ -57,7 +58,7 @@ class JobSettings:
     Of several workers whose jobs wait for a place, that of the highest ``priority`` goes first.
     ``executor`` is the name of the one that runs them, None for the default of the system;
     ``directives`` are lines for the head of their job script. ``ensemble`` says whether a launch
-    makes one job or several.
+    makes one job or several. ``requires`` is what an agent must have that it runs on.
     """
 
     timeout: float | None = None
@@ -69,6 +70,7 @@ class JobSettings:
     resources: Resources = NO_RESOURCES
     directives: tuple[str, ...] = ()
     ensemble: EnsembleSettings = NO_ENSEMBLE
+    requires: Requirements = NO_REQUIREMENTS
 
 
 NO_SETTINGS = JobSettings()
@@ -91,6 +93,7 @@ def job_settings(entry: Mapping[Any, Any], path: KeyPath) -> tuple[JobSettings, 
             resources=resources_in(reading),
             directives=reading.lines("directives"),
             ensemble=ensemble_settings(entry, reading.wrong),
+            requires=requirements_in(reading),
         ),
         reading.findings,
     )

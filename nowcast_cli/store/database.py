@@ -12,11 +12,18 @@ from pathlib import Path
 
 from nowcast_cli.crash_points import reached
 from nowcast_cli.errors import NowcastError
+from nowcast_cli.store import agents
 from nowcast_cli.store.checklist_text import ChecklistText, Fragment, FragmentChanges
 from nowcast_cli.store.integrity import MENDED_BY
 from nowcast_cli.store.leader import lead, leading
 from nowcast_cli.store.network_folders import network_file_system_of
 from nowcast_cli.store.records import (
+    AgentDropped,
+    AgentPut,
+    AgentRecord,
+    AssignmentDropped,
+    AssignmentPut,
+    AssignmentRecord,
     BarrierPut,
     BarrierRecord,
     Change,
@@ -189,9 +196,12 @@ class Store:
                 execute(_PUT_HOLD, (hold.worker or "", hold.since))
             case HoldDropped(worker):
                 execute("DELETE FROM hold WHERE worker = ?", (worker or "",))
+            case AgentPut() | AgentDropped() | AssignmentPut() | AssignmentDropped():
+                agents.write(execute, change)
             case RowsRemoved(messages, jobs, barriers, ensembles):
                 self._remove("message", "number", messages)
                 self._remove("job", "id", jobs)
+                agents.remove_of_jobs(self._connection, jobs)
                 self._remove("barrier", "number", barriers)
                 self._remove("ensemble", "id", ensembles)
 
@@ -364,6 +374,18 @@ class Store:
         """Give the workers of which nothing is launched."""
         rows = self._connection.execute(f"SELECT {', '.join(HOLD_COLUMNS)} FROM hold")
         return [hold_of_row(row) for row in rows]
+
+    def agents(self) -> list[AgentRecord]:
+        """Give the agents that are known, by name."""
+        return agents.agents_in(self._connection)
+
+    def assignment(self, job_id: str) -> AssignmentRecord | None:
+        """Give on which agent a job is or was, None where it was never placed."""
+        return agents.assignment_in(self._connection, job_id)
+
+    def open_assignments(self) -> list[AssignmentRecord]:
+        """Give the assignments of the jobs that have not ended, or were not seen to end."""
+        return agents.open_assignments_in(self._connection)
 
     def close(self) -> None:
         """Close the database; what is committed stays."""

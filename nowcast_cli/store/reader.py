@@ -11,11 +11,14 @@ from types import TracebackType
 from typing import Any, get_args
 
 from nowcast_cli.errors import NotFound, NowcastError
+from nowcast_cli.store import agents
 from nowcast_cli.store.integrity import cannot_be_read
 from nowcast_cli.store.opening import open_to_read
 from nowcast_cli.store.records import (
     SHORT_ID,
     UNFINISHED_STATES,
+    AgentRecord,
+    AssignmentRecord,
     BarrierRecord,
     HoldRecord,
     JobRecord,
@@ -274,6 +277,22 @@ class Reader:
             return []
         rows = self._connection.execute(f"SELECT {', '.join(HOLD_COLUMNS)} FROM hold ORDER BY 1")
         return [hold_of_row(row) for row in rows]
+
+    def agents(self) -> list[AgentRecord]:
+        """Give the agents that are known, by name; of an old store, nothing."""
+        return agents.agents_in(self._connection) if self._version >= agents.SINCE else []
+
+    def assignment(self, job_id: str) -> AssignmentRecord | None:
+        """Give on which agent a job is or was, None where it was never placed."""
+        if self._version < agents.SINCE:
+            return None
+        return agents.assignment_in(self._connection, job_id)
+
+    def open_assignments(self) -> list[AssignmentRecord]:
+        """Give the assignments of the jobs that have not ended, or were not seen to end."""
+        if self._version < agents.SINCE:
+            return []
+        return agents.open_assignments_in(self._connection)
 
     def launched(self, worker: str | None = None) -> int:
         """Count jobs, of a worker or all, whose process is to begin, runs, or is yet to end."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 MessageState = Literal["received", "decided", "stuck", "answered", "late"]
@@ -23,6 +23,7 @@ BarrierState = Literal["active", "released", "replaced"]
 EnsembleState = Literal["open", "succeeded", "failed", "crashed", "cancelled"]
 Outcome = Literal["success", "failure", "crash"]
 Effect = Literal["put", "clear"]
+AgentStanding = Literal["online", "draining", "disabled"]
 
 UNFINISHED_STATES: frozenset[JobState] = frozenset({"waiting", "held", "submitting", "running"})
 
@@ -211,6 +212,34 @@ class HoldRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class AgentRecord:
+    """What is kept of an agent.
+
+    ``standing`` and ``limits`` (only those that are set) are what operators have said. With
+    ``described`` it has registered last. ``seen`` is a time when it was heard of, late or last.
+    """
+
+    name: str
+    standing: AgentStanding = "online"
+    limits: Mapping[str, Any] = field(default_factory=dict)
+    described: Mapping[str, Any] | None = None
+    seen: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AssignmentRecord:
+    """On which agent a job is, since ``placed``; until then, which one an operator has chosen.
+
+    ``failed_on`` are the agents on which earlier attempts have failed.
+    """
+
+    job: str
+    agent: str
+    placed: str | None
+    failed_on: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class MessageReceived:
     """A new row of the journal."""
 
@@ -277,6 +306,34 @@ class HoldDropped:
 
 
 @dataclass(frozen=True, slots=True)
+class AgentPut:
+    """An agent is new, or what is kept of it has changed."""
+
+    agent: AgentRecord
+
+
+@dataclass(frozen=True, slots=True)
+class AgentDropped:
+    """An agent is forgotten."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class AssignmentPut:
+    """A job is placed on an agent, or an operator has chosen one for it."""
+
+    assignment: AssignmentRecord
+
+
+@dataclass(frozen=True, slots=True)
+class AssignmentDropped:
+    """A job that its agent never heard of is to be placed anew."""
+
+    job: str
+
+
+@dataclass(frozen=True, slots=True)
 class ChecklistPut:
     """A key of the checklist has a new value; with ``subkeys``, only these below it changed.
 
@@ -316,6 +373,10 @@ Change = (
     | ScheduleDropped
     | HoldPut
     | HoldDropped
+    | AgentPut
+    | AgentDropped
+    | AssignmentPut
+    | AssignmentDropped
     | RowsRemoved
     | ChecklistPut
     | ChecklistCleared
