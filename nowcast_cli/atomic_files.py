@@ -51,14 +51,14 @@ def move_into_place(source: Path, destination: Path) -> None:
     copied beside the destination first. A file replaces a file; a folder replaces nothing but
     an empty folder. Raises OSError; the destination is then as it was and the source remains.
     """
-    _sync_tree(source)
+    sync_tree(source)
     try:
         source.replace(destination)
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
         _copy_then_rename(source, destination)
-        _remove(source)
+        remove(source)
     sync_folder(destination.parent)
     if source.parent != destination.parent and source.parent.is_dir():
         sync_folder(source.parent)
@@ -78,28 +78,34 @@ def _beside(path: Path) -> Path:
     return path.with_name(f".{path.name[:32]}.{os.getpid()}-{os.urandom(4).hex()}.part")
 
 
-def _copy_then_rename(source: Path, destination: Path) -> None:
+def copy_synced(source: Path, destination: Path) -> None:
+    """Copy a file or folder to where nothing is; all of it is on the disk then. Raises OSError."""
     import shutil  # it loads three compression libraries, which few callers need
 
+    if source.is_dir() and not source.is_symlink():
+        shutil.copytree(source, destination, symlinks=True)
+    else:
+        shutil.copy2(source, destination, follow_symlinks=False)
+    sync_tree(destination)
+
+
+def _copy_then_rename(source: Path, destination: Path) -> None:
     temporary = _beside(destination)
     try:
-        if source.is_dir() and not source.is_symlink():
-            shutil.copytree(source, temporary, symlinks=True)
-        else:
-            shutil.copy2(source, temporary, follow_symlinks=False)
-        _sync_tree(temporary)
+        copy_synced(source, temporary)
         temporary.replace(destination)
     except BaseException:
-        _remove(temporary)
+        remove(temporary)
         raise
 
 
-def _sync_tree(path: Path) -> None:
+def sync_tree(path: Path) -> None:
+    """Put the content of a file, or of a folder with all below it, on the disk. Raises OSError."""
     if path.is_symlink():
         return
     if path.is_dir():
         for entry in path.iterdir():
-            _sync_tree(entry)
+            sync_tree(entry)
         sync_folder(path)
         return
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -109,7 +115,8 @@ def _sync_tree(path: Path) -> None:
         os.close(descriptor)
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """Remove a file, or a folder with all below it; what is not there is gone already."""
     if path.is_dir() and not path.is_symlink():
         import shutil
 

@@ -12,6 +12,7 @@ from importlib.resources import files
 MODULES = (
     "crash_points",
     "runner",
+    "publishing",
     "atomic_files",
     "process_identity",
     "executors.prevent",
