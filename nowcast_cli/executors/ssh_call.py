@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import select
 import subprocess
 import tempfile
 import zlib
@@ -17,7 +19,7 @@ from nowcast_cli.executors import ssh_command
 from nowcast_cli.executors.remote_side import MARK
 from nowcast_cli.executors.shipped import archive
 
-_LONGEST_CALL = 60.0  # s
+_LONGEST_SILENCE = 60.0  # s
 
 
 class NoExchangeError(Exception):
@@ -69,26 +71,41 @@ class SshCall:
 
     def _call(self, host: RemoteHost, command: Sequence[str], data: bytes) -> _Ended:
         # Not a pipe: the connection that stays behind may hold stderr open.
-        with tempfile.TemporaryFile() as stderr:
+        with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as stderr:
+            stdin.write(data)
+            stdin.seek(0)
             try:
                 self._process = subprocess.Popen(
-                    command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr
+                    command, stdin=stdin, stdout=subprocess.PIPE, stderr=stderr
                 )
             except OSError as error:
                 raise NoExchangeError(f"ssh cannot be run: {error}") from None
             if self._closed:
                 self._process.terminate()
-            try:
-                stdout, _ = self._process.communicate(data, timeout=_LONGEST_CALL)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.communicate()
+            stdout = _all_from(self._process)
+            if stdout is None:
                 raise NoExchangeError(
-                    f"host {host.name} has not answered for {_LONGEST_CALL:.0f} seconds"
-                ) from None
+                    f"host {host.name} has not answered for {_LONGEST_SILENCE:.0f} seconds"
+                )
             stderr.seek(0)
             text = stderr.read().decode(errors="replace")
         return _Ended(self._process.returncode, stdout, text)
+
+
+def _all_from(process: subprocess.Popen[bytes]) -> bytes | None:
+    """Read until the process ends; kills it, and gives None, when it is silent for too long."""
+    assert process.stdout is not None
+    with process, process.stdout as stdout:
+        read = b""
+        silence = select.poll()  # unlike select, it takes the descriptors of a large system
+        silence.register(stdout, select.POLLIN)
+        while silence.poll(1000 * _LONGEST_SILENCE):
+            part = os.read(stdout.fileno(), 1 << 20)
+            if not part:
+                return read
+            read += part
+        process.kill()
+    return None
 
 
 def _answer_in(stdout: bytes) -> dict[str, Any] | None:

@@ -37,15 +37,13 @@ def exchange_command(host: RemoteHost, control: Path, digest: str) -> list[str]:
     """Give the command that carries out an order on the host."""
     code = _word(_code(host, digest))
     steps = (f"[ -f {code} ] || exit {NOT_INSTALLED}", f"exec {_word(host.python)} -I -S {code}")
-    return _ssh(host, control, "; ".join(_environment(host) + steps))
+    return _ssh(host, control, *steps)
 
 
 def install_command(host: RemoteHost, control: Path, digest: str) -> list[str]:
     """Give the command that puts the archive, on its stdin, where the host keeps it."""
     install = f"-I -S -c {shlex.quote(INSTALL)} {_word(_code(host, digest))} {digest}"
-    return _ssh(
-        host, control, "; ".join((*_environment(host), f"exec {_word(host.python)} {install}"))
-    )
+    return _ssh(host, control, f"exec {_word(host.python)} {install}")
 
 
 def _code(host: RemoteHost, digest: str) -> str:
@@ -60,13 +58,22 @@ def _environment(host: RemoteHost) -> tuple[str, ...]:
     return (f"[ -r {file} ] || exit {_NO_ENVVARS}", f"source {file} </dev/null >&2")
 
 
-def _ssh(host: RemoteHost, control: Path, script: str) -> list[str]:
+def connection(host: RemoteHost, control: Path) -> list[str]:
+    """Give ssh with its options, by which all calls of a host share one connection."""
     # ssh splits the value at spaces, and fills in what follows a percent sign.
     path = '"' + str(control).replace("%", "%%") + '"'
     options = (*host.ssh_options, *_OPTIONS.items(), ("ControlPath", path))
-    flags = [word for name, value in options for word in ("-o", f"{name}={value}")]
+    return ["ssh", "-T", *(word for name, value in options for word in ("-o", f"{name}={value}"))]
+
+
+def bash(host: RemoteHost, *steps: str) -> str:
+    """Give the command that has bash take some steps there, in the environment of workers."""
     # bash, whatever the login shell is: `source` and what stands in envvars are for it.
-    return ["ssh", "-T", *flags, "--", host.name, f"exec bash -c {shlex.quote(script)}"]
+    return f"exec bash -c {shlex.quote('; '.join((*_environment(host), *steps)))}"
+
+
+def _ssh(host: RemoteHost, control: Path, *steps: str) -> list[str]:
+    return [*connection(host, control), "--", host.name, bash(host, *steps)]
 
 
 def _word(path: str) -> str:
