@@ -42,12 +42,16 @@ from nowcast_cli.process_identity import (
 # ("trouble", a sentence).
 Tell = Callable[[str, str], None]
 
+# Waits for the worker, by its process id; gives its status and what it has used.
+Wait = Callable[[int], tuple[int, struct_rusage]]
+
 LONGEST_ORDER = 1 << 18  # bytes; more than a Unix socket takes by default
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _CLAIMED = b"\0"  # the worker's first byte to its runner
 _GONE = (errno.ENOENT, errno.ENOTDIR, errno.ESTALE)
 _LONGEST_REASON = 4096
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # of some file systems of clusters
 
 
 @dataclass(frozen=True)
@@ -147,8 +151,16 @@ def environment_of(job: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
+def _until_it_ends(worker: int) -> tuple[int, struct_rusage]:
+    _, status, usage = os.wait4(worker, 0)
+    return status, usage
+
+
 def fork_worker(
-    orders: socket.socket, tell: Tell, rehearsal: Iterable[Callable[[], None]] = ()
+    orders: socket.socket,
+    tell: Tell,
+    rehearsal: Iterable[Callable[[], None]] = (),
+    wait: Wait = _until_it_ends,
 ) -> tuple[dict[str, Any], socket.socket]:
     """Turn this process into a runner with a worker; **returns in the worker alone**.
 
@@ -163,14 +175,15 @@ def fork_worker(
     an exec.
 
     All signals should be blocked on entry, and stay so in the runner: it ends with its worker
-    and not by a signal that was meant for somebody else. The worker has to unblock them.
+    and not by a signal that was meant for somebody else; ``wait`` may take them. The worker has
+    to unblock them.
     """
     to_worker, to_runner = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     runner = _identity(os.getpid())  # asked here: the parent of a worker may be another one soon
     worker = os.fork()
     if worker != 0:
         to_runner.close()
-        _run(orders, worker, to_worker, tell)
+        _run(orders, worker, to_worker, tell, wait)
     orders.close()
     to_worker.close()
     reached("worker.forked")
@@ -196,7 +209,9 @@ def fork_worker(
     return job, to_runner
 
 
-def _run(orders: socket.socket, worker: int, wire: socket.socket, tell: Tell) -> NoReturn:
+def _run(
+    orders: socket.socket, worker: int, wire: socket.socket, tell: Tell, wait: Wait
+) -> NoReturn:
     """Be the runner: pass the order on, wait for the worker, tell how it ended, end."""
     order, job = _await_order(orders)
     reached("runner.ordered")
@@ -209,7 +224,7 @@ def _run(orders: socket.socket, worker: int, wire: socket.socket, tell: Tell) ->
     except OSError as error:
         _give_up(job, error, tell)
     _describe(folder, order)
-    _, status, usage = os.wait4(worker, 0)
+    status, usage = wait(worker)
     reached("runner.before_exit")
     try:
         said = _received(wire)
@@ -250,6 +265,9 @@ def _prepare(folder: str) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os._exit(0)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
     if os.access(folder + "/pid", os.F_OK):
         os._exit(0)
     _make_folder(folder + "/outbox")
