@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from nowcast_cli.config.config import Config
 from nowcast_cli.config.executors import NO_EXECUTORS, Executors, Place, executors_of
 from nowcast_cli.config.job_settings import JOB_KEYS, NO_SETTINGS, JobSettings, job_settings
+from nowcast_cli.config.resources import Resources
 from nowcast_cli.config.settings import concurrency_of_system
 from nowcast_cli.errors import ConfigError
 
@@ -63,6 +64,29 @@ class Registry:
     def place_of(self, worker: str, host: str) -> Place:
         """Give where a new job of a worker runs; ``host`` is what its launch says of it."""
         return self.executors.place_of(self.jobs_of(worker).executor, host)
+
+    def timeout_of(self, worker: str, place: Place) -> float | None:
+        """Give the seconds after which we end a job, None for never.
+
+        ``walltime`` is a timeout too, where no batch system sees to it.
+        """
+        timeout = self.jobs_of(worker).timeout
+        settings = self.executors.at(place)
+        if timeout is not None or settings is None or settings.ends_late_jobs:
+            return timeout
+        return self.resources_of(worker, place).walltime
+
+    def resources_of(self, worker: str, place: Place) -> Resources:
+        """Give what a job asks for: as its worker says, or its executor does."""
+        settings = self.executors.at(place)
+        asked = self.jobs_of(worker).resources
+        return asked if settings is None else asked.over(settings.resources)
+
+    def directives_of(self, worker: str, place: Place) -> tuple[str, ...]:
+        """Give the lines for the head of a job's script: those of its executor first."""
+        settings = self.executors.at(place)
+        own = self.jobs_of(worker).directives
+        return own if settings is None else (*settings.directives, *own)
 
     def jobs_of(self, worker: str) -> JobSettings:
         """Give what holds for the jobs of a worker, also of one that is not registered."""

@@ -23,13 +23,16 @@ from nowcast_cli.executors.clearing import Clearing
 from nowcast_cli.executors.host_key import key_for
 from nowcast_cli.executors.job_folder import JobRequest
 from nowcast_cli.executors.mirror import News
+from nowcast_cli.executors.native import Native, Verdict
 from nowcast_cli.executors.pace import Pace
+from nowcast_cli.executors.remote_executor import Target
 from nowcast_cli.executors.ssh_call import NoExchangeError, SshCall
 from nowcast_cli.process_identity import uptime
 from nowcast_cli.security.key import KeyTrouble
 
 LONGEST_REQUEST = 150_000  # bytes; the runner gets it over a socket, which takes 208 KiB
 GRACE = 10.0  # s between SIGTERM and SIGKILL
+_GONE = Verdict("lost", "its process and its runner have gone without a word")
 
 _logger = logging.getLogger(__name__)
 
@@ -56,8 +59,8 @@ class SshExecutor:
 
     Parameters
     ----------
-    host
-        The host, as configured; see :meth:`use`.
+    target
+        The executor as configured, with its host; see :meth:`use`.
     run
         The folder for the socket of the shared connection.
     pace
@@ -70,13 +73,13 @@ class SshExecutor:
 
     def __init__(
         self,
-        host: RemoteHost,
+        target: Target,
         run: Path,
         pace: Pace | None = None,
         clearing: Clearing | None = None,
         keys: Path | None = None,
     ) -> None:
-        self._host = host
+        self._host = host = _host_of(target)
         self._keys = keys
         self._call = SshCall(run)
         self._pace = pace or Pace()
@@ -97,8 +100,9 @@ class SshExecutor:
         """A descriptor that is readable when something may have happened to a job."""
         return self._wake
 
-    def use(self, host: RemoteHost) -> None:
+    def use(self, target: Target) -> None:
         """Go on with a configuration that was reloaded."""
+        host = _host_of(target)
         with self._changed:
             self._hurry = self._hurry or host != self._host
             self._host = host
@@ -133,9 +137,17 @@ class SshExecutor:
             self._gone.discard(job_id)
             self._began.pop(job_id, None)
 
-    def has_gone(self, job_id: str) -> bool:
-        """Whether the host has confirmed that a job's processes ended without a word."""
-        return job_id in self._gone
+    def verdict(self, job_id: str) -> Verdict | None:
+        """That a job is lost, once the host has confirmed that its processes have gone."""
+        return _GONE if job_id in self._gone else None
+
+    def asks(self, job_id: str) -> bool:  # noqa: ARG002
+        """Never: the host itself is who knows how a job ended."""
+        return False
+
+    def native(self, job_id: str) -> Native | None:  # noqa: ARG002
+        """None: there is no system beneath, the jobs are processes of the host."""
+        return None
 
     def age(self, job_id: str) -> float | None:
         """The seconds since a job's process began; None while that is not known."""
@@ -270,6 +282,12 @@ class SshExecutor:
             _logger.error("%s; its jobs keep their last known state", trouble)
         else:
             _logger.info("host %s is reached again", self._host.name)
+
+
+def _host_of(target: Target) -> RemoteHost:
+    if target.host is None:
+        raise ValueError(f"executor {target.settings.name} has no host")
+    return target.host
 
 
 def order_of(

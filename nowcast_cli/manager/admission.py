@@ -13,6 +13,7 @@ from heapq import heappop, heappush
 
 from nowcast_cli.config.registry import Registry
 from nowcast_cli.manager.boot_clock import Uptime
+from nowcast_cli.manager.clock import now
 from nowcast_cli.manager.state import Note, State, Step, info, with_jobs
 from nowcast_cli.store.records import Change, HoldDropped, HoldPut, JobPut, JobRecord
 
@@ -24,9 +25,12 @@ class Admission:
     while its worker or the whole system is held.
     """
 
-    def __init__(self, registry: Registry, uptime: Callable[[], Uptime]) -> None:
+    def __init__(
+        self, registry: Registry, uptime: Callable[[], Uptime], now: Callable[[], str] = now
+    ) -> None:
         self._registry = registry
         self._uptime = uptime
+        self._now = now
         self._up_to_date = False
         self._new: set[str] = set()  # jobs that have come to wait since the last admission
 
@@ -42,8 +46,11 @@ class Admission:
         else:
             self._begin(state)
         self._end_delays()
+        ids = self._choose()
+        now = self._now() if ids else ""
         chosen = [
-            replace(state.jobs[job_id], state="submitting", delay=None) for job_id in self._choose()
+            replace(state.jobs[job_id], state="submitting", delay=None, submitted=now)
+            for job_id in ids
         ]
         notes = self._notes(chosen)
         if not chosen:

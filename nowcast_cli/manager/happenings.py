@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nowcast_cli.executors.native import Native
 from nowcast_cli.messages.message import Message
 
 
@@ -37,11 +38,15 @@ class Overran:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A job's process has ended, by what the runner wrote (JSON), and why, as a sentence."""
+    """A job's process has ended, by what the runner wrote (JSON), and why, as a sentence.
+
+    ``timed_out`` says that the system beneath its executor ended it, as it ran for too long.
+    """
 
     job_id: str
     exit: Mapping[str, Any]
     reason: str
+    timed_out: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,4 +65,12 @@ class Stayed:
     words: str
 
 
-Happening = Claimed | Told | Overran | Ended | Lost | Stayed
+@dataclass(frozen=True, slots=True)
+class NativeChanged:
+    """The system beneath an executor has taken a job, or has another state for it."""
+
+    job_id: str
+    native: Native
+
+
+Happening = NativeChanged | Claimed | Told | Overran | Ended | Lost | Stayed

@@ -19,6 +19,7 @@ from nowcast_cli.manager.happenings import (
     Ended,
     Happening,
     Lost,
+    NativeChanged,
     Overran,
     Stayed,
     Told,
@@ -165,12 +166,22 @@ class Intake:
             return _SCHEDULING[kind](turn.state, payload, at), incoming.id
         if kind == "launch" and isinstance(payload, dict) and "schedule" in payload:
             step, begun = scheduling.launch(
-                turn.state, payload, now=at, new_id=new_id, worker_names=self._worker_names
+                turn.state,
+                payload,
+                now=at,
+                new_id=new_id,
+                worker_names=self._worker_names,
+                place_of=self._registry.place_of,
             )
             return step, begun or incoming.id
         if kind == "launch":
             step, job = requests.launch(
-                turn.state, payload, now=at, new_id=new_id, worker_names=self._worker_names
+                turn.state,
+                payload,
+                now=at,
+                new_id=new_id,
+                worker_names=self._worker_names,
+                place_of=self._registry.place_of,
             )
         elif kind == "rerun":
             old = self._named_job(turn, payload)
@@ -198,10 +209,19 @@ class Intake:
         match happening:
             case Claimed(_, pid, at):
                 step = job_transitions.claimed(turn.state, job, pid, at)
-            case Ended(_, exit_record, reason):
+            case Ended(_, exit_record, reason, timed_out):
                 step = job_transitions.process_ended(
-                    turn.state, self._registry, job, exit_record, reason, now(), self._again
+                    turn.state,
+                    self._registry,
+                    job,
+                    exit_record,
+                    reason,
+                    now(),
+                    self._again,
+                    timed_out,
                 )
+            case NativeChanged(_, native):
+                step = job_transitions.native_changed(turn.state, job, native, now())
             case Lost(_, reason):
                 step = job_transitions.lost(
                     turn.state, self._registry, job, reason, now(), self._again
@@ -225,6 +245,7 @@ class Intake:
                 now=now(),
                 new_id=new_id,
                 worker_names=self._worker_names,
+                place_of=self._registry.place_of,
             )
         )
 

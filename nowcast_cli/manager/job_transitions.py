@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from nowcast_cli.config.durations import duration_words
+from nowcast_cli.config.executors import Place
 from nowcast_cli.config.registry import Registry
-from nowcast_cli.config.remote_hosts import THIS_MACHINE
+from nowcast_cli.executors.native import Native
 from nowcast_cli.manager.barriers import pass_barrier
 from nowcast_cli.manager.retries import TryAgain, note_of
 from nowcast_cli.manager.state import Entry, State, Step, info, problem, warning, with_jobs
@@ -19,6 +20,9 @@ _STATE_BY_OUTCOME: Mapping[Outcome, JobState] = {
     "failure": "failed",
     "crash": "crashed",
 }
+
+# Gives where a job of a worker runs whose launch names that host.
+PlaceOf = Callable[[str, str], Place]
 
 
 def worker_name(module: str) -> str:
@@ -35,7 +39,7 @@ def new_job(
     job_id: str,
     module: str,
     arguments: tuple[str, ...],
-    host: str,
+    place: Place,
     *,
     cause: int | None,
     chain: str,
@@ -51,8 +55,8 @@ def new_job(
         worker=worker or worker_name(module),
         module=module,
         arguments=arguments,
-        host=host,
-        executor="local" if host in THIS_MACHINE else "ssh",
+        host=place.host,
+        executor=place.executor,
         state="waiting" if barrier is None else "held",
         attempt=attempt,
         predecessor=predecessor,
@@ -67,6 +71,13 @@ def claimed(state: State, job: JobRecord, pid: int, started: str) -> Step:
     """Take in that the job's own process has claimed it; it may have ended by message already."""
     running = "running" if job.state == "submitting" else job.state
     new_state, changes = with_jobs(state, replace(job, state=running, pid=pid, started=started))
+    return Step(new_state, changes)
+
+
+def native_changed(state: State, job: JobRecord, native: Native, now: str) -> Step:
+    """Take in what the system beneath its executor says of a job, from when it has taken it on."""
+    taken = now if job.native is None else job.submitted
+    new_state, changes = with_jobs(state, replace(job, native=native.to_json(), submitted=taken))
     return Step(new_state, changes)
 
 
@@ -128,10 +139,12 @@ def process_ended(
     reason: str,
     now: str,
     again: TryAgain,
+    timed_out: bool = False,
 ) -> Step:
     """Take in what the runner wrote when the job's process had ended.
 
-    A job that ended without its final message becomes a ``crash`` message for ``reason``.
+    A job that ended without its final message becomes a ``crash`` message for ``reason``; with
+    ``timed_out`` the system beneath its executor has ended it.
     """
     seen = replace(job, exit=exit_record)
     if not job.unfinished:
@@ -139,7 +152,8 @@ def process_ended(
         return Step(new_state, changes)
     if job.timed_out is not None:
         return _crash(state, registry, seen, "timed out", job.reason or reason, now, again)
-    return _crash(state, registry, seen, "crashed", reason, now, again)
+    job_state: JobState = "timed out" if timed_out else "crashed"
+    return _crash(state, registry, seen, job_state, reason, now, again)
 
 
 def closed(state: State, job: JobRecord) -> Step:
@@ -179,7 +193,7 @@ def _crash(
     ended = replace(job, state=job_state, ended=now, reason=reason)
     if worker is None or "crash" not in worker.messages:
         step = Step(state, notes=(note,)).then(_ended(state, ended, following))
-        if following is not None:
+        if following is not None or job.ensemble is not None:
             return step
         unheard = problem(
             f"nothing follows from the crash of {job.worker}: the message registry gives it no "
@@ -199,9 +213,10 @@ def _crash(
         outcome="crash",
         state="received",
     )
-    record = settled_by(record, following)
+    record = settled_by(record, job, following)
     ended = replace(ended, final_message=record.number)
-    entry = Entry(record.number, record.source, record.type, None, decide=following is None)
+    asks = record.state == "received"
+    entry = Entry(record.number, record.source, record.type, None, decide=asks)
     step = Step(
         replace(state, last_message=record.number),
         (MessageReceived(record),),
@@ -212,11 +227,20 @@ def _crash(
     return step.then(_ended(step.state, ended, following))
 
 
-def settled_by(record: MessageRecord, following: JobRecord | None) -> MessageRecord:
-    """Give the final message of a job; that of one that is tried again asks nobody what follows."""
-    if following is None:
+def settled_by(
+    record: MessageRecord, job: JobRecord | None, following: JobRecord | None
+) -> MessageRecord:
+    """Give a message as it stands in the journal.
+
+    The final one of a job that is tried again asks nobody what follows, nor does that of a member:
+    its ensemble does, when it ends.
+    """
+    if following is not None:
+        note = f"tried again as job {following.id}"
+    elif job is not None and job.member is not None and record.outcome is not None:
+        note = f"member {job.member.label} of ensemble {job.ensemble}"
+    else:
         return record
-    note = f"tried again as job {following.id}"
     return replace(record, state="decided", decided=record.received, note=note)
 
 
@@ -236,4 +260,6 @@ def cancel(state: State, job: JobRecord, reason: str, now: str) -> Step:
     )
     new_state, changes = with_jobs(state, ended)
     step = Step(new_state, changes, (info(f"{job.worker} cancelled (job {job.id}): {reason}"),))
-    return step if job.state == "held" else step.then(pass_barrier(new_state, job.worker, now))
+    if job.state == "held" or job.ensemble is not None:
+        return step
+    return step.then(pass_barrier(new_state, job.worker, now))

@@ -13,32 +13,34 @@ from typing import Protocol
 
 from nowcast_cli.config.paths import SystemPaths
 from nowcast_cli.config.registry import Registry
-from nowcast_cli.config.remote_hosts import THIS_MACHINE, RemoteHost
+from nowcast_cli.config.remote_hosts import RemoteHost
 from nowcast_cli.errors import NowcastError
 from nowcast_cli.executors.job_folder import (
     Claim,
-    Exit,
     JobRequest,
     folder_of,
-    last_lines,
     read_claim,
     read_exit,
     read_left,
 )
+from nowcast_cli.executors.native import Native
 from nowcast_cli.executors.prevent import prevent
+from nowcast_cli.executors.remote_executor import RemoteExecutor
 from nowcast_cli.manager.boot_clock import uptime
 from nowcast_cli.manager.happenings import (
     Claimed,
     Ended,
     Happening,
     Lost,
+    NativeChanged,
     Overran,
     Stayed,
     Told,
 )
 from nowcast_cli.manager.job_ending import JobEnder
-from nowcast_cli.manager.remote_jobs import RemoteExecutor, RemoteJobs
-from nowcast_cli.manager.signal_words import signal_words
+from nowcast_cli.manager.job_request import place_of, request_of
+from nowcast_cli.manager.job_words import ending_elsewhere, reason_of
+from nowcast_cli.manager.remote_jobs import RemoteJobs
 from nowcast_cli.manager.timeouts import Timeouts
 from nowcast_cli.messages import outbox
 from nowcast_cli.process_identity import NOT_ABOUT_THE_FILE, is_alive
@@ -52,6 +54,9 @@ SCAN_INTERVAL = 0.5
 # and hints tell of nearly all ends.
 REPEATED_AT_ONCE = 20
 SCANNED_AT_ONCE = 200
+# Of those elsewhere hardly any end is missed: who tells of them is a thread of this process. And
+# thousands may wait in a batch system for days.
+SCANNED_ELSEWHERE_AT_ONCE = 10
 # For what workers that were run by hand could not tell.
 OUTBOX_INTERVAL = 5.0
 
@@ -84,23 +89,11 @@ class Executor(Protocol):
         """Let go; the jobs go on."""
 
 
-def reason_of(exit_record: Exit, stderr: Path) -> str:
-    """Say in a sentence why a job ended without its message."""
-    if exit_record.reason:
-        return exit_record.reason
-    if exit_record.signal is not None:
-        how = f"it was ended by signal {signal_words(exit_record.signal)}"
-    else:
-        how = f"it exited with code {exit_record.code}"
-    last = last_lines(stderr, 1)
-    return f"{how} without its message" + (f"; last on stderr: {last[0].strip()}" if last else "")
-
-
 class JobWatch:
     """Watches the open jobs of a system.
 
-    A job of this machine is asked for again and again until it is claimed. One of another host
-    is left to that host's executor, which does so in its own time: it is watched from the start.
+    A job of this machine is asked for again and again until it is claimed. One that runs
+    elsewhere is left to its executor, which does so in its own time: it is watched from the start.
     """
 
     def __init__(
@@ -118,6 +111,8 @@ class JobWatch:
         self._monotonic = monotonic
         self._unclaimed: dict[str, JobRecord] = {}
         self._watched: dict[str, JobRecord] = {}
+        self._elsewhere: dict[str, JobRecord] = {}
+        self._natives: dict[str, Native] = {}
         self._claims: dict[str, Claim] = {}
         self._ender = JobEnder(executor.cancel, monotonic)
         self._timeouts = Timeouts(self._timeout_of, lambda: uptime().seconds)
@@ -137,16 +132,16 @@ class JobWatch:
         return self._executor.trouble()
 
     def trouble_elsewhere(self) -> str | None:
-        """Say what is wrong with other hosts that jobs are on, None where nothing is."""
+        """Say what is wrong with executors elsewhere that have jobs, None where nothing is."""
         return self._remote.trouble()
 
-    def _timeout_of(self, worker: str) -> float | None:
-        return self._registry.jobs_of(worker).timeout
+    def _timeout_of(self, job: JobRecord) -> float | None:
+        return self._registry.timeout_of(job.worker, place_of(job))
 
     def use(self, hosts: Mapping[str, RemoteHost], registry: Registry) -> None:
-        """Go on with a configuration that was reloaded: its hosts, and other timeouts."""
+        """Go on with a configuration that was reloaded: its executors, and other timeouts."""
         self._registry = registry
-        self._remote.use(hosts)
+        self._remote.use(registry.executors, hosts)
         self._timeouts.reload()
 
     def launch(self, job: JobRecord) -> None:
@@ -157,8 +152,8 @@ class JobWatch:
                 self._executor.submit(request)
                 self._unclaimed[job.id] = job
             else:
-                self._remote.on(job.host).submit(request)
-                self._watched[job.id] = job
+                self._remote.on(place_of(job)).submit(request)
+                self._watch_elsewhere(job)
         except NowcastError as error:
             reason = f"{error.what}: {error.cause}" if error.cause else error.what
             self._refused.append(Ended(job.id, {}, reason))
@@ -168,23 +163,30 @@ class JobWatch:
         if job.state == "submitting":
             self.launch(job)
             return
-        self._watched[job.id] = job
-        if not _is_here(job):
-            self._elsewhere(job, lambda executor, request: executor.follow(request))
+        if _is_here(job):
+            self._watched[job.id] = job
+        else:
+            self._order(job, lambda executor, request: executor.follow(request))
 
-    def _elsewhere(
-        self, job: JobRecord, order: Callable[[RemoteExecutor, JobRequest], None]
-    ) -> None:
-        """Give an order about a job of another host; one that is gone tells nothing of its jobs."""
+    def _watch_elsewhere(self, job: JobRecord) -> None:
+        self._elsewhere[job.id] = job
+        if job.native is not None:
+            self._natives.setdefault(job.id, Native.from_json(job.native))
+
+    def _order(self, job: JobRecord, order: Callable[[RemoteExecutor, JobRequest], None]) -> None:
+        """Give an order about a job elsewhere; what is not configured any more tells nothing."""
         try:
-            order(self._remote.on(job.host), self._request(job))
+            order(self._remote.on(place_of(job)), self._request(job))
+            self._watch_elsewhere(job)
         except NowcastError as error:
-            self._watched.pop(job.id, None)
+            self._elsewhere.pop(job.id, None)
             self._refused.append(Lost(job.id, error.what))
 
     def forget(self, job_id: str) -> None:
         """Stop watching a job that is closed."""
-        for known in (self._unclaimed, self._watched, self._claims):
+        for known in (
+            self._unclaimed, self._watched, self._elsewhere, self._natives, self._claims,
+        ):  # fmt: skip
             known.pop(job_id, None)
         self._ender.forget(job_id)
         self._timeouts.forget(job_id)
@@ -196,8 +198,7 @@ class JobWatch:
         May be repeated, and after a restart has to be.
         """
         if not _is_here(job):
-            self._watched[job.id] = job
-            self._elsewhere(job, lambda executor, request: executor.cancel(request))
+            self._order(job, lambda executor, request: executor.cancel(request))
             return False
         folder = self._folder(job)
         if job.id not in self._claims and prevent(folder, now):
@@ -214,17 +215,7 @@ class JobWatch:
         return folder_of(self._paths.jobs, job.id, job.worker)
 
     def _request(self, job: JobRecord) -> JobRequest:
-        return JobRequest(
-            id=job.id,
-            attempt=job.attempt,
-            worker=job.worker,
-            module=job.module,
-            arguments=(str(self._paths.config_file), *job.arguments),
-            folder=str(self._folder(job)),
-            config_file=str(self._paths.config_file),
-            working_directory=str(self._paths.deployment),
-            environment={},
-        )
+        return request_of(job, self._paths, self._registry)
 
     def wait_at_most(self) -> float:
         """Give the seconds until folders are to be looked at again."""
@@ -233,7 +224,7 @@ class JobWatch:
         next_look = self._next_outbox
         if self._unclaimed:
             next_look = min(next_look, self._next_repeat)
-        if self._watched:
+        if self._watched or self._elsewhere:
             next_look = min(next_look, self._next_scan)
         wait = max(0.0, next_look - self._monotonic())
         until_timeout = self._timeouts.due_in()
@@ -252,12 +243,15 @@ class JobWatch:
         if now >= self._next_scan:
             self._next_scan = now + SCAN_INTERVAL
             look += _in_turn(self._watched, SCANNED_AT_ONCE)
+            look += _in_turn(self._elsewhere, SCANNED_ELSEWHERE_AT_ONCE)
             self._ender.tend()
         if now >= self._next_outbox:
             self._next_outbox = now + OUTBOX_INTERVAL
             yield from self._if_possible(self._outbox(self._paths.outbox))
         for job_id in dict.fromkeys(look):
-            yield from self._if_possible(self._look(job_id))
+            elsewhere = self._elsewhere.get(job_id)
+            happened = self._look(job_id) if elsewhere is None else self._look_elsewhere(elsewhere)
+            yield from self._if_possible(happened)
         for job_id, timeout in self._timeouts.passed():
             yield Overran(job_id, timeout)
 
@@ -278,7 +272,7 @@ class JobWatch:
             self._blind = False
 
     def _knows(self, job_id: str) -> bool:
-        return job_id in self._unclaimed or job_id in self._watched
+        return any(job_id in jobs for jobs in (self._unclaimed, self._watched, self._elsewhere))
 
     def _look(self, job_id: str) -> Iterator[Happening]:
         job = self._unclaimed.get(job_id) or self._watched[job_id]
@@ -292,35 +286,34 @@ class JobWatch:
                     yield Lost(job_id, f"its claim {folder / 'pid'} is damaged")
                 elif job_id in self._unclaimed:
                     self._executor.submit(self._request(job))
-                elif _is_here(job):
+                else:
                     yield Lost(job_id, "its folder tells nothing of its process")
                 return
-            if _is_here(job):
-                self._executor.watch(job_id, claim)
-            self._claims[job_id] = claim
+            self._executor.watch(job_id, claim)
             self._watched[job_id] = job
             self._unclaimed.pop(job_id, None)
-            yield Claimed(job_id, claim.process.pid, claim.claimed_at)
+            yield self._claimed(job, claim)
         if job_id not in self._timeouts:
-            age = claim.age() if _is_here(job) else self._remote.on(job.host).age(job_id)
-            if age is not None:
-                self._timeouts.begin(job_id, job.worker, age)
+            self._time(job, claim.age())
         yield from self._look_for_end(job, folder, claim)
 
-    def _may_live(self, job: JobRecord, claim: Claim) -> bool:
-        if not _is_here(job):
-            return not self._remote.on(job.host).has_gone(job.id)
-        runner_alive = claim.runner is not None and is_alive(claim.runner)
-        return runner_alive or is_alive(claim.process)
+    def _claimed(self, job: JobRecord, claim: Claim) -> Claimed:
+        self._claims[job.id] = claim
+        return Claimed(job.id, claim.process.pid, claim.claimed_at)
+
+    def _time(self, job: JobRecord, age: float | None) -> None:
+        if age is not None:
+            self._timeouts.begin(job.id, job, age)
 
     def _look_for_end(self, job: JobRecord, folder: Path, claim: Claim) -> Iterator[Happening]:
         # First who lives, then what they left: what is written after the look is seen next time.
-        alive = self._may_live(job, claim)
+        runner_alive = claim.runner is not None and is_alive(claim.runner)
+        alive = runner_alive or is_alive(claim.process)
         exit_record = read_exit(folder)
         if (exit_record is None and alive) or self._ender.awaits(job.id):
             return
         yield from self._outbox(folder / "outbox")
-        stayed = self._ender.stayed(job.id) if _is_here(job) else read_left(folder)
+        stayed = self._ender.stayed(job.id)
         if stayed is not None:
             yield Stayed(job.id, stayed)
         if exit_record is not None:
@@ -328,6 +321,32 @@ class JobWatch:
             yield Ended(job.id, exit_record.to_json(), reason)
         else:
             yield Lost(job.id, "its process and its runner have gone without a word")
+
+    def _look_elsewhere(self, job: JobRecord) -> Iterator[Happening]:
+        """Look at a job that is not ours to begin, nor to see alive: its executor knows of both."""
+        executor, folder = self._remote.on(place_of(job)), self._folder(job)
+        native = executor.native(job.id)
+        if native is not None and native != self._natives.get(job.id):
+            self._natives[job.id] = native
+            yield NativeChanged(job.id, native)
+        # As above: first what is known of its end, then what it left.
+        verdict, asks = executor.verdict(job.id), executor.asks(job.id)
+        claim = self._claims.get(job.id) or read_claim(folder)
+        if claim is None and (folder / "pid").exists():
+            yield Lost(job.id, f"its claim {folder / 'pid'} is damaged")
+            return
+        if claim is not None and job.id not in self._claims:
+            yield self._claimed(job, claim)
+        if claim is not None and job.id not in self._timeouts:
+            self._time(job, executor.age(job.id))
+        exit_record = None if claim is None else read_exit(folder)
+        if asks or (exit_record is None and verdict is None):
+            return
+        yield from self._outbox(folder / "outbox")
+        stayed = read_left(folder)
+        if stayed is not None:
+            yield Stayed(job.id, stayed)
+        yield ending_elsewhere(job.id, exit_record, verdict, folder)
 
     def _outbox(self, folder: Path) -> Iterator[Told]:
         for path, message in outbox.take(folder):
@@ -348,4 +367,4 @@ def _in_turn(jobs: dict[str, JobRecord], most: int) -> list[str]:
 
 
 def _is_here(job: JobRecord) -> bool:
-    return job.host in THIS_MACHINE
+    return place_of(job).is_here

@@ -18,7 +18,9 @@ from nowcast_cli.config.remote_hosts import RemoteHost, remote_hosts
 from nowcast_cli.config.settings import endpoints, next_workers_deadline
 from nowcast_cli.crash_points import reached
 from nowcast_cli.daemon.main import DaemonContext
+from nowcast_cli.executors.kinds import MAKERS
 from nowcast_cli.executors.local import LocalExecutor
+from nowcast_cli.executors.remote_executor import Surroundings
 from nowcast_cli.manager import job_transitions, requests
 from nowcast_cli.manager.admission import Admission
 from nowcast_cli.manager.boot_clock import uptime
@@ -38,7 +40,7 @@ from nowcast_cli.manager.reload import (
     find_module_file,
     needs_restart,
 )
-from nowcast_cli.manager.remote_jobs import RemoteJobs, over_ssh
+from nowcast_cli.manager.remote_jobs import RemoteJobs
 from nowcast_cli.manager.retries import counted_anew
 from nowcast_cli.manager.standby import TakeOver
 from nowcast_cli.manager.state import Step
@@ -110,9 +112,11 @@ class Manager:
         )
         self._intake = Intake(self._store, registry, orders, self._logger)
         self._intake.limits = limits(self._config)
-        executor = LocalExecutor(paths, str(self._config["python"]), paths.config_file)
+        python = str(self._config["python"])
+        executor = LocalExecutor(paths, python, paths.config_file)
         keys = paths.keys if security_of(self._config) == "curve" else None
-        remote = RemoteJobs(self._hosts(), lambda host: over_ssh(host, paths.run, keys))
+        around = Surroundings(paths, python, keys)
+        remote = RemoteJobs(registry.executors, self._hosts(), MAKERS, around)
         self._admission = Admission(registry, uptime)
         self._jobs = JobWatch(executor, remote, paths, registry, time.monotonic)
         self._deciders = Deciders(

@@ -1,105 +1,72 @@
-"""The jobs that run on other hosts: which of them may be used, and who runs jobs there."""
+"""The jobs that run elsewhere: which executors there are, and which of them a job is with."""
 
 from __future__ import annotations
 
 import select
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Protocol
+from collections.abc import Mapping
 
+from nowcast_cli.config.executors import Executors, Place
 from nowcast_cli.config.remote_hosts import RemoteHost
 from nowcast_cli.errors import NowcastError
-from nowcast_cli.executors.job_folder import JobRequest
-
-
-class RemoteExecutor(Protocol):
-    """What runs jobs elsewhere, and brings what their folders there tell into those here."""
-
-    def fileno(self) -> int:
-        """Give a descriptor that is readable when something may have happened."""
-
-    def use(self, host: RemoteHost) -> None:
-        """Go on with a configuration that was reloaded."""
-
-    def submit(self, job: JobRequest) -> None:
-        """Have a job begun as soon as that is possible; never blocks, may be repeated."""
-
-    def follow(self, job: JobRequest) -> None:
-        """Look at a job that was begun before."""
-
-    def cancel(self, job: JobRequest) -> None:
-        """Keep a job from beginning, or end it, as soon as that is possible."""
-
-    def forget(self, job_id: str) -> None:
-        """Look at a job no more."""
-
-    def has_gone(self, job_id: str) -> bool:
-        """Say whether it is certain that a job's processes have ended without a word."""
-
-    def age(self, job_id: str) -> float | None:
-        """Give the seconds since a job's process began; None while that is not known."""
-
-    def trouble(self) -> str | None:
-        """Say why nothing is known of the jobs there, None where it is."""
-
-    def hints(self) -> list[str]:
-        """Give the ids of jobs whose folder here is worth reading now."""
-
-    def close(self) -> None:
-        """Let go; the jobs go on."""
-
-
-def over_ssh(host: RemoteHost, run: Path, keys: Path | None) -> RemoteExecutor:
-    """Give what runs the jobs of a host.
-
-    ``run`` is the folder for sockets, ``keys`` that of keys, None for a system without.
-    """
-    from nowcast_cli.executors.ssh import SshExecutor  # few systems have other hosts
-
-    return SshExecutor(host, run, keys=keys)
+from nowcast_cli.executors.remote_executor import Maker, RemoteExecutor, Surroundings, target_of
 
 
 class RemoteJobs:
-    """Has an executor for each host that jobs are for, once the first one is."""
+    """Has an executor for each place that jobs are for, once the first one is.
+
+    Parameters
+    ----------
+    executors, hosts
+        What is configured; see :meth:`use`.
+    makers
+        Who makes an executor of a kind.
+    around
+        The system, for the executors.
+    """
 
     def __init__(
-        self, hosts: Mapping[str, RemoteHost], make: Callable[[RemoteHost], RemoteExecutor]
+        self,
+        executors: Executors,
+        hosts: Mapping[str, RemoteHost],
+        makers: Mapping[str, Maker],
+        around: Surroundings,
     ) -> None:
+        self._configured = executors
         self._hosts = hosts
-        self._make = make
-        self._executors: dict[str, RemoteExecutor] = {}
+        self._makers = makers
+        self._around = around
+        self._executors: dict[Place, RemoteExecutor] = {}
         self._poll = select.epoll()
 
     def fileno(self) -> int:
         """Give the descriptor to poll."""
         return self._poll.fileno()
 
-    def use(self, hosts: Mapping[str, RemoteHost]) -> None:
-        """Go on with a configuration that was reloaded; jobs of a host that it lacks go on."""
-        self._hosts = hosts
-        for name, executor in self._executors.items():
-            if name in hosts:
-                executor.use(hosts[name])
+    def use(self, executors: Executors, hosts: Mapping[str, RemoteHost]) -> None:
+        """Go on with a configuration that was reloaded; jobs of what it lacks go on."""
+        self._configured, self._hosts = executors, hosts
+        for place, executor in self._executors.items():
+            try:
+                target = target_of(executors, hosts, place)
+            except NowcastError:
+                continue
+            executor.use(target)
 
-    def on(self, host: str) -> RemoteExecutor:
-        """Give the executor of a host. Raises NowcastError where it is not an enabled one."""
-        if host not in self._executors:
-            if host not in self._hosts:
-                enabled = ", ".join(self._hosts) or "none"
-                raise NowcastError(
-                    f"the host {host!r} is not among `run: enabled hosts` ({enabled})",
-                    hint="add it there, then nowcast reload",
-                )
-            self._executors[host] = self._make(self._hosts[host])
-            self._poll.register(self._executors[host].fileno(), select.EPOLLIN)
-        return self._executors[host]
+    def on(self, place: Place) -> RemoteExecutor:
+        """Give the executor at a place. Raises NowcastError where the configuration lacks it."""
+        if place not in self._executors:
+            target = target_of(self._configured, self._hosts, place)
+            executor = self._makers[target.settings.kind](target, self._around)
+            self._executors[place] = executor
+            self._poll.register(executor.fileno(), select.EPOLLIN)
+        return self._executors[place]
 
     def hints(self) -> list[str]:
-        """Give the ids of jobs whose folder here is worth reading now."""
+        """Give the ids of jobs of which there is news."""
         return [job_id for executor in self._executors.values() for job_id in executor.hints()]
 
     def trouble(self) -> str | None:
-        """Say what is wrong with hosts that jobs are on, None where nothing is."""
+        """Say what is wrong with executors that have jobs, None where nothing is."""
         said = [executor.trouble() for executor in self._executors.values()]
         return "; ".join(sentence for sentence in said if sentence) or None
 
@@ -109,7 +76,7 @@ class RemoteJobs:
             executor.forget(job_id)
 
     def close(self) -> None:
-        """Let go of all hosts; the jobs go on."""
+        """Let go of all executors; the jobs go on."""
         for executor in self._executors.values():
             executor.close()
         self._poll.close()

@@ -4,9 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, NoReturn
 
-from nowcast_cli.manager.job_transitions import cancel, is_module_name, new_job
+from nowcast_cli.config.ensembles import (
+    NO_ENSEMBLE,
+    EnsembleSettings,
+    NotAnEnsemble,
+    ensemble_settings,
+)
+from nowcast_cli.config.executors import HERE, Place
+from nowcast_cli.manager.job_transitions import (
+    PlaceOf,
+    cancel,
+    is_module_name,
+    new_job,
+    worker_name,
+)
+from nowcast_cli.manager.members import SettingsOf, begin
 from nowcast_cli.manager.state import Reply, State, Step, refused, with_jobs
 from nowcast_cli.manager.transitions import Incoming
 from nowcast_cli.store.records import JobRecord, MessageReceived, MessageRecord
@@ -50,8 +64,14 @@ def launch(
     now: str,
     new_id: Callable[[], str],
     worker_names: Mapping[str, str],
+    place_of: PlaceOf,
+    settings_of: SettingsOf = lambda worker: NO_ENSEMBLE,
 ) -> tuple[Step, JobRecord]:
-    """Launch a worker by hand: ``{module, arguments, host}``; a chain of its own begins."""
+    """Launch a worker by hand: ``{module, arguments, host}``; a chain of its own begins.
+
+    With ``members``, ``at most`` or ``ends when``, as the registry has them, it is an ensemble. The
+    job that is given then is what its members are made of, and has the ensemble's id.
+    """
     if not isinstance(payload, dict) or not isinstance(payload.get("module"), str):
         raise RequestError("a launch names a module", "nowcast run-worker WORKER")
     if not is_module_name(payload["module"]):
@@ -63,18 +83,33 @@ def launch(
     if not isinstance(arguments, list):
         raise RequestError("the arguments of a launch are a list", "nowcast run-worker WORKER")
     module, job_id = payload["module"], new_id()
+    worker = worker_names.get(module) or worker_name(module)
     job = new_job(
         job_id,
         module,
         tuple(str(argument) for argument in arguments),
-        str(payload.get("host") or "localhost"),
+        place_of(worker, str(payload.get("host") or HERE)),
         cause=None,
         chain=job_id,
         now=now,
-        worker=worker_names.get(module),
+        worker=worker,
     )
-    new_state, changes = with_jobs(state, job)
-    return Step(new_state, changes, reply=Reply("ack", {"job": job.id})), job
+    try:
+        step, ensemble = begin(state, job, _wish(payload), settings_of, new_id)
+    except NotAnEnsemble as error:
+        raise RequestError(
+            f"{worker} is not launched: as an ensemble {error}", "nowcast run-worker --help"
+        ) from None
+    told = {"job": job.id}
+    more = {} if ensemble is None else {"ensemble": ensemble.id, "members": ensemble.size}
+    return replace(step, reply=Reply("ack", told | more)), job
+
+
+def _wish(payload: Mapping[Any, Any]) -> EnsembleSettings:
+    def wrong(key: str, words: str) -> NoReturn:
+        raise RequestError(f"the {key!r} of a launch: {words}", "nowcast run-worker --help")
+
+    return ensemble_settings(payload, wrong)
 
 
 def rerun(
@@ -89,20 +124,25 @@ def rerun(
             f"nowcast job cancel {old.id}",
         )
     job_id = new_id()
-    job = new_job(
+    job = job_again(old, job_id, job_id, now)
+    new_state, changes = with_jobs(state, job)
+    return Step(new_state, changes, reply=Reply("ack", {"job": job.id})), job
+
+
+def job_again(old: JobRecord, job_id: str, chain: str, now: str) -> JobRecord:
+    """Give a job that does what ``old`` did, or should have done."""
+    return new_job(
         job_id,
         old.module,
         old.arguments,
-        old.host,
+        Place(old.executor, old.host),
         cause=None,
-        chain=job_id,
+        chain=chain,
         now=now,
         attempt=old.attempt + 1,
         predecessor=old.id,
         worker=old.worker,
     )
-    new_state, changes = with_jobs(state, job)
-    return Step(new_state, changes, reply=Reply("ack", {"job": job.id})), job
 
 
 def cancel_job(state: State, job: JobRecord | None, *, now: str) -> tuple[Step, JobRecord]:

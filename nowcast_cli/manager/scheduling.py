@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from nowcast_cli.manager import requests
+from nowcast_cli.manager.job_transitions import PlaceOf
 from nowcast_cli.manager.requests import RequestError
 from nowcast_cli.manager.state import Reply, State, Step, info, problem, warning
 from nowcast_cli.store.records import Change, ScheduleDropped, SchedulePut, ScheduleRecord
@@ -23,6 +24,7 @@ def launch(
     now: str,
     new_id: Callable[[], str],
     worker_names: Mapping[str, str],
+    place_of: PlaceOf,
 ) -> tuple[Step, str | None]:
     """Launch for an item: ``schedule: {item, timing, nominal, until?}`` in a launch's payload.
 
@@ -43,7 +45,12 @@ def launch(
         reply = Reply("ack", {"job": None, "what": what})
         return replace(step, notes=(warning(what),), reply=reply), None
     launched, job = requests.launch(
-        state, payload, now=now, new_id=new_id, worker_names=worker_names
+        state,
+        payload,
+        now=now,
+        new_id=new_id,
+        worker_names=worker_names,
+        place_of=place_of,
     )
     words = " ".join((job.worker, *job.arguments))
     note = info(f"launching {words} (job {job.id}), scheduled as {item} for {nominal}")

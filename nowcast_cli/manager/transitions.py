@@ -7,9 +7,17 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
+from nowcast_cli.config.ensembles import NO_ENSEMBLE, EnsembleSettings, NotAnEnsemble
 from nowcast_cli.config.registry import Registry, WorkerEntry
 from nowcast_cli.manager.barriers import barrier_for, pass_barrier, raise_barrier
-from nowcast_cli.manager.job_transitions import end_by_message, new_job, settled_by
+from nowcast_cli.manager.job_transitions import (
+    PlaceOf,
+    end_by_message,
+    new_job,
+    settled_by,
+    worker_name,
+)
+from nowcast_cli.manager.members import SettingsOf, begin, words_of
 from nowcast_cli.manager.retries import TryAgain
 from nowcast_cli.manager.state import (
     ACKNOWLEDGED,
@@ -20,7 +28,6 @@ from nowcast_cli.manager.state import (
     Step,
     info,
     problem,
-    with_jobs,
 )
 from nowcast_cli.messages import wire
 from nowcast_cli.messages.message import Message
@@ -49,11 +56,12 @@ class Incoming:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """A worker that an after_ function wants launched."""
+    """A worker that an after_ function wants launched; ``ensemble`` as several jobs that are one."""
 
     module: str
     arguments: tuple[str, ...] = ()
     host: str = "localhost"
+    ensemble: EnsembleSettings = NO_ENSEMBLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,11 +236,11 @@ def _effective(
 ) -> Step:
     key = _key_text(worker.checklist_key) if _changes_checklist(worker, incoming.message) else None
     record = _record(state, incoming, job, outcome, None if key is None else "put", key)
-    record = settled_by(record, following)
+    record = settled_by(record, job, following)
     unheard = after_functions is not None and f"after_{record.source}" not in after_functions
-    reply = Reply("no after_worker function") if unheard and not following else ACKNOWLEDGED
+    reply = Reply("no after_worker function") if unheard and record.note is None else ACKNOWLEDGED
     step = _journal(state, record, reply)
-    step = step.then(_update_checklist(step.state, worker, record, incoming.message.payload))
+    step = step.then(update_checklist(step.state, worker, record, incoming.message.payload))
     if job is not None and outcome is not None:
         said = incoming.message.reason
         step = step.then(end_by_message(step.state, job, record, outcome, following, said))
@@ -248,9 +256,10 @@ def _changes_checklist(worker: WorkerEntry, message: Message) -> bool:
     return message.payload is not None and worker.has_checklist_key
 
 
-def _update_checklist(
+def update_checklist(
     state: State, worker: WorkerEntry, record: MessageRecord, payload: Any
 ) -> Step:
+    """Put the payload of a message under the key of its worker, and hand the message on."""
     asks = record.state == "received"
     if record.effect is None:
         entry = Entry(record.number, record.source, record.type, payload, decide=asks)
@@ -280,6 +289,8 @@ def decide(
     now: str,
     new_id: Callable[[], str],
     worker_names: Mapping[str, str],
+    place_of: PlaceOf,
+    settings_of: SettingsOf = lambda worker: NO_ENSEMBLE,
 ) -> Step:
     """Take in what follows from the message ``record``, which was received or stuck until now.
 
@@ -287,6 +298,10 @@ def decide(
     ----------
     worker_names
         Names of workers by their modules, where the registry gives a module.
+    place_of
+        Gives where a job runs, of the worker and the host of its launch.
+    settings_of
+        Gives what the registry says of the ensembles of a worker.
     """
     settled = MessageSettled(record.number, "decided", now)
     notes = tuple(problem(f"message {record.number}: {text}") for text in decision.warnings)
@@ -297,29 +312,39 @@ def decide(
     # is raised here waits for what is launched here, also for another run of this worker.
     passes = record.outcome is not None and record.source not in decision.barrier
     barrier = barrier_for(step.state, record.source) if passes else None
-    jobs = tuple(
-        new_job(
+    for launch in decision.launches:
+        worker = worker_names.get(launch.module) or worker_name(launch.module)
+        job = new_job(
             new_id(),
             launch.module,
             launch.arguments,
-            launch.host,
+            place_of(worker, launch.host),
             cause=record.number,
             chain=record.chain,
             barrier=None if barrier is None else barrier.number,
             now=now,
-            worker=worker_names.get(launch.module),
+            worker=worker,
         )
-        for launch in decision.launches
-    )
-    new_state, changes = with_jobs(step.state, *jobs)
-    step = step.then(Step(new_state, changes, tuple(_launch_note(job, record) for job in jobs)))
+        step = step.then(_launched(step.state, job, launch, record, settings_of, new_id))
     return step.then(pass_barrier(step.state, record.source, now)) if barrier else step
 
 
-def _launch_note(job: JobRecord, record: MessageRecord) -> Note:
-    words = " ".join((job.worker, *job.arguments))
+def _launched(
+    state: State,
+    job: JobRecord,
+    launch: Launch,
+    record: MessageRecord,
+    settings_of: SettingsOf,
+    new_id: Callable[[], str],
+) -> Step:
+    try:
+        step, ensemble = begin(state, job, launch.ensemble, settings_of, new_id)
+    except NotAnEnsemble as error:
+        words = f"message {record.number}: {job.worker} is not launched, as an ensemble {error}"
+        return Step(state, notes=(problem(words),))
     verb = "holding" if job.state == "held" else "launching"
-    return info(f"{verb} {words} (job {job.id}), which follows {record.source}")
+    note = info(f"{verb} {words_of(job, ensemble)}, which follows {record.source}")
+    return replace(step, notes=(*step.notes, note))
 
 
 def stick(state: State, record: MessageRecord, error: str, now: str) -> Step:

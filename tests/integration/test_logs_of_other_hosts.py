@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 
 from helpers import wait_until
+from nowcast_cli.config.executors import ExecutorSettings
 from nowcast_cli.config.remote_hosts import remote_hosts
 from nowcast_cli.doctor.examination import CHECKS
 from nowcast_cli.doctor.finding import Subject
 from nowcast_cli.doctor.hosts import other_hosts
 from nowcast_cli.executors.clearing import Clearing
 from nowcast_cli.executors.job_folder import JobRequest
+from nowcast_cli.executors.remote_executor import Target
 from nowcast_cli.executors.ssh import SshExecutor
 from nowcast_command import nowcast
 from systems import free_ports
@@ -68,7 +70,8 @@ def test_what_is_known_here_is_cleared_there_a_while_after_the_end(remote):
     there, here = remote.folder(job), system.job_folder(job)
     age(there, 1)
     host = remote_hosts(system.config, "nowcast.yaml")["east"]
-    executor = SshExecutor(host, system.paths.run, clearing=Clearing(0.1))
+    target = Target(ExecutorSettings("east", "ssh", "east"), host)
+    executor = SshExecutor(target, system.paths.run, clearing=Clearing(0.1))
     try:
         executor.follow(JobRequest.from_json(json.loads((here / "job.json").read_text())))
         wait_until(

@@ -12,14 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from nowcast_cli.config.executors import Executors, Place
 from nowcast_cli.config.remote_hosts import RemoteHost, remote_hosts
 from nowcast_cli.errors import ConfigError
 from nowcast_cli.executors import shipped
 from nowcast_cli.executors.mirror import News, have, take_in
 from nowcast_cli.executors.pace import Pace
+from nowcast_cli.executors.remote_executor import Surroundings, Target
 from nowcast_cli.executors.ssh_command import control_path, exchange_command, failure
 from nowcast_cli.logs.job_output import FollowedJob
-from nowcast_cli.manager.job_transitions import new_job
 from nowcast_cli.manager.remote_jobs import RemoteJobs
 from nowcast_cli.process_identity import ProcessIdentity
 from nowcast_cli.runner import Claim
@@ -76,15 +77,6 @@ def test_hosts_are_read_in_the_form_of_nemo_nowcast() -> None:
 def test_hosts_of_a_wrong_form_are_refused(hosts: object) -> None:
     with pytest.raises(ConfigError, match=r"run\.enabled hosts"):
         remote_hosts({"python": "p", "run": {"enabled hosts": hosts}}, "nowcast.yaml")
-
-
-def test_the_executor_of_a_job_follows_from_its_host() -> None:
-    def executor_of(host: str) -> str:
-        return new_job("id", "workers.first", (), host, cause=None, chain="c", now="now").executor
-
-    assert [executor_of(host) for host in ("localhost", "127.0.0.1", "east")] == [
-        "local", "local", "ssh",
-    ]  # fmt: skip
 
 
 def test_a_users_own_options_come_first_for_ssh_takes_the_first() -> None:
@@ -213,23 +205,24 @@ def test_the_log_waits_a_day_for_a_silent_job_of_another_host(tmp_path: Path) ->
 
 
 def test_jobs_of_a_host_go_on_when_a_reload_takes_it_away() -> None:
-    jobs = RemoteJobs({"east": EAST}, Silent)  # type: ignore[arg-type]
-    east = jobs.on("east")
-    jobs.use({})
-    assert jobs.on("east") is east
+    executors, place = Executors(hosts=("east",)), Place("ssh", "east")
+    jobs = RemoteJobs(executors, {"east": EAST}, {"ssh": Silent}, None)  # type: ignore[arg-type,dict-item]
+    east = jobs.on(place)
+    jobs.use(Executors(), {})
+    assert jobs.on(place) is east
     jobs.close()
 
 
 class Silent:
     """An executor of which nothing is heard."""
 
-    def __init__(self, host: RemoteHost) -> None:
+    def __init__(self, target: Target, around: Surroundings) -> None:
         self.reading, self.writing = os.pipe()
 
     def fileno(self) -> int:
         return self.reading
 
-    def use(self, host: RemoteHost) -> None:
+    def use(self, target: Target) -> None:
         pass
 
     def close(self) -> None:

@@ -1,0 +1,36 @@
+"""How a job ended, from what its runner and the system beneath its executor left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nowcast_cli.executors.job_folder import Exit, last_lines
+from nowcast_cli.executors.native import Verdict
+from nowcast_cli.manager.happenings import Ended, Lost
+from nowcast_cli.manager.signal_words import signal_words
+
+
+def reason_of(exit_record: Exit, stderr: Path) -> str:
+    """Say in a sentence why a job ended without its message."""
+    if exit_record.reason:
+        return exit_record.reason
+    if exit_record.signal is not None:
+        how = f"it was ended by signal {signal_words(exit_record.signal)}"
+    else:
+        how = f"it exited with code {exit_record.code}"
+    last = last_lines(stderr, 1)
+    return f"{how} without its message" + (f"; last on stderr: {last[0].strip()}" if last else "")
+
+
+def ending_elsewhere(
+    job_id: str, exit_record: Exit | None, verdict: Verdict | None, folder: Path
+) -> Ended | Lost:
+    """Say how a job elsewhere ended. ``exit`` decides; a verdict says more than a signal does."""
+    if exit_record is None:
+        assert verdict is not None
+        if verdict.kind == "lost":
+            return Lost(job_id, verdict.reason)
+        return Ended(job_id, {}, verdict.reason, verdict.kind == "timed out")
+    if verdict is None or verdict.kind == "lost" or exit_record.code == 0:
+        return Ended(job_id, exit_record.to_json(), reason_of(exit_record, folder / "stderr"))
+    return Ended(job_id, exit_record.to_json(), verdict.reason, verdict.kind == "timed out")
