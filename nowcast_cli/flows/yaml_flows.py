@@ -53,7 +53,7 @@ def _flow(name: str, entry: Any, path: KeyPath, findings: list[Finding]) -> Flow
         findings.append(Finding(path, words))
     reading = SectionReading(entry, path, findings, FLOW_KEYS)
     steps = reading.mapping("steps")
-    if not steps and reading.entry:
+    if not steps and isinstance(entry, Mapping):
         reading.wrong("steps", "has no steps", "steps: {run: {worker: run_model}}")
     return Flow(
         name,
