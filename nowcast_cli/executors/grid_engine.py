@@ -1,0 +1,311 @@
+"""Grid Engine: what ``qsub``, ``qstat``, ``qacct`` and ``qdel`` are told, and what they tell. Pure.
+
+Written for Grid Engine 8.1.9 (Son of Grid Engine); its relatives speak the same.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from xml.etree import ElementTree
+
+from nowcast_cli.executors.batch_system import (
+    OUTPUT,
+    Answer,
+    NativeState,
+    Outage,
+    Refused,
+    TooEarly,
+)
+from nowcast_cli.executors.job_folder import JobRequest
+from nowcast_cli.executors.native import Verdict
+
+PARALLEL_ENVIRONMENT = "smp"  # what most sites call the one whose slots are on one host
+
+# One look at all jobs of ours, and one more at those in error state, of which it gives no reason.
+_POLL = """\
+jobs=$(qstat -u '$user' -xml) || exit
+printf '%s\\n' "$jobs"
+set -- $(printf '%s\\n' "$jobs" |
+    awk -F '[<>]' '/<JB_job_number>/ {id = $3} /<state>[^<]*E/ {print id}')
+[ $# = 0 ] || qstat -xml -j "$(echo "$@" | tr ' ' ,)"
+"""
+_NAME = "nc-"
+_TRY_LATER = 25  # the exit code of qsub where a user or the cluster has as many jobs as allowed
+_NOT_REACHED = re.compile(
+    "commlib error|unable to (send|receive|contact)|got no response|timeout", re.IGNORECASE
+)
+_ABOUT_THE_COMMAND = re.compile(r"^Unable to run job: |^error: ")
+_WHEN_AND_WHO = re.compile(r"^\d+/\d+/\d+ [\d:]+ \[\d+:\d+\]: (error: )?")
+_KILLED = 9
+# Signals of soft limits by the limit: a job may ask for them by itself.
+_SOFT = {10: "s_rt", 24: "s_cpu"}
+_LIMITS_ENFORCED = 37
+_ENDED_BY_SIGNAL = 100
+
+
+@dataclass(frozen=True)
+class GridEngine:
+    """Grid Engine (see ``batch_system.BatchSystem``).
+
+    ``parallel_environment`` is the one in which jobs with several ``cpus`` run.
+    """
+
+    parallel_environment: str = PARALLEL_ENVIRONMENT
+
+    name = "Grid Engine"
+    own_id = '"$JOB_ID"'
+    grace = 0.0  # the first signal is SIGKILL
+
+    def header(self, request: JobRequest) -> list[str]:
+        """Give the directives of the job script; memory is asked for by slot, as it is counted."""
+        wanted = request.resources
+        lines = []
+        if wanted.queue is not None:
+            lines.append(f"-q {wanted.queue}")
+        if wanted.account is not None:
+            lines.append(f"-P {wanted.account}")
+        if wanted.cpus is not None and wanted.cpus > 1:
+            lines.append(f"-pe {self.parallel_environment} {wanted.cpus}")
+        if wanted.memory is not None:
+            lines.append(f"-l h_vmem={-(-wanted.memory // (wanted.cpus or 1))}")
+        if wanted.walltime is not None:
+            lines.append(f"-l h_rt={max(1, round(wanted.walltime))}")
+        if wanted.gpus:
+            lines.append(f"-l gpu={wanted.gpus}")
+        return [*(f"#$ {line}" for line in lines), *request.directives]
+
+    def submit(self, script: str, token: str, request: JobRequest) -> list[str]:
+        """Give the command that submits a script."""
+        output = f"{request.folder}/{OUTPUT}"
+        how = ("-r", "n", "-j", "y", "-o", output, "-S", "/bin/sh")
+        return ["qsub", "-terse", "-N", _NAME + token, *how, *request.resources.extra, script]
+
+    def submitted(self, answer: Answer) -> str:
+        """Give the number of the job. Raises Outage or Refused."""
+        numbers = re.findall(r"^(\d+)(?:\.\d+-\d+:\d+)?$", answer.stdout, re.MULTILINE)
+        if answer.code == 0 and numbers:
+            return str(numbers[-1])
+        said = _first_words(answer)
+        if answer.code == _TRY_LATER:
+            raise Outage(f"Grid Engine takes no more jobs at present: {said}")
+        if "Unable to run job: " in answer.stderr and not _NOT_REACHED.search(answer.stderr):
+            raise Refused(f"Grid Engine refused the job: {said}{self._hint(said)}")
+        raise Outage(f"qsub: {said}")
+
+    def _hint(self, said: str) -> str:
+        if "parallel environment" in said and "does not exist" in said:
+            return "; name one that there is (qconf -spl): `parallel environment:` of the executor"
+        return ""
+
+    def poll(self, ids: Sequence[str]) -> list[str]:  # noqa: ARG002
+        """Give the one command that tells of all jobs of the user."""
+        return ["sh", "-c", _POLL]
+
+    def polled(self, answer: Answer, ids: Sequence[str]) -> dict[str, NativeState]:
+        """Give the state of each job. Raises Outage."""
+        jobs, errors = _read_poll(answer)
+        by_number: dict[str, list[_Listed]] = {}
+        for job in jobs:
+            by_number.setdefault(job.number, []).append(job)
+        found = {}
+        for native_id in ids:
+            number, _, task = native_id.partition(".")
+            listed = [job for job in by_number.get(number, ()) if job.has(task)]
+            letters = listed[0].state if listed else ""
+            found[native_id] = _state(letters, number, errors.get(number, ""))
+        return found
+
+    def find(self, tokens: Sequence[str]) -> list[str]:  # noqa: ARG002
+        """Give the command that tells of all jobs of the user, with their names."""
+        return ["qstat", "-u", "$user", "-xml"]
+
+    def found(self, answer: Answer, tokens: Collection[str]) -> dict[str, str]:
+        """Give numbers by token. Raises Outage."""
+        jobs, _ = _read_poll(answer)
+        named = {job.name.removeprefix(_NAME): job.number for job in jobs}
+        return {token: named[token] for token in tokens if token in named}
+
+    def cancel(self, ids: Sequence[str]) -> list[str]:
+        """Give the command that ends these jobs."""
+        return ["qdel", *ids]
+
+    def cancelled(self, answer: Answer) -> None:
+        """Raise Outage where the jobs were not deleted; one that has ended is no matter."""
+        lines = f"{answer.stdout}\n{answer.stderr}".splitlines()
+        bad = [line for line in lines if _NOT_REACHED.search(line)]
+        if answer.code != 0 and (bad or not any("does not exist" in line for line in lines)):
+            raise Outage(f"qdel: {(bad or [answer.last_words])[0]}")
+
+    def explain(self, native_id: str) -> list[str]:
+        """Give the command that tells how a job ended."""
+        number, _, task = native_id.partition(".")
+        return ["qacct", "-j", number, *(("-t", task) if task else ())]
+
+    def explained(self, answer: Answer) -> Verdict | None:
+        """Say why Grid Engine ended a job, None where it ended by itself.
+
+        Raises TooEarly where the accounting does not know of it as yet, or Outage.
+        """
+        if answer.code != 0:
+            if "not found" in answer.stderr:
+                raise TooEarly
+            raise Outage(f"qacct: {answer.last_words}")
+        account = _account(answer.stdout)
+        code, words = _failure(account.get("failed", "0"))
+        if code == 0:
+            return None
+        if code == _LIMITS_ENFORCED:
+            return _over_its_limit(account)
+        if code == _ENDED_BY_SIGNAL:
+            return _ended_by_signal(account)
+        return Verdict("crashed", f"Grid Engine could not run it: {words} (failed {code})")
+
+    def said(self, output: str) -> Verdict | None:  # noqa: ARG002
+        """Read nothing: Grid Engine prints nothing into a job's output."""
+        return None
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """A line of ``qstat``: a job, or some tasks of an array in one state."""
+
+    number: str
+    name: str
+    state: str
+    tasks: str
+
+    def has(self, task: str) -> bool:
+        """Whether it is about this task; "" is a job that is no array."""
+        return (
+            not task
+            or not self.tasks
+            or any(
+                first <= int(task) <= last and (int(task) - first) % step == 0
+                for first, last, step in _ranges(self.tasks)
+            )
+        )
+
+
+def _ranges(tasks: str) -> Iterator[tuple[int, int, int]]:
+    """Read ``3-9:2,12``."""
+    for part in tasks.split(","):
+        limits, _, step = part.partition(":")
+        first, _, last = limits.partition("-")
+        yield int(first), int(last or first), int(step or 1)
+
+
+def _read_poll(answer: Answer) -> tuple[list[_Listed], dict[str, str]]:
+    """Give the jobs that ``qstat`` lists, and by number the reasons of those in error state."""
+    if answer.code != 0:
+        raise Outage(f"qstat: {_first_words(answer)}")
+    texts = [text for text in re.split(r"<\?xml[^>]*\?>", answer.stdout) if text.strip()]
+    if not texts:
+        raise Outage("qstat: it printed nothing")
+    try:
+        listing, *details = map(ElementTree.fromstring, texts)
+        jobs = [
+            _Listed(
+                number=job.findtext("JB_job_number", ""),
+                name=job.findtext("JB_name", ""),
+                state=job.findtext("state", ""),
+                tasks=job.findtext("tasks", ""),
+            )
+            for job in listing.iter("job_list")
+        ]
+    except ElementTree.ParseError as error:
+        raise Outage(f"qstat: what it printed is not XML: {error}") from None
+    errors = {}
+    for detail in details:
+        for job in detail.iter("element"):
+            number, message = job.findtext("JB_job_number"), job.findtext(".//QIM_message")
+            if number and message:
+                errors[number] = _WHEN_AND_WHO.sub("", message.strip())
+    return jobs, errors
+
+
+def _state(letters: str, number: str, error: str) -> NativeState:
+    """Say what the letters of a state mean: ``qw``, ``hqw``, ``Eqw``, ``r``, ``dr``, ``Rr``, …"""
+    if not letters:
+        return NativeState("ended", "")
+    if "E" in letters:
+        why = error or f"qstat -j {number} tells why"
+        remedy = f"qmod -cj {number} has it tried again once that is mended"
+        return NativeState("pending", letters, f"{why}; {remedy}")
+    reasons = {
+        "d": "it is being deleted",
+        "h": "it is held",
+        "s": "it is suspended",
+        "S": "its queue is suspended",
+        "T": "it is suspended at a threshold",
+    }
+    reason = "; ".join(words for letter, words in reasons.items() if letter in letters)
+    if "w" in letters or "q" in letters:
+        return NativeState("pending", letters, reason)
+    known = set(letters) <= set("rtsSTRdPN")
+    return NativeState("running" if known else "unknown", letters, reason)
+
+
+def _account(text: str) -> dict[str, str]:
+    """Read the last record of ``qacct``: numbers are used again some day."""
+    record = re.split(r"^=+\s*$", text, flags=re.MULTILINE)[-1]
+    pairs = (line.split(None, 1) for line in record.splitlines())
+    return {pair[0]: pair[1].strip() for pair in pairs if len(pair) == 2}
+
+
+def _failure(field: str) -> tuple[int, str]:
+    """Read ``37  : qmaster enforced h_rt, h_cpu, or h_vmem limit``."""
+    code, _, words = field.partition(":")
+    return int(code) if code.strip().isdigit() else 0, words.strip()
+
+
+def _over_its_limit(account: Mapping[str, str]) -> Verdict:
+    """Say over which of its hard limits a job was: the accounting does not."""
+    limits = dict(re.findall(r"([sh]_\w+)=([^,\s]+)", account.get("category", "")))
+    took, memory = account.get("ru_wallclock", "?"), account.get("maxvmem", "?")
+    time_limit, memory_limit = limits.get("h_rt"), limits.get("h_vmem")
+    if time_limit is not None and _number(took) >= _number(time_limit):
+        reason = f"Grid Engine ended it at its time limit (h_rt={time_limit}): it ran for {took}"
+        return Verdict("timed out", reason)
+    slots = _number(account.get("slots", "1")) or 1
+    if memory_limit is not None and _number(memory) > _number(memory_limit) * slots:
+        reason = f"Grid Engine ended it at its memory limit (h_vmem={memory_limit} a slot)"
+        return Verdict("crashed", f"{reason}: it used {memory}")
+    return Verdict(
+        "crashed",
+        "Grid Engine ended it at a limit (h_rt, h_cpu or h_vmem) of its own or of its queue: "
+        f"it ran for {took}, used {account.get('cpu', '?')} of CPU time and {memory} of memory",
+    )
+
+
+def _ended_by_signal(account: Mapping[str, str]) -> Verdict | None:
+    status = re.match(r"\d+", account.get("exit_status", ""))
+    number = int(status[0]) - 128 if status else 0
+    limit = _SOFT.get(number)
+    if limit is not None and f"{limit}=" in account.get("category", ""):
+        reason = f"Grid Engine ended it at its soft limit {limit}"
+        return Verdict("timed out" if limit == "s_rt" else "crashed", reason)
+    if number != _KILLED:
+        return Verdict("crashed", f"its batch job was ended by signal {number}")
+    return Verdict("crashed", "it was killed within Grid Engine, as by qdel, by none of its limits")
+
+
+def _number(text: str) -> float:
+    """Read a time in seconds or a memory in bytes: ``3s``, ``1:30:00``, ``60M``, ``1.676MB``."""
+    if ":" in text:
+        parts = [float(part or 0) for part in text.split(":")]
+        return sum(part * 60.0**power for power, part in enumerate(reversed(parts)))
+    match = re.match(r"([\d.]+)([kKmMgGtT]?)", text)
+    if match is None:
+        return 0.0
+    # Capital letters stand for powers of 1024, small ones for those of 1000.
+    power = " kmgt".index(match[2].lower() or " ")
+    return float(match[1]) * float((1000 if match[2].islower() else 1024) ** power)
+
+
+def _first_words(answer: Answer) -> str:
+    """The first line of a complaint: Grid Engine says what it is about before ``Exiting.``."""
+    lines = (line.strip() for line in (answer.stderr or answer.stdout).splitlines())
+    said = next((line for line in lines if line), f"exit code {answer.code}")
+    return _ABOUT_THE_COMMAND.sub("", said)
