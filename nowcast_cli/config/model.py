@@ -214,6 +214,11 @@ class RemoteHost(Section):
         default=None,
         description="Where the folders of jobs are kept there; ~/.cache/nowcast by default.",
     )
+    shared_storage: bool = Field(
+        default=True,
+        description="Whether it has the files of this machine; if not, inputs and outputs of "
+        "steps are sent and fetched by rsync.",
+    )
     ssh_options: dict[str, str | int | bool] | None = Field(
         default=None, description="Options as in ~/.ssh/config, such as Port or IdentityFile."
     )

@@ -19,7 +19,8 @@ class RemoteHost:
     """How workers are run on another host.
 
     ``name`` is what ssh is given, so it may be an alias of ``~/.ssh/config``. All paths are
-    those of the host, with ``~`` and ``$VARIABLES`` for its shell to fill in.
+    those of the host, with ``~`` and ``$VARIABLES`` for its shell to fill in. ``shared_storage``
+    says that it sees the files of this machine by the same paths.
     """
 
     name: str
@@ -28,6 +29,7 @@ class RemoteHost:
     config_file: str
     state_directory: str
     ssh_options: tuple[tuple[str, str], ...]
+    shared_storage: bool = True
 
 
 def remote_hosts(config: Mapping[str, Any], config_file: str) -> dict[str, RemoteHost]:
@@ -61,7 +63,16 @@ def _host(name: str, section: Any, python: str, config_file: str) -> RemoteHost:
         python=str(section.get("python") or python),
         config_file=str(section.get("config file") or config_file),
         state_directory=str(section.get("state directory") or STATE_DIRECTORY),
+        shared_storage=_shared(name, section.get("shared storage")),
         ssh_options=tuple((str(key), _option(value)) for key, value in options.items()),
+    )
+
+
+def _shared(name: str, value: Any) -> bool:
+    if value is None or isinstance(value, bool):
+        return value is not False
+    raise ConfigError(
+        f"run.enabled hosts.{name}.shared storage: must be true or false, not {value!r}", hint=_HINT
     )
 
 
