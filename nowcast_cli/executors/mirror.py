@@ -36,6 +36,11 @@ def prepare(job: JobRequest) -> None:
     write_atomically(folder / "job.json", json.dumps(job.to_json()).encode(), 0o600)
 
 
+def folder_there(job: JobRequest) -> str:
+    """Give the folder of a job on its host, below the state directory."""
+    return "/".join(("jobs", *Path(job.folder).parts[-2:]))
+
+
 def have(folder: Path) -> dict[str, Any]:
     """Say what there is, in the form of ``look`` in an order."""
     return {

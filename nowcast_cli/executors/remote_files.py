@@ -85,6 +85,10 @@ def outputs(order: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+# By the `what` of an order.
+ORDERS = {"make room": make_room, "examine": examine, "outputs": outputs}
+
+
 def take_in(folder: Path, names: Sequence[str]) -> None:
     """Put what was sent into the scratch folder of the job. Raises OSError."""
     for name in names:
