@@ -27,6 +27,7 @@ from typing import Any, NoReturn
 from nowcast_cli.atomic_files import write_atomically
 from nowcast_cli.executors.prevent import prevent
 from nowcast_cli.executors.remote_cleaning import clear, is_quiet, removed
+from nowcast_cli.executors.remote_commands import run_command
 from nowcast_cli.executors.remote_probe import probe
 from nowcast_cli.executors.sessions import members, remaining, signal_session
 from nowcast_cli.process_identity import ProcessIdentity, boot_id, is_alive, uptime
@@ -51,7 +52,7 @@ def main() -> None:
 
 def carry_out(order: Mapping[str, Any]) -> dict[str, Any]:
     """Do what an order asks for, by its ``what``; without one it is an :func:`exchange`."""
-    return _OTHER_ORDERS.get(order.get("what"), exchange)(order)
+    return _OTHER_ORDERS.get(order.get("what", ""), exchange)(order)
 
 
 def exchange(order: Mapping[str, Any]) -> dict[str, Any]:
@@ -111,7 +112,20 @@ def _still_runs(folder: Path) -> bool:
     return claim is not None and _lives(claim.process)
 
 
-_OTHER_ORDERS = {"clean": clean, "probe": probe}
+def _about_files(order: Mapping[str, Any]) -> dict[str, Any]:
+    # It loads what other exchanges can do without.
+    from nowcast_cli.executors import remote_files
+
+    return remote_files.ORDERS[order["what"]](order)
+
+
+_OTHER_ORDERS = {
+    "clean": clean,
+    "probe": probe,
+    "make room": _about_files,
+    "examine": _about_files,
+    "outputs": _about_files,
+}
 
 
 @contextmanager
@@ -215,10 +229,11 @@ def _be_job(orders: socket.socket, tell: int) -> NoReturn:
     # A runner that stands in a folder would keep its file system from being unmounted.
     os.chdir("/")
     job, runner = fork_worker(orders, say)
-    _run(job, runner)
+    become_job(job, runner)
 
 
-def _run(job: Mapping[str, Any], runner: socket.socket) -> NoReturn:
+def become_job(job: Mapping[str, Any], runner: socket.socket) -> NoReturn:
+    """Turn the worker of a runner, which holds the claim, into what the job is to run."""
     folder = job["folder"]
     new = {
         **environment_of(job),
@@ -229,6 +244,7 @@ def _run(job: Mapping[str, Any], runner: socket.socket) -> NoReturn:
     where = folder
     try:
         write_atomically(Path(folder, _NODE), socket.gethostname().encode())
+        _take_in_what_was_sent(Path(folder), job.get("received") or ())
         _open_streams(folder + "/stdout", folder + "/stderr")
         where = job["working_directory"]
         os.chdir(where)
@@ -241,6 +257,13 @@ def _run(job: Mapping[str, Any], runner: socket.socket) -> NoReturn:
         os.execve(sys.executable, command, {**os.environ, **new})
     except OSError as error:
         _stop(runner, f"{sys.executable} could not be run: {error}")
+
+
+def _take_in_what_was_sent(folder: Path, names: Sequence[str]) -> None:
+    if names:
+        from nowcast_cli.executors import remote_files
+
+        remote_files.take_in(folder, names)
 
 
 def _stop(runner: socket.socket, sentence: str) -> NoReturn:

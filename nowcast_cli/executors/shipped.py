@@ -17,9 +17,13 @@ MODULES = (
     "process_identity",
     "executors.prevent",
     "executors.sessions",
+    "executors.file_digests",
     "executors.remote_cleaning",
+    "executors.remote_files",
+    "executors.remote_commands",
     "executors.remote_probe",
     "executors.remote_side",
+    "executors.node",
     "executors.serving",
 )
 
@@ -31,6 +35,8 @@ if sys.version_info < (3, 9):
 
 if sys.argv[1:2] == ["serve"]:
     from nowcast_cli.executors.serving import main
+elif sys.argv[1:2] == ["run"]:
+    from nowcast_cli.executors.node import main
 else:
     from nowcast_cli.executors.remote_side import main
 
