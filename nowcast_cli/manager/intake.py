@@ -8,10 +8,19 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
+from nowcast_cli.config.ensembles import EnsembleSettings
 from nowcast_cli.config.limits import DEFAULTS
 from nowcast_cli.config.registry import Registry
 from nowcast_cli.identifiers import new_id
-from nowcast_cli.manager import holds, job_transitions, requests, scheduling, transitions
+from nowcast_cli.manager import (
+    ensemble_requests,
+    ensembles,
+    holds,
+    job_transitions,
+    requests,
+    scheduling,
+    transitions,
+)
 from nowcast_cli.manager.boot_clock import Uptime, uptime
 from nowcast_cli.manager.clock import now
 from nowcast_cli.manager.happenings import (
@@ -25,6 +34,7 @@ from nowcast_cli.manager.happenings import (
     Told,
 )
 from nowcast_cli.manager.inbox import Arrived
+from nowcast_cli.manager.members_heard import heard, last_jobs
 from nowcast_cli.manager.replies import encode_reply, reply_of_text, reply_text
 from nowcast_cli.manager.retries import BadEnding, next_attempt
 from nowcast_cli.manager.state import ACKNOWLEDGED, Reply, State, Step, refused
@@ -32,7 +42,13 @@ from nowcast_cli.manager.transitions import Decision, Incoming
 from nowcast_cli.manager.turn import Turn
 from nowcast_cli.messages.message import Message, MessageError, refuse_large
 from nowcast_cli.store.database import Store
-from nowcast_cli.store.records import ChecklistCleared, JobRecord, MessageReceived, MessageRecord
+from nowcast_cli.store.records import (
+    ChecklistCleared,
+    EnsembleRecord,
+    JobRecord,
+    MessageReceived,
+    MessageRecord,
+)
 
 # A request that only the manager itself can carry out; given its payload.
 Order = Callable[[Turn, Any], Step]
@@ -101,11 +117,17 @@ class Intake:
         incoming = Incoming(message_id, message, body, now())
         if message.source == requests.SOURCE:
             return self._request(turn, incoming)
+        sender = self._sender(turn, message)
+        if sender is not None and sender.member is not None and sender.unfinished:
+            try:
+                incoming = ensembles.told_by_member(incoming, sender.member, self.limits)
+            except MessageError as error:
+                return refused(error.what, error.hint)
         step = transitions.receive(
             turn.state,
             self._registry,
             incoming,
-            job=self._sender(turn, message),
+            job=sender,
             after_functions=self.after_functions,
             again=self._again,
         )
@@ -172,6 +194,7 @@ class Intake:
                 new_id=new_id,
                 worker_names=self._worker_names,
                 place_of=self._registry.place_of,
+                settings_of=self._ensembles_of,
             )
             return step, begun or incoming.id
         if kind == "launch":
@@ -182,15 +205,48 @@ class Intake:
                 new_id=new_id,
                 worker_names=self._worker_names,
                 place_of=self._registry.place_of,
+                settings_of=self._ensembles_of,
             )
+        elif kind == "cancel" and (ensemble := self._named_ensemble(turn, payload)):
+            return ensemble_requests.cancel(turn.state, ensemble, at), ensemble.chain
         elif kind == "rerun":
             old = self._named_job(turn, payload)
+            ensemble = self._named_ensemble(turn, payload) or self._ensemble_of(turn, old)
+            if ensemble is not None:
+                return self._rerun(turn, ensemble, old, bool(payload.get("failed")), at)
             step, job = requests.rerun(turn.state, old, now=at, new_id=new_id)
         elif kind == "cancel":
             step, job = requests.cancel_job(turn.state, self._named_job(turn, payload), now=at)
         else:
             raise requests.RequestError(f"there is no request {kind!r}", "nowcast --help")
         return step, job.chain
+
+    def _named_ensemble(self, turn: Turn, payload: Any) -> EnsembleRecord | None:
+        named = payload.get("job") if isinstance(payload, dict) else None
+        if not isinstance(named, str):
+            return None
+        return turn.state.ensembles.get(named) or self._store.ensemble(named)
+
+    def _ensemble_of(self, turn: Turn, job: JobRecord | None) -> EnsembleRecord | None:
+        if job is None or job.ensemble is None:
+            return None
+        return turn.state.ensembles.get(job.ensemble) or self._store.ensemble(job.ensemble)
+
+    def _rerun(
+        self, turn: Turn, ensemble: EnsembleRecord, member: JobRecord | None, failed: bool, at: str
+    ) -> tuple[Step, str]:
+        """Run again all of an ensemble, what of it has not succeeded, or one ``member``."""
+        last = last_jobs(self._store, turn, ensemble)
+        chosen: Collection[int] | None = None if failed else last.keys()
+        if member is not None and member.member is not None:
+            chosen = (member.member.index,)
+        step, new = ensemble_requests.run_again(
+            turn.state, ensemble, last, chosen, now=at, new_id=new_id
+        )
+        return step, new.chain
+
+    def _ensembles_of(self, worker: str) -> EnsembleSettings:
+        return self._registry.jobs_of(worker).ensemble
 
     def _named_job(self, turn: Turn, payload: Any) -> JobRecord | None:
         job_id = payload.get("job") if isinstance(payload, dict) else None
@@ -232,6 +288,21 @@ class Intake:
                 step = job_transitions.stayed(turn.state, job, words)
         turn.add(step)
 
+    def conclude(self, turn: Turn) -> None:
+        """Take in what the ends of members in this turn make of their ensembles."""
+        if not turn.changes:
+            return
+        turn.add(
+            ensembles.conclude(
+                turn.begun,
+                turn.state,
+                turn.changes,
+                self._registry,
+                lambda ensemble: heard(self._store, turn, ensemble),
+                now(),
+            )
+        )
+
     def decision(self, turn: Turn, record: MessageRecord, result: Decision | str) -> None:
         """Take in what was decided on a message, or why nothing could be."""
         if isinstance(result, str):
@@ -246,6 +317,7 @@ class Intake:
                 new_id=new_id,
                 worker_names=self._worker_names,
                 place_of=self._registry.place_of,
+                settings_of=self._ensembles_of,
             )
         )
 

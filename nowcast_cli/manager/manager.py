@@ -260,7 +260,8 @@ class Manager:
         return turn
 
     def _admit(self, turn: Turn) -> None:
-        """Launch what may begin by now; whatever else a turn does comes before."""
+        """End ensembles, launch what may begin by now; whatever else a turn does comes before."""
+        self._intake.conclude(turn)
         turn.add(self._admission.admit(turn.state, turn.changes))
         turn.put_jobs_once()
 

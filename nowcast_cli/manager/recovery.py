@@ -52,6 +52,7 @@ def recover(
         last_barrier=store.last_barrier_number(),
         schedule={record.item: record for record in store.schedule()},
         holds={record.worker: record for record in store.holds()},
+        ensembles={record.id: record for record in store.open_ensembles()},
     )
 
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any, NoReturn
 
 from nowcast_cli.config.ensembles import (
-    NO_ENSEMBLE,
     EnsembleSettings,
     NotAnEnsemble,
     ensemble_settings,
@@ -65,7 +64,7 @@ def launch(
     new_id: Callable[[], str],
     worker_names: Mapping[str, str],
     place_of: PlaceOf,
-    settings_of: SettingsOf = lambda worker: NO_ENSEMBLE,
+    settings_of: SettingsOf,
 ) -> tuple[Step, JobRecord]:
     """Launch a worker by hand: ``{module, arguments, host}``; a chain of its own begins.
 

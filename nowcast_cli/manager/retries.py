@@ -50,6 +50,8 @@ def next_attempt(
         created=now,
         tried=job.tried + 1,
         delay=uptime().after(seconds) if seconds else None,
+        ensemble=job.ensemble,
+        member=job.member,
     )
 
 

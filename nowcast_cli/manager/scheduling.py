@@ -12,6 +12,7 @@ from typing import Any
 
 from nowcast_cli.manager import requests
 from nowcast_cli.manager.job_transitions import PlaceOf
+from nowcast_cli.manager.members import SettingsOf
 from nowcast_cli.manager.requests import RequestError
 from nowcast_cli.manager.state import Reply, State, Step, info, problem, warning
 from nowcast_cli.store.records import Change, ScheduleDropped, SchedulePut, ScheduleRecord
@@ -25,6 +26,7 @@ def launch(
     new_id: Callable[[], str],
     worker_names: Mapping[str, str],
     place_of: PlaceOf,
+    settings_of: SettingsOf,
 ) -> tuple[Step, str | None]:
     """Launch for an item: ``schedule: {item, timing, nominal, until?}`` in a launch's payload.
 
@@ -51,6 +53,7 @@ def launch(
         new_id=new_id,
         worker_names=worker_names,
         place_of=place_of,
+        settings_of=settings_of,
     )
     words = " ".join((job.worker, *job.arguments))
     note = info(f"launching {words} (job {job.id}), scheduled as {item} for {nominal}")

@@ -10,6 +10,8 @@ from typing import Any, Literal
 from nowcast_cli.store.records import (
     BarrierRecord,
     Change,
+    EnsemblePut,
+    EnsembleRecord,
     HoldRecord,
     JobPut,
     JobRecord,
@@ -20,7 +22,10 @@ from nowcast_cli.store.records import (
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What is true now. ``jobs`` holds those that are open, ``barriers`` those that are active."""
+    """What is true now.
+
+    ``jobs`` and ``ensembles`` hold those that are open, ``barriers`` those that are active.
+    """
 
     checklist: Mapping[Any, Any] = field(default_factory=dict)
     jobs: Mapping[str, JobRecord] = field(default_factory=dict)
@@ -29,6 +34,7 @@ class State:
     last_barrier: int = 0
     schedule: Mapping[str, ScheduleRecord] = field(default_factory=dict)
     holds: Mapping[str | None, HoldRecord] = field(default_factory=dict)
+    ensembles: Mapping[str, EnsembleRecord] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,3 +129,13 @@ def with_jobs(state: State, *jobs: JobRecord) -> tuple[State, tuple[Change, ...]
         else:
             open_jobs.pop(job.id, None)
     return replace(state, jobs=open_jobs), tuple(JobPut(job) for job in jobs)
+
+
+def with_ensemble(state: State, ensemble: EnsembleRecord) -> Step:
+    """Put an ensemble, or take it out of the state when it has ended."""
+    ensembles = dict(state.ensembles)
+    if ensemble.unfinished:
+        ensembles[ensemble.id] = ensemble
+    else:
+        ensembles.pop(ensemble.id, None)
+    return Step(replace(state, ensembles=ensembles), (EnsemblePut(ensemble),))

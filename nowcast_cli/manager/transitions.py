@@ -56,7 +56,7 @@ class Incoming:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """A worker that an after_ function wants launched; ``ensemble`` as several jobs that are one."""
+    """A worker that an after_ function wants launched; with ``ensemble`` as several jobs."""
 
     module: str
     arguments: tuple[str, ...] = ()
@@ -290,7 +290,7 @@ def decide(
     new_id: Callable[[], str],
     worker_names: Mapping[str, str],
     place_of: PlaceOf,
-    settings_of: SettingsOf = lambda worker: NO_ENSEMBLE,
+    settings_of: SettingsOf,
 ) -> Step:
     """Take in what follows from the message ``record``, which was received or stuck until now.
 

@@ -22,6 +22,10 @@ class Turn:
     taken_files: list[Path] = field(default_factory=list)
     journalled: dict[str, MessageRecord] = field(default_factory=dict)
     settled: set[int] = field(default_factory=set)
+    begun: State = field(init=False)  # the state that the turn began with
+
+    def __post_init__(self) -> None:
+        self.begun = self.state
 
     def add(self, step: Step) -> None:
         """Take a step, which began with the state as it is."""

@@ -148,6 +148,7 @@ class World:
     def play(self, step: tuple) -> None:
         turn = Turn(self.state)
         getattr(self, step[0].replace(" ", "_"))(turn, *step[1:])
+        self.intake.conclude(turn)
         turn.add(self.admission.admit(turn.state, turn.changes))
         turn.put_jobs_once()
         before = {job.id: job for job in self._all_jobs()}
