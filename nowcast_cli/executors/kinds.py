@@ -6,8 +6,12 @@ Whatever a kind needs is imported when the first executor of it is: most systems
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from nowcast_cli.executors.remote_executor import Maker, RemoteExecutor, Surroundings, Target
+
+if TYPE_CHECKING:
+    from nowcast_cli.executors.health import Health, HealthOf
 
 
 def _ssh(target: Target, around: Surroundings) -> RemoteExecutor:
@@ -16,4 +20,21 @@ def _ssh(target: Target, around: Surroundings) -> RemoteExecutor:
     return SshExecutor(target, around.paths.run, keys=around.keys)
 
 
+# Who makes the executor of a kind. That of this machine has a contract of its own (``local``).
 MAKERS: Mapping[str, Maker] = {"ssh": _ssh}
+
+
+def _local_health(target: Target, around: Surroundings, deadline: float) -> Health:
+    from nowcast_cli.executors import health
+
+    return health.of_this_machine(target, around, deadline)
+
+
+def _ssh_health(target: Target, around: Surroundings, deadline: float) -> Health:
+    from nowcast_cli.executors import health
+
+    return health.of_host(target, around, deadline)
+
+
+# Who asks an executor of a kind how it is, for `nowcast executor list`; works with all daemons down.
+HEALTH: Mapping[str, HealthOf] = {"local": _local_health, "ssh": _ssh_health}
