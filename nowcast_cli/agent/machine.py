@@ -1,4 +1,4 @@
-"""What a machine is, and how much of it is in use, as the kernel tells it. Standard library only."""
+"""What a machine is, and how much of it is in use, as the kernel tells it."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from nowcast_cli.executors.remote_side import carry_out
 
-MISTAKE = "mistake"  # in place of an answer: the traceback of an exception that nobody expected
+MISTAKE = "mistake"  # in place of an answer: a sentence, or a traceback, that says why
 
 
 def main() -> None:
@@ -34,5 +34,7 @@ def main() -> None:
 def _answer(line: bytes) -> dict[str, Any]:
     try:
         return carry_out(json.loads(line))
+    except OSError as error:  # such as a disk that is full
+        return {MISTAKE: str(error)}
     except Exception:
         return {MISTAKE: traceback.format_exc()}

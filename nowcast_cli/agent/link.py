@@ -1,0 +1,78 @@
+"""The way to the manager: one message, one answer."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import zmq
+
+from nowcast_cli.agent.settings import AgentSettings
+from nowcast_cli.messages.agent_messages import (
+    Acknowledge,
+    AgentMessageError,
+    OfAgent,
+    acknowledge_in,
+    over_broker,
+)
+from nowcast_cli.messages.client import Client, NoAnswer
+from nowcast_cli.messages.message import MessageError
+
+
+class NotHeard(Exception):
+    """The manager has not taken in a message, or nobody knows; the text is a sentence."""
+
+
+class Link:
+    """Carries messages to the manager, by way of the message broker; for several threads.
+
+    Nothing is repeated here: whoever asks asks anew, with what is true by then.
+    """
+
+    def __init__(self, settings: AgentSettings) -> None:
+        context: zmq.Context[Any] = zmq.Context()
+        self._client = Client(
+            settings.master.host,
+            settings.master.port,
+            repeat=False,
+            limits=settings.message_limits,
+            context=context,
+            key=settings.key,
+        )
+
+    def say(self, message: OfAgent, patience: float) -> Acknowledge:
+        """Tell the manager, and give its answer. Raises NotHeard after ``patience`` seconds."""
+        try:
+            return acknowledge_in(self._client.ask(over_broker(message), deadline=patience))
+        except (NoAnswer, MessageError) as error:
+            words = error.cause if isinstance(error, NoAnswer) and error.cause else error.what
+            raise NotHeard(words) from None
+        except AgentMessageError as error:
+            raise NotHeard(str(error)) from None
+
+
+class Reach:
+    """Says once that the manager is away, and once that it is back."""
+
+    def __init__(self, logger: logging.Logger, where: str) -> None:
+        self._logger = logger
+        self._where = where
+        self._trouble: str | None = None
+
+    def lost(self, why: str) -> None:
+        """Take note that nobody has answered."""
+        if self._trouble is None:
+            self._logger.warning(
+                "the manager is not reached at %s: %s; jobs go on, and it is tried again",
+                self._where,
+                why,
+            )
+        self._trouble = why
+
+    def back(self) -> bool:
+        """Take note of an answer; tells whether the manager had been away."""
+        was_away = self._trouble is not None
+        if was_away:
+            self._logger.info("the manager is reached again")
+        self._trouble = None
+        return was_away
