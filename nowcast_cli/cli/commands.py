@@ -31,6 +31,7 @@ SECTIONS: dict[str, dict[str, CommandEntry]] = {
         "restore": CommandEntry("restore", "Put a backup in the place of the state."),
         "store": CommandEntry("store", "Check the store, and rebuild a damaged one."),
         "run-worker": CommandEntry("run_worker", "Run a worker and show what follows from it."),
+        "agent": CommandEntry("agent", "Run an agent on a host; see to the agents of a system."),
     },
     "Look at it": {
         "status": CommandEntry("status", "Show the daemons, jobs and what needs somebody."),
