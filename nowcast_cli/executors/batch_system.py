@@ -80,6 +80,10 @@ class BatchSystem(Protocol):
         The runner on the node ends the job a little earlier, so that it can write its ``exit``.
         """
 
+    @property
+    def signals_script_alone(self) -> bool:
+        """Whether its signals reach the job script alone, and not all processes of the job."""
+
     def header(self, request: JobRequest) -> list[str]:
         """Give the directives of the job script: from the resources, then those given verbatim."""
 

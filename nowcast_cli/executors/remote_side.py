@@ -121,6 +121,7 @@ def _about_files(order: Mapping[str, Any]) -> dict[str, Any]:
 
 _OTHER_ORDERS = {
     "clean": clean,
+    "command": run_command,
     "probe": probe,
     "make room": _about_files,
     "examine": _about_files,
