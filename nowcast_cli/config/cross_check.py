@@ -9,7 +9,7 @@ from nowcast_cli.config.config import handlers_of
 from nowcast_cli.config.findings import Finding
 from nowcast_cli.config.hints import did_you_mean
 from nowcast_cli.config.positions import Index, KeyPath
-from nowcast_cli.config.registry import MANAGER_WORDS, SETTINGS
+from nowcast_cli.config.registry import MANAGER_WORDS, message_types
 from nowcast_cli.config.settings import is_loopback
 
 
@@ -99,7 +99,7 @@ def _manager_words(data: dict[Any, Any]) -> Iterator[Finding]:
 def _workers(data: dict[Any, Any]) -> Iterator[Finding]:
     for name, entry in _section(data, "message registry", "workers").items():
         path = ("message registry", "workers", name)
-        if isinstance(entry, dict) and not entry.keys() - SETTINGS:
+        if isinstance(entry, dict) and not message_types(entry):
             yield Finding(
                 path,
                 "registers no message types, so all messages of this worker are refused",

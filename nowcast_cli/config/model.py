@@ -135,6 +135,40 @@ class WorkerRegistration(Section):
     module: Module | None = Field(
         default=None, description="The module of the worker, when its name does not lead to it."
     )
+    # read and checked by config.command_step
+    command: SkipValidation[str | list[str] | None] = Field(
+        default=None, description="A command that the worker is, instead of a module."
+    )
+    parameters: SkipValidation[dict[str, str | float | bool | None] | None] = Field(
+        default=None,
+        description="Of a command: its options with their defaults; one without has to be given.",
+    )
+    environment: SkipValidation[dict[str, str | float] | None] = Field(
+        default=None, description="Of a command: variables of its environment."
+    )
+    working_directory: SkipValidation[str | None] = Field(
+        default=None, description="Of a command: where it runs; default: the scratch of the job."
+    )
+    success_codes: SkipValidation[int | list[int] | None] = Field(
+        default=None, description="Of a command: exit codes of a success; default: 0."
+    )
+    inputs: SkipValidation[dict[Literal["copy", "link"], list[str] | dict[str, str]] | None] = (
+        Field(
+            default=None,
+            description="Of a command: files that are copied into scratch, or linked to.",
+        )
+    )
+    outputs: SkipValidation[dict[str, str] | None] = Field(
+        default=None, description="Of a command: files in scratch, each with its destination."
+    )
+    as_: SkipValidation[Literal["symlink"] | None] = Field(
+        default=None,
+        description="Of a command: symlink shows all outputs at one instant; their folder "
+        "becomes a symlink.",
+    )
+    marker: SkipValidation[str | None] = Field(
+        default=None, description="Of a command: a file that is made once all outputs are there."
+    )
     # read and checked by config.expectations
     expect_by: SkipValidation[str | None] = Field(
         default=None, description="The time of day by which it has succeeded, quoted: '09:30'."

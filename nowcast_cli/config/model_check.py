@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from nowcast_cli.config import model
+from nowcast_cli.config.command_step import STEP_KEYS
 from nowcast_cli.config.findings import Finding
 from nowcast_cli.config.hints import closest, did_you_mean
 from nowcast_cli.config.positions import Index, KeyPath
@@ -72,6 +73,8 @@ def _probable_typos(
     if section.model_config.get("extra") == "forbid":
         return
     known = known_keys(section)
+    if section is model.WorkerRegistration and "command" not in value:
+        known = [key for key in known if key == "command" or key not in STEP_KEYS]
     absent = [key for key in known if key not in value]
     for key in value:
         if isinstance(key, str) and key not in known and closest(key, absent):

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from nowcast_cli.config.command_step import STEP_KEYS, CommandStep, command_step
 from nowcast_cli.config.config import Config
 from nowcast_cli.config.executors import NO_EXECUTORS, Executors, Place, executors_of
 from nowcast_cli.config.job_settings import JOB_KEYS, NO_SETTINGS, JobSettings, job_settings
@@ -25,7 +26,8 @@ MANAGER_WORDS: Mapping[str, str] = {
     "no after_worker function": "next_workers has no after_ function for the worker",
 }
 # Keys of a worker's entry that are settings; all others are message types.
-SETTINGS = frozenset({"checklist key", "module", "expect by", "within", *JOB_KEYS})
+SETTINGS = frozenset({"checklist key", "module", "command", "expect by", "within", *JOB_KEYS})
+_SETTINGS_OF_COMMANDS = SETTINGS | frozenset(STEP_KEYS)
 # Types that the manager answers by itself, without an after_ function.
 ANSWERED_BY_MANAGER = frozenset({"need", "clear checklist"})
 
@@ -44,6 +46,7 @@ class WorkerEntry:
     messages: Mapping[str, str] = field(default_factory=dict)
     module: str | None = None
     jobs: JobSettings = NO_SETTINGS
+    step: CommandStep | None = None
 
     @property
     def needs_after_function(self) -> bool:
@@ -123,15 +126,19 @@ def _entry(name: str, section: Any) -> WorkerEntry:
             f"message registry.workers.{name}.checklist key: must be text or a number, not {key!r}",
             hint="nowcast validate says where it stands",
         )
-    jobs, mistakes = job_settings(entry, ("message registry", "workers", name))
-    _refuse(mistakes)
+    path = ("message registry", "workers", name)
+    messages = message_types(entry)
+    jobs, mistakes = job_settings(entry, path)
+    step, more = command_step(entry, path, tuple(messages))
+    _refuse((*mistakes, *more))
     return WorkerEntry(
         name=name,
         checklist_key=key,
         has_checklist_key="checklist key" in entry,
-        messages={str(key): _words(value) for key, value in entry.items() if key not in SETTINGS},
+        messages=messages,
         module=None if module is None else str(module),
         jobs=jobs,
+        step=step,
     )
 
 
@@ -141,6 +148,12 @@ def _refuse(mistakes: Iterable[Finding]) -> None:
         raise ConfigError(
             f"{where}: {mistake.message}", hint="nowcast validate says where it stands"
         )
+
+
+def message_types(entry: Mapping[Any, Any]) -> dict[str, str]:
+    """Give the message types that the entry of a worker registers, with their words."""
+    settings = _SETTINGS_OF_COMMANDS if "command" in entry else SETTINGS
+    return {str(key): _words(value) for key, value in entry.items() if key not in settings}
 
 
 def _words(value: Any) -> str:
