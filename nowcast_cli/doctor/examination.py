@@ -11,6 +11,7 @@ from nowcast_cli.config import Config, system_paths
 from nowcast_cli.doctor import (
     configuration,
     daemons,
+    executors,
     hosts,
     installation,
     journal,
@@ -43,6 +44,7 @@ CHECKS: tuple[Check, ...] = (
     machine.open_files,
     machine.inotify,
     hosts.other_hosts,
+    executors.executors,
     daemons.ports,
     daemons.daemons,
     daemons.leftovers,
