@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import product
 from math import prod
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 Label = int | str
 Ending = Literal["all", "any"] | int
@@ -166,26 +166,28 @@ def ensemble_settings(
     return settings
 
 
-def to_json(settings: EnsembleSettings) -> dict[str, Any] | None:
-    """Give settings as JSON values; None where they say nothing."""
-    if settings == NO_ENSEMBLE:
-        return None
-    members = settings.members
-    return {
-        "names": None if members is None else members.names,
-        "rows": None if members is None else members.rows,
-        "at most": settings.at_most,
-        "ends when": settings.ending,
-    }
+def wished(for_each: Any, at_most: Any, ending: Any) -> EnsembleSettings:
+    """Give what a NextWorker asks for; None is not said. Raises NotAnEnsemble."""
+    given = {"members": for_each, "at most": at_most, "ends when": ending}
+
+    def wrong(key: str, words: str) -> NoReturn:
+        name = {"members": "for_each", "at most": "at_most", "ends when": "ending"}[key]
+        raise NotAnEnsemble(f"its {name}: {words}")
+
+    return ensemble_settings(given, wrong)
 
 
-def from_json(value: Mapping[str, Any] | None) -> EnsembleSettings:
-    """Give back the settings of :func:`to_json`."""
-    if value is None:
-        return NO_ENSEMBLE
-    rows = value["rows"]
-    members = None if rows is None else Members(tuple(value["names"]), tuple(map(tuple, rows)))
-    return EnsembleSettings(members, value["at most"], value["ends when"])
+def request_of(settings: EnsembleSettings) -> dict[str, Any]:
+    """Give settings as a launch has them: in values of JSON, without what they do not say."""
+    said: dict[str, Any] = {"at most": settings.at_most, "ends when": settings.ending}
+    if settings.members is not None:
+        columns = zip(*settings.members.rows, strict=True)
+        values = {
+            name: list(dict.fromkeys(column))
+            for name, column in zip(settings.members.names, columns, strict=True)
+        }
+        said["members"] = values["member"] if [*values] == ["member"] else values
+    return {key: value for key, value in said.items() if value is not None}
 
 
 def filled(texts: Iterable[str], values: Mapping[str, Label]) -> tuple[str, ...]:

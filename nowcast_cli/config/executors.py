@@ -62,6 +62,11 @@ class ExecutorSettings:
     directives: tuple[str, ...] = ()
 
     @property
+    def has_arrays(self) -> bool:
+        """Whether the members of an ensemble can be given to it as one job array."""
+        return self.kind in ("slurm", "sge")
+
+    @property
     def ends_late_jobs(self) -> bool:
         """Whether the system beneath ends a job at its ``walltime``; if not, we have to."""
         return self.kind in BATCH_SYSTEMS
@@ -120,6 +125,10 @@ class Executors:
         if name in self.hosts:
             return Place(SSH, name)
         return Place(name, settings.host or HERE)
+
+    def place_named(self, name: str) -> Place:
+        """Give the place of the executor of that name."""
+        return self.place_of(name, HERE)
 
     def in_use(self, workers: Mapping[str, str | None]) -> list[str]:
         """Name the executors that jobs can go to unasked, given what each worker names.

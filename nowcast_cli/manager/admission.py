@@ -6,11 +6,13 @@ the changes of each turn, so that a turn costs what changes, however many jobs w
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from heapq import heappop, heappush
+from typing import NamedTuple
 
+from nowcast_cli.config.executors import Place
 from nowcast_cli.config.registry import Registry
 from nowcast_cli.manager.boot_clock import Uptime
 from nowcast_cli.manager.clock import now
@@ -18,11 +20,20 @@ from nowcast_cli.manager.state import Note, State, Step, info, with_jobs
 from nowcast_cli.store.records import Change, HoldDropped, HoldPut, JobPut, JobRecord
 
 
+class _Group(NamedTuple):
+    """Jobs of which, as far as they are concerned, any may begin as well as another."""
+
+    worker: str
+    ensemble: str | None
+
+
 class Admission:
     """Gives places to waiting jobs: the highest priority first, then the oldest.
 
     A job also waits for the process of its predecessor to end, for the end of its delay, and
-    while its worker or the whole system is held.
+    while its worker or the whole system is held; a member while as many of its ensemble run as may
+    at once. What is begun together where there are job arrays is left to the array: it sees to
+    that by itself.
     """
 
     def __init__(
@@ -79,12 +90,14 @@ class Admission:
         return max(0.0, self._delayed[0][0] - self._uptime().seconds)
 
     def _begin(self, state: State) -> None:
-        self._launched: dict[str, str] = {}  # workers by job
+        self._launched: dict[str, _Group] = {}  # by job
         self._places: Counter[str] = Counter()  # taken, by worker
+        self._members: Counter[str] = Counter()  # that have a place, by ensemble
+        self._begun: set[str] = set()  # ensembles whose first members get their places now
         self._waiting: dict[str, JobRecord] = {}
-        self._ready: dict[str, list[str]] = {}  # jobs by worker, each a heap
-        self._front: list[tuple[int, str, str]] = []  # a heap: -priority, job, worker
-        self._offered: dict[str, str] = {}  # the job of each worker in the front
+        self._ready: defaultdict[str, dict[_Group, list[str]]] = defaultdict(dict)  # jobs, a heap
+        self._front: list[tuple[int, str, _Group]] = []  # a heap: -priority, job
+        self._offered: dict[_Group, str] = {}  # the job of each group in the front
         self._delayed: list[tuple[float, str]] = []  # a heap: uptime, job
         self._followers: dict[str, list[str]] = {}  # jobs by the predecessor that has not gone
         self._holds = set(state.holds)
@@ -124,12 +137,18 @@ class Admission:
 
     def _take(self, job: JobRecord) -> None:
         if job.id not in self._launched:
-            self._launched[job.id] = job.worker
+            self._launched[job.id] = _Group(job.worker, job.ensemble)
             self._places[job.worker] += 1
+            if job.ensemble is not None:
+                self._members[job.ensemble] += 1
 
     def _free(self, job: JobRecord) -> None:
         if self._launched.pop(job.id, None) is not None:
             self._places[job.worker] -= 1
+            if job.ensemble is not None:
+                self._members[job.ensemble] -= 1
+                if not self._members[job.ensemble]:
+                    del self._members[job.ensemble]
             self._offer(job.worker)
         for job_id in self._followers.pop(job.id, ()):
             if job_id in self._waiting:
@@ -144,8 +163,9 @@ class Admission:
         elif left > 0:
             heappush(self._delayed, (now.seconds + left, job.id))
         else:
-            heappush(self._ready.setdefault(job.worker, []), job.id)
-            self._offer(job.worker)
+            group = _Group(job.worker, job.ensemble)
+            heappush(self._ready[job.worker].setdefault(group, []), job.id)
+            self._offer_of(group)
 
     def _end_delays(self) -> None:
         if not self._delayed:
@@ -159,17 +179,37 @@ class Admission:
     # --- choosing
 
     def _offer(self, worker: str) -> None:
-        """Put the first job of a worker into the front, where one waits and may begin."""
-        ready = self._ready.get(worker)
+        """Put the first jobs of a worker into the front, one a group, which may begin."""
+        for group in list(self._ready.get(worker, ())):
+            self._offer_of(group)
+
+    def _offer_of(self, group: _Group) -> None:
+        ready = self._ready[group.worker][group]
         while ready and ready[0] not in self._waiting:
             heappop(ready)  # cancelled meanwhile
-        if ready and self._offered.get(worker) != ready[0] and self._may_launch(worker):
-            self._offered[worker] = ready[0]
-            heappush(self._front, (-self._registry.jobs_of(worker).priority, ready[0], worker))
+        if not ready:
+            del self._ready[group.worker][group]
+        elif self._offered.get(group) != ready[0] and self._may_launch(self._waiting[ready[0]]):
+            self._offered[group] = ready[0]
+            priority = self._registry.jobs_of(group.worker).priority
+            heappush(self._front, (-priority, ready[0], group))
 
-    def _may_launch(self, worker: str) -> bool:
-        most = self._registry.jobs_of(worker).concurrency
-        return worker not in self._holds and (most is None or self._places[worker] < most)
+    def _may_launch(self, job: JobRecord) -> bool:
+        most = self._registry.jobs_of(job.worker).concurrency
+        if job.worker in self._holds or (most is not None and self._places[job.worker] >= most):
+            return False
+        return job.ensemble is None or job.member is None or self._may_run(job, job.ensemble)
+
+    def _may_run(self, job: JobRecord, ensemble: str) -> bool:
+        """Say whether there is room in its ensemble for a member."""
+        most = None if job.member is None else job.member.at_most
+        if most is None or self._members[ensemble] < most:
+            return True
+        return ensemble in self._begun and self._has_arrays(job)
+
+    def _has_arrays(self, job: JobRecord) -> bool:
+        settings = self._registry.executors.at(Place(job.executor, job.host))
+        return settings is not None and settings.has_arrays
 
     def _choose(self) -> list[str]:
         chosen: list[str] = []
@@ -177,14 +217,18 @@ class Admission:
         while self._front and None not in self._holds:
             if most is not None and len(self._launched) >= most:
                 break
-            _, job_id, worker = heappop(self._front)
-            if self._offered.get(worker) != job_id:
+            _, job_id, group = heappop(self._front)
+            if self._offered.get(group) != job_id:
                 continue  # an older one has come before it
-            del self._offered[worker]
-            ready = self._ready[worker]
-            if job_id in self._waiting and ready[0] == job_id and self._may_launch(worker):
+            del self._offered[group]
+            ready, job = self._ready[group.worker].get(group), self._waiting.get(job_id)
+            if ready and job is not None and ready[0] == job_id and self._may_launch(job):
                 heappop(ready)
+                if group.ensemble is not None and group.ensemble not in self._members:
+                    self._begun.add(group.ensemble)
                 self._take(self._waiting.pop(job_id))
                 chosen.append(job_id)
-            self._offer(worker)
+            if ready is not None:
+                self._offer_of(group)
+        self._begun.clear()
         return chosen

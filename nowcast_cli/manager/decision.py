@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
+from nowcast_cli.config.ensembles import (
+    NO_ENSEMBLE,
+    NotAnEnsemble,
+    ensemble_settings,
+    request_of,
+    wished,
+)
 from nowcast_cli.manager.job_transitions import is_module_name
 from nowcast_cli.manager.transitions import Decision, Launch
 
@@ -62,13 +69,21 @@ def _launch(item: Any) -> Launch | str:
         return f"{module!r} is not the dotted name of a module"
     if not isinstance(host, str) or not host.isprintable():
         return f"its host {host!r} is not the name of one"
-    return Launch(module, tuple(str(argument) for argument in arguments), host)
+    wish = [getattr(item, name, None) for name in ("for_each", "at_most", "ending")]
+    try:
+        ensemble = NO_ENSEMBLE if all(each is None for each in wish) else wished(*wish)
+    except NotAnEnsemble as error:
+        return f"{module} makes no ensemble: {error}"
+    return Launch(module, tuple(str(argument) for argument in arguments), host, ensemble)
 
 
 def decision_to_json(decision: Decision) -> dict[str, Any]:
     """Give a decision as JSON values."""
     return {
-        "launches": [[each.module, list(each.arguments), each.host] for each in decision.launches],
+        "launches": [
+            [each.module, list(each.arguments), each.host, request_of(each.ensemble)]
+            for each in decision.launches
+        ],
         "barrier": sorted(decision.barrier),
         "warnings": list(decision.warnings),
     }
@@ -77,7 +92,14 @@ def decision_to_json(decision: Decision) -> dict[str, Any]:
 def decision_from_json(values: Mapping[str, Any]) -> Decision:
     """Give back the decision of :func:`decision_to_json`."""
     return Decision(
-        tuple(Launch(module, tuple(args), host) for module, args, host in values["launches"]),
+        tuple(
+            Launch(module, tuple(args), host, ensemble_settings(said, _nothing_is_wrong))
+            for module, args, host, said in values["launches"]
+        ),
         frozenset(values["barrier"]),
         tuple(values["warnings"]),
     )
+
+
+def _nothing_is_wrong(key: str, words: str) -> NoReturn:
+    raise AssertionError(f"{key}, which was read before: {words}")
