@@ -20,7 +20,6 @@ from pathlib import Path
 import pytest
 
 from executor_helpers import children_of
-from helpers import wait_until
 
 MASTER = "10.88.0.1"
 _NEWNET = 0x40000000
