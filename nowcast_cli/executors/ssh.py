@@ -10,7 +10,7 @@ import json
 import logging
 import os
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -295,15 +295,19 @@ def order_of(
     followed: Sequence[Followed],
     ended: Sequence[Followed] = (),
     key: Mapping[str, str] | None = None,
+    have: Callable[[Path], Mapping[str, Any]] = mirror.have,
 ) -> dict[str, Any]:
-    """Give the order that does what is wanted of a host (see ``remote_side.exchange``)."""
+    """Give the order that does what is wanted of a host (see ``remote_side.exchange``).
+
+    ``have`` tells what there is already in a folder here.
+    """
     return {
         "root": host.state_directory,
         "grace": GRACE,
         "submit": [_request_there(host, each.job) for each in followed if each.begin],
         "cancel": [each.job.id for each in followed if each.cancel],
         "look": {
-            each.job.id: {"folder": _folder_there(each.job), **mirror.have(each.folder)}
+            each.job.id: {"folder": _folder_there(each.job), **have(each.folder)}
             for each in (*followed, *ended)
         },
         "clear": [each.job.id for each in ended],

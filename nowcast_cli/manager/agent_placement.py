@@ -117,7 +117,7 @@ def wanted_of(
 
 
 def place(
-    queues: Mapping[Wanted, Iterable[str]], rooms: Iterable[Room]
+    queues: Mapping[Wanted, Iterable[str]], rooms: Iterable[Room], most: int | None = None
 ) -> tuple[list[tuple[str, str]], dict[str, Room]]:
     """Place jobs on agents: the highest priority first, then the oldest, each where load is least.
 
@@ -129,6 +129,8 @@ def place(
         The ids of the jobs that ask for the same, the oldest first. Ids order by age.
     rooms
         The agents that take jobs.
+    most
+        How many jobs are placed at most.
 
     Returns
     -------
@@ -148,7 +150,7 @@ def place(
             front.append((-wanted.priority, job, len(groups) - 1))
     heapify(front)
     placed = []
-    while front:
+    while front and len(placed) != most:
         priority, job, number = heappop(front)
         wanted, best = groups[number]
         agent = _best(wanted, best, left)

@@ -221,6 +221,40 @@ class Acknowledge:
     assignments: Assignments | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class AgentPicture:
+    """What is known of an agent.
+
+    ``state`` is one of ``Standing``, or ``offline``; ``standing`` what operators have said.
+    ``limits`` are those that hold. ``heard`` is when it was last heard of, ISO 8601 UTC, None for
+    never; ``offset`` how far its clock is ahead, in seconds. ``jobs`` are those that are on it.
+    """
+
+    name: str
+    state: str
+    standing: Standing
+    limits: Limits = Limits()
+    register: Register | None = None
+    report: Report | None = None
+    heard: str | None = None
+    offset: float | None = None
+    errors: tuple[str, ...] = ()
+    jobs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """The manager's answer to :class:`Look`: all agents, by name.
+
+    ``waiting`` counts the jobs that wait for one. ``stuck`` are sentences on such as no agent can
+    take, whatever ends.
+    """
+
+    agents: tuple[AgentPicture, ...] = ()
+    waiting: int = 0
+    stuck: tuple[str, ...] = ()
+
+
 OfAgent: TypeAlias = Register | Report | Pull | Answer
 _KINDS: dict[str, type[Any]] = {
     "register": Register,
@@ -229,37 +263,38 @@ _KINDS: dict[str, type[Any]] = {
     "answer": Answer,
     "look": Look,
     "acknowledge": Acknowledge,
+    "picture": Picture,
 }
+AnyMessage: TypeAlias = OfAgent | Look | Acknowledge | Picture
+A = TypeVar("A", Acknowledge, Picture)
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 
-M = TypeVar("M", Register, Report, Pull, Answer, Look, Acknowledge)
 
-
-def to_json(message: OfAgent | Look | Acknowledge) -> dict[str, Any]:
+def to_json(message: AnyMessage) -> dict[str, Any]:
     """Give a message as JSON values; ``what`` names its kind."""
     return {"what": _NAMES[type(message)], **to_plain(message)}
 
 
-def from_json(value: Any) -> OfAgent | Look | Acknowledge:
+def from_json(value: Any) -> AnyMessage:
     """Read what :func:`to_json` gave. Raises AgentMessageError."""
     what = value.get("what") if isinstance(value, Mapping) else None
     kind = _KINDS.get(what) if isinstance(what, str) else None
     if kind is None:
         raise AgentMessageError(f"there is no message of agents {what!r}")
     try:
-        message: OfAgent | Look | Acknowledge = from_plain(kind, value)
+        message: AnyMessage = from_plain(kind, value)
     except NotPlain as error:
         raise AgentMessageError(f"a wrong {what}: {error}") from None
     _refuse_names(message)
     return message
 
 
-def to_text(message: OfAgent | Look | Acknowledge) -> str:
+def to_text(message: AnyMessage) -> str:
     """Give a message as JSON text of ASCII letters."""
     return json.dumps(to_json(message))
 
 
-def from_text(text: Any) -> OfAgent | Look | Acknowledge:
+def from_text(text: Any) -> AnyMessage:
     """Read what :func:`to_text` gave. Raises AgentMessageError."""
     if not isinstance(text, str):
         raise AgentMessageError("a message of an agent is JSON text")
@@ -276,15 +311,24 @@ def over_broker(message: OfAgent | Look) -> Message:
 
 
 def acknowledge_in(reply: Message) -> Acknowledge:
-    """Read the manager's answer to :func:`over_broker`. Raises AgentMessageError.
+    """Read the manager's answer to a message of an agent. Raises AgentMessageError.
 
     So it does where the broker or the manager has refused the message: with what they said.
     """
+    return _answer_in(reply, Acknowledge)
+
+
+def picture_in(reply: Message) -> Picture:
+    """Read the manager's answer to :class:`Look`. Raises AgentMessageError."""
+    return _answer_in(reply, Picture)
+
+
+def _answer_in(reply: Message, kind: type[A]) -> A:
     if reply.type != TYPE:
         said = reply.payload.get("what") if isinstance(reply.payload, dict) else reply.payload
         raise AgentMessageError(f"{reply.source} answered {reply.type!r}: {said}")
     message = from_text(reply.payload)
-    if not isinstance(message, Acknowledge):
+    if not isinstance(message, kind):
         raise AgentMessageError(f"{reply.source} answered with a {_NAMES[type(message)]}")
     return message
 
@@ -299,8 +343,8 @@ def is_tag(text: str) -> bool:
     return _TAG.fullmatch(text) is not None
 
 
-def _refuse_names(message: OfAgent | Look | Acknowledge) -> None:
-    if isinstance(message, Look | Acknowledge):
+def _refuse_names(message: AnyMessage) -> None:
+    if not isinstance(message, OfAgent):
         return
     if not is_agent_name(message.agent):
         raise AgentMessageError(f"{message.agent!r} cannot be the name of an agent")

@@ -1,0 +1,93 @@
+"""An executor of the kind ``agents``: what the watch over jobs sees of the desk."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+
+from nowcast_cli.errors import NowcastError
+from nowcast_cli.executors.job_folder import JobRequest
+from nowcast_cli.executors.native import Native, Verdict
+from nowcast_cli.executors.remote_executor import Target
+from nowcast_cli.executors.ssh import LONGEST_REQUEST
+
+if TYPE_CHECKING:
+    from nowcast_cli.manager.agent_desk import AgentDesk
+
+
+class AgentExecutor:
+    """Obeys ``executors.remote_executor.RemoteExecutor``; every agent is for every such executor.
+
+    All is done by the desk, in the manager's own turns: so no thread is here.
+    """
+
+    def __init__(self, desk: AgentDesk) -> None:
+        self._desk = desk
+        self._hints: dict[str, None] = {}
+        # A descriptor of its own for what wakes the desk.
+        self._wake = os.dup(desk.fileno())
+
+    def fileno(self) -> int:
+        """Give a descriptor that is readable when something may have happened."""
+        return self._wake
+
+    def use(self, target: Target) -> None:
+        """Nothing of its configuration matters to it; that of workers is read for each job."""
+
+    def submit(self, job: JobRequest) -> None:
+        """Have a job placed, or begun where it was. Raises NowcastError if it is too long."""
+        size = len(json.dumps(job.to_json()))
+        if size > LONGEST_REQUEST:
+            raise NowcastError(
+                f"the arguments and environment of worker {job.worker} cannot be passed",
+                cause=f"they take {size:,} bytes of at most {LONGEST_REQUEST:,}",
+                hint="pass long values by a file or by the checklist",
+            )
+        self._desk.submit(job, self)
+
+    def follow(self, job: JobRequest) -> None:
+        """Look at a job that was begun before."""
+        self._desk.follow(job, self)
+
+    def cancel(self, job: JobRequest) -> None:
+        """Keep a job from beginning, or end it."""
+        self._desk.cancel(job, self)
+
+    def forget(self, job_id: str) -> None:
+        """Look at a job no more."""
+        self._hints.pop(job_id, None)
+        self._desk.forget(job_id)
+
+    def verdict(self, job_id: str) -> Verdict | None:
+        """Say that a job is lost: by its agent's word, or by an operator's."""
+        return self._desk.verdict(job_id)
+
+    def asks(self, job_id: str) -> bool:  # noqa: ARG002
+        """Never: the agent's host itself is who knows how a job ended."""
+        return False
+
+    def native(self, job_id: str) -> Native | None:
+        """Say which agent a job is on; None while it waits for one."""
+        return self._desk.native(job_id)
+
+    def age(self, job_id: str) -> float | None:
+        """Give the seconds since a job's process began; None while that is not known."""
+        return self._desk.age(job_id)
+
+    def trouble(self) -> str | None:
+        """Say which agents with jobs are silent, and what no agent can take."""
+        return self._desk.trouble()
+
+    def hint(self, job_id: str) -> None:
+        """Take note that there is news of a job."""
+        self._hints[job_id] = None
+
+    def hints(self) -> list[str]:
+        """Give the ids of jobs of which there is news."""
+        hints, self._hints = list(self._hints), {}
+        return hints
+
+    def close(self) -> None:
+        """Let go; the desk is the manager's."""
+        os.close(self._wake)

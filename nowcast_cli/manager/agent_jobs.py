@@ -1,0 +1,144 @@
+"""The jobs that are for agents: which of them wait, which agent each is on, what is known of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from nowcast_cli.executors.job_folder import JobRequest
+from nowcast_cli.executors.native import Verdict
+from nowcast_cli.manager.agent_placement import Wanted
+from nowcast_cli.store.records import AssignmentRecord
+
+
+@dataclass
+class AgentJob:
+    """A job that is for an agent.
+
+    Parameters
+    ----------
+    request
+        As it would be on this machine.
+    wanted
+        What it asks for.
+    failed_on
+        The agents on which attempts before it have failed.
+    agent
+        Where it was placed, None while it waits.
+    begin, cancel
+        Whether it is still to be begun, and whether it is to be ended.
+    handed
+        Whether its agent may know of it: then it may run there.
+    have
+        What there is of it here, in the form of an order's ``look``; None where nobody has looked.
+    began
+        When its process began, on the clock of this machine since its boot.
+    """
+
+    request: JobRequest
+    wanted: Wanted
+    failed_on: tuple[str, ...] = ()
+    agent: str | None = None
+    begin: bool = True
+    cancel: bool = False
+    handed: bool = False
+    claimed: bool = False
+    have: Mapping[str, Any] | None = None
+    began: float | None = None
+    verdict: Verdict | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more is to be heard of it."""
+        return self.verdict is not None
+
+
+@dataclass
+class AgentJobs:
+    """All of them. A job is in one queue, or on one agent, or over."""
+
+    jobs: dict[str, AgentJob] = field(default_factory=dict)
+    queues: dict[Wanted, dict[str, None]] = field(default_factory=dict)
+    taken: dict[str, dict[str, Wanted]] = field(default_factory=dict)  # by agent and job
+    waiting: int = 0
+
+    def get(self, job_id: str) -> AgentJob | None:
+        """Give the job of that id, None where it is not for agents."""
+        return self.jobs.get(job_id)
+
+    def on(self, agent: str) -> Iterator[AgentJob]:
+        """Give the jobs that are on an agent, in the order of their coming."""
+        for job_id in self.taken.get(agent, ()):
+            yield self.jobs[job_id]
+
+    def put_placed(self, job: AgentJob, agent: str) -> None:
+        """Take in a job that is on an agent already."""
+        job.agent = agent
+        self.jobs[job.request.id] = job
+        self.taken.setdefault(agent, {})[job.request.id] = job.wanted
+
+    def queue(self, job: AgentJob) -> None:
+        """Have a job wait for an agent."""
+        job.agent = None
+        self.jobs[job.request.id] = job
+        self.queues.setdefault(job.wanted, {})[job.request.id] = None
+        self.waiting += 1
+
+    def place(self, job_id: str, agent: str) -> AgentJob:
+        """Put a waiting job on an agent."""
+        job = self.jobs[job_id]
+        self._leave_queue(job)
+        self.put_placed(job, agent)
+        return job
+
+    def want(self, job: AgentJob, wanted: Wanted) -> None:
+        """Let a waiting job ask for something else; it keeps its place by its age."""
+        self._leave_queue(job)
+        job.wanted = wanted
+        queue = self.queues.setdefault(wanted, {})
+        queue[job.request.id] = None
+        self.queues[wanted] = dict.fromkeys(sorted(queue))
+        self.waiting += 1
+
+    def unplace(self, job: AgentJob) -> None:
+        """Have a job wait again of which its agent never heard."""
+        assert not job.handed, "its agent may run it"
+        self._leave_agent(job)
+        job.agent = None
+        self.queue(job)
+        self.queues[job.wanted] = dict.fromkeys(sorted(self.queues[job.wanted]))
+
+    def end(self, job: AgentJob) -> None:
+        """Give its room to others: its process has gone, or it has none."""
+        if job.agent is None:
+            self._leave_queue(job)
+        else:
+            self._leave_agent(job)
+
+    def forget(self, job_id: str) -> None:
+        """Know nothing more of a job."""
+        job = self.jobs.pop(job_id, None)
+        if job is not None:
+            self.end(job)
+
+    def assignment(self, job: AgentJob, at: str | None) -> AssignmentRecord:
+        """Give the record of where a job is."""
+        agent = job.agent or job.wanted.only
+        assert agent is not None
+        return AssignmentRecord(job.request.id, agent, at, job.failed_on)
+
+    def _leave_queue(self, job: AgentJob) -> None:
+        queue = self.queues.get(job.wanted)
+        if queue is not None and job.request.id in queue:
+            del queue[job.request.id]
+            self.waiting -= 1
+            if not queue:
+                del self.queues[job.wanted]
+
+    def _leave_agent(self, job: AgentJob) -> None:
+        if job.agent is None:
+            return
+        there = self.taken.get(job.agent)
+        if there is not None and there.pop(job.request.id, None) is not None and not there:
+            del self.taken[job.agent]
