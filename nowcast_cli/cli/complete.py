@@ -44,11 +44,21 @@ def daemons(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def hosts(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Offer the hosts on which workers may be run."""
+    """Offer the enabled hosts."""
     from nowcast_cli.config.remote_hosts import remote_hosts
 
     def names(system: System) -> list[str]:
         return [*remote_hosts(system.config, str(system.paths.config_file))]
+
+    return _beginning(ctx, incomplete, names)
+
+
+def executors(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the executors and the hosts on which workers may be run."""
+    from nowcast_cli.config.executors import executors_of
+
+    def names(system: System) -> list[str]:
+        return executors_of(system.config)[0].names()
 
     return _beginning(ctx, incomplete, names)
 

@@ -72,8 +72,8 @@ def run_worker(
         typer.Option(
             "--host",
             metavar="HOST",
-            help="Run it there: one of `run: enabled hosts`.",
-            autocompletion=complete.hosts,
+            help="Run it there: an executor, or one of `run: enabled hosts`.",
+            autocompletion=complete.executors,
         ),
     ] = "localhost",
     debug: Annotated[
@@ -149,24 +149,24 @@ def run_worker(
 
 
 def _module_on(system: System, host: str, worker: str) -> str:
-    """Find the module of a worker. Raises UsageError for a host that is not an enabled one.
+    """Find the module of a worker. Raises UsageError for a host that is no executor either.
 
     What another host has for a dotted name can be seen there alone.
     """
+    from nowcast_cli.config.executors import SSH, executors_of
     from nowcast_cli.config.hints import did_you_mean
-    from nowcast_cli.config.remote_hosts import remote_hosts
     from nowcast_cli.config.workers import find_worker_module
 
     if host not in THIS_MACHINE:
-        hosts = [*remote_hosts(system.config, str(system.paths.config_file))]
-        if host not in hosts:
+        executors, _ = executors_of(system.config)
+        settings, names = executors.named(host), executors.names()
+        if settings is None:
             raise UsageError(
-                f"the host {host!r} is not among `run: enabled hosts`" + did_you_mean(host, hosts),
-                hint=f"these are: {', '.join(hosts)}"
-                if hosts
-                else "add it there, then nowcast reload",
+                f"{host!r} is no executor, and not among `run: enabled hosts`"
+                + did_you_mean(host, names),
+                hint=f"there are: {', '.join(names)}",
             )
-        if "." in worker:
+        if "." in worker and settings.kind == SSH:
             return worker
     return find_worker_module(system.config, worker)
 

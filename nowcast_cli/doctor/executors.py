@@ -6,7 +6,6 @@ import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-from nowcast_cli.config.executors import Executors, Place
 from nowcast_cli.config.registry import registry_of
 from nowcast_cli.config.remote_hosts import remote_hosts
 from nowcast_cli.doctor.finding import Finding, Subject, error, note
@@ -25,7 +24,8 @@ def executors(subject: Subject) -> Iterator[Finding]:
     hosts = remote_hosts(subject.config, str(subject.file))
     for name in registry.executors.in_use(workers):
         try:
-            targets[name] = target_of(registry.executors, hosts, place_of(registry.executors, name))
+            place = registry.executors.place_named(name)
+            targets[name] = target_of(registry.executors, hosts, place)
         except NowcastError as problem:
             yield error(f"executor {name}: {problem.what}", problem.hint or "nowcast validate")
     keys = subject.paths.keys if security_of(subject.config) == "curve" else None
@@ -36,11 +36,6 @@ def executors(subject: Subject) -> Iterator[Finding]:
         tried = pool.map(lambda target: try_out(target, MAKERS, around), targets.values())
         for name, found in zip(targets, tried, strict=True):
             yield finding(name, found)
-
-
-def place_of(executors: Executors, name: str) -> Place:
-    """Give the place of an executor by its name."""
-    return executors.place_of(name, "localhost")
 
 
 def finding(name: str, tried: Tried) -> Finding:
