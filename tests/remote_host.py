@@ -75,14 +75,15 @@ class Sshd:
         assert self._process is not None
         return self._process.pid
 
-    def start(self) -> None:
+    def command(self) -> list[str]:
         assert SSHD is not None
+        return [SSHD, "-D", "-e", "-f", str(self.folder / "sshd_config")]
+
+    def start(self) -> None:
         with contextlib.suppress(PermissionError):
             Path("/run/sshd").mkdir(exist_ok=True)
         with (self.folder / "sshd.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [SSHD, "-D", "-e", "-f", self.folder / "sshd_config"], stderr=log
-            )
+            self._process = subprocess.Popen(self.command(), stderr=log)
         wait_until((self.folder / "sshd.pid").exists, what="sshd")
 
     def cut(self) -> None:
@@ -94,9 +95,10 @@ class Sshd:
     def stop(self) -> None:
         """End the server and all connections."""
         if self._process is not None:
-            self._process.send_signal(signal.SIGSTOP)  # so that no connection comes meanwhile
+            os.kill(self.pid, signal.SIGSTOP)  # so that no connection comes meanwhile
             self.cut()
-            self._process.kill()
+            os.kill(self.pid, signal.SIGKILL)
+            self._process.kill()  # which may have been the one that leads there
             self._process.wait(10)
             self._process = None
             (self.folder / "sshd.pid").unlink(missing_ok=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +17,6 @@ from nowcast_cli.executors.file_transfer import (
     NotTransferred,
     NotYetTransferred,
     Way,
-    fetch,
-    send,
 )
 from nowcast_cli.executors.job_folder import JobRequest
 from nowcast_cli.executors.rsync_run import RsyncRun, Stopped
@@ -30,6 +28,8 @@ _LONGEST_PAUSE = 30.0
 
 _logger = logging.getLogger(__name__)
 
+# Raises what `send` and `fetch` do.
+Work = Callable[[Way], None]
 # Is told of the end, in the thread: None, or a sentence that says why it was given up.
 Done = Callable[[str | None], None]
 
@@ -37,7 +37,7 @@ Done = Callable[[str | None], None]
 @dataclass
 class _Transfer:
     job: JobRequest
-    work: Callable[[Way], None]  # raises what `send` and `fetch` do
+    work: Work
     done: Done
     rsync: RsyncRun
     call: SshCall
@@ -72,23 +72,20 @@ class Transfers:
                     transfer.due = 0.0
                 self._changed.notify_all()
 
-    def send(self, job: JobRequest, inputs: Mapping[str, Path], done: Done) -> None:
-        """Send inputs, by the names that they get there; may be repeated while that goes on."""
-        self._add(job, lambda way: send(way, job, inputs), done)
-
-    def fetch(
-        self, job: JobRequest, names: Sequence[str], then: Callable[[], None], done: Done
-    ) -> None:
-        """Fetch outputs, ``then`` do what is to be done with them; may be repeated meanwhile.
-
-        ``then`` may raise NotTransferred and NotYetTransferred, too.
-        """
-
-        def work(way: Way) -> None:
-            fetch(way, job, names)
-            then()
-
-        self._add(job, work, done)
+    def add(self, job: JobRequest, work: Work, done: Done) -> None:
+        """Move files of a job; may be repeated while that goes on."""
+        with self._changed:
+            if job.id in self._known or self._closed:
+                return
+            run = RsyncRun(Path(job.folder))
+            self._known[job.id] = _Transfer(job, work, done, run, SshCall(self._run))
+            if self._threads < min(AT_ONCE, len(self._known)):
+                self._threads += 1
+                # Not waited for by the interpreter's end: a copy to another disk may take hours,
+                # and is taken up again.
+                name = f"files {self._host.name} {self._threads}"
+                threading.Thread(target=self._work, name=name, daemon=True).start()
+            self._changed.notify()
 
     def stop(self, job_id: str) -> None:
         """Move no more files of a job; nobody is told of that."""
@@ -110,20 +107,6 @@ class Transfers:
             self._changed.notify_all()
         for transfer in transfers:
             transfer.stop()
-
-    def _add(self, job: JobRequest, work: Callable[[Way], None], done: Done) -> None:
-        with self._changed:
-            if job.id in self._known or self._closed:
-                return
-            run = RsyncRun(Path(job.folder))
-            self._known[job.id] = _Transfer(job, work, done, run, SshCall(self._run))
-            if self._threads < min(AT_ONCE, len(self._known)):
-                self._threads += 1
-                # Not waited for by the interpreter's end: a copy to another disk may take hours,
-                # and is taken up again.
-                name = f"files {self._host.name} {self._threads}"
-                threading.Thread(target=self._work, name=name, daemon=True).start()
-            self._changed.notify()
 
     # --- in the threads
 
