@@ -53,6 +53,10 @@ class Refused(Exception):
     """The batch system has not taken a job, and will not when it is asked again. A sentence."""
 
 
+class Later(Exception):
+    """The batch system takes no more jobs for now, and has not taken this one. A sentence."""
+
+
 class TooEarly(Exception):
     """The batch system does not tell as yet how a job ended; it is to be asked again."""
 
@@ -95,7 +99,10 @@ class BatchSystem(Protocol):
         """
 
     def submitted(self, answer: Answer) -> str:
-        """Give the id of the job. Raises Outage where it may have been taken or not, or Refused."""
+        """Give the id of the job.
+
+        Raises Outage where it may have been taken or not, Later or Refused where it was not.
+        """
 
     def poll(self, ids: Sequence[str]) -> list[str]:
         """Give the one command that tells the state of all these jobs; it may tell of others."""
