@@ -31,6 +31,7 @@ __all__ = [
     "Claim",
     "Exit",
     "JobRequest",
+    "MemberRequest",
     "folder_of",
     "last_lines",
     "read_claim",
@@ -45,12 +46,52 @@ RECORDS = "records"
 
 
 @dataclass(frozen=True)
+class MemberRequest:
+    """The ensemble that a job is a member of: its ``id``, and which of ``size`` members it is.
+
+    ``member`` is its name, ``index`` its place from 0 on; ``at_most`` run at once, None for all.
+    """
+
+    id: str
+    member: str
+    index: int
+    size: int
+    at_most: int | None
+
+    def to_json(self) -> dict[str, Any]:
+        """What stands in ``job.json``."""
+        return {
+            "id": self.id,
+            "member": self.member,
+            "index": self.index,
+            "size": self.size,
+            "at_most": self.at_most,
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any] | None) -> MemberRequest | None:
+        """Read what :meth:`to_json` gave. Raises KeyError, TypeError or ValueError."""
+        if value is None:
+            return None
+        at_most = value["at_most"]
+        return cls(
+            id=str(value["id"]),
+            member=str(value["member"]),
+            index=int(value["index"]),
+            size=int(value["size"]),
+            at_most=None if at_most is None else int(at_most),
+        )
+
+
+@dataclass(frozen=True)
 class JobRequest:
     """What is to be run: one attempt of one job.
 
     ``module`` and ``arguments`` are what follows ``python -m``. ``environment`` is added to the
     environment of the launcher. Paths are absolute. ``executor`` is the name of the one that runs
     it; ``resources`` and ``directives`` are what it asks for there, the defaults included.
+    ``ensemble`` is the one that it is a member of, None for a job by itself. ``command`` is what
+    is run instead of the module, as ``config.step_filling`` gives it; None for a module.
     """
 
     id: str
@@ -65,6 +106,8 @@ class JobRequest:
     executor: str = LOCAL
     resources: Resources = NO_RESOURCES
     directives: tuple[str, ...] = ()
+    ensemble: MemberRequest | None = None
+    command: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The content of ``job.json`` and of a request to the launcher."""
@@ -81,6 +124,8 @@ class JobRequest:
             "executor": self.executor,
             "resources": self.resources.to_json(),
             "directives": list(self.directives),
+            "ensemble": None if self.ensemble is None else self.ensemble.to_json(),
+            "command": self.command,
         }
 
     @classmethod
@@ -102,6 +147,8 @@ class JobRequest:
             executor=str(value.get("executor", LOCAL)),
             resources=Resources.from_json(value.get("resources", {})),
             directives=tuple(str(line) for line in value.get("directives", ())),
+            ensemble=MemberRequest.from_json(value.get("ensemble")),
+            command=value.get("command"),
         )
 
 

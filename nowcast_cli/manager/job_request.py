@@ -5,7 +5,7 @@ from __future__ import annotations
 from nowcast_cli.config.executors import Place
 from nowcast_cli.config.paths import SystemPaths
 from nowcast_cli.config.registry import Registry
-from nowcast_cli.executors.job_folder import JobRequest, folder_of
+from nowcast_cli.executors.job_folder import JobRequest, MemberRequest, folder_of
 from nowcast_cli.store.records import JobRecord
 
 
@@ -26,8 +26,16 @@ def request_of(job: JobRecord, paths: SystemPaths, registry: Registry) -> JobReq
         folder=str(folder_of(paths.jobs, job.id, job.worker)),
         config_file=str(paths.config_file),
         working_directory=str(paths.deployment),
-        environment={},
+        environment={} if job.member is None else {"NOWCAST_MEMBER": str(job.member.label)},
         executor=job.executor,
         resources=registry.resources_of(job.worker, place),
         directives=registry.directives_of(job.worker, place),
+        ensemble=_member_of(job),
     )
+
+
+def _member_of(job: JobRecord) -> MemberRequest | None:
+    member = job.member
+    if member is None or job.ensemble is None:
+        return None
+    return MemberRequest(job.ensemble, str(member.label), member.index, member.size, member.at_most)

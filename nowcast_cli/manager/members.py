@@ -49,13 +49,10 @@ def _members(job: JobRecord, plan: EnsemblePlan, new_id: Callable[[], str]) -> I
     labels, rows = plan.members.labels(), plan.members.rows
     for index, (label, row) in enumerate(zip(labels, rows, strict=True)):
         values = dict(zip(plan.members.names, row, strict=True))
-        yield replace(
-            job,
-            id=new_id(),
-            arguments=filled(job.arguments, {"member": label, **values}),
-            ensemble=job.id,
-            member=Member(label, index, len(rows), plan.at_most),
-        )
+        is_plain = values == {"member": label}
+        member = Member(label, index, len(rows), plan.at_most, None if is_plain else values)
+        arguments = filled(job.arguments, {"member": label, **values})
+        yield replace(job, id=new_id(), arguments=arguments, ensemble=job.id, member=member)
 
 
 def put(state: State, ensemble: EnsembleRecord, jobs: Iterable[JobRecord]) -> Step:

@@ -414,7 +414,7 @@ def _row_of_job(job: JobRecord) -> tuple[object, ...]:
 
 
 def _member(member: Member) -> str:
-    return json.dumps((member.label, member.index, member.size, member.at_most))
+    return json.dumps((member.label, member.index, member.size, member.at_most, member.values))
 
 
 def _row_of_barrier(barrier: BarrierRecord) -> tuple[object, ...]:
