@@ -39,6 +39,7 @@ SECTIONS: dict[str, dict[str, CommandEntry]] = {
             "checklist", "Read the checklist and its history, wait for it, clear it."
         ),
         "job": CommandEntry("job", "List, show, cancel and rerun jobs."),
+        "executor": CommandEntry("executor", "List the executors that workers run on."),
         "message": CommandEntry("message", "List, show and retry messages of workers."),
         "schedule": CommandEntry(
             "schedule", "List what is scheduled, launch it, pause and resume it."
