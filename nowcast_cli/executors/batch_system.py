@@ -88,6 +88,14 @@ class BatchSystem(Protocol):
     def signals_script_alone(self) -> bool:
         """Whether its signals reach the job script alone, and not all processes of the job."""
 
+    @property
+    def warning(self) -> str | None:
+        """The name of the signal by which it announces SIGKILL, where that is no usual one.
+
+        Where there is one, it is an argument of the runner on the node, and ``grace`` counts from
+        it.
+        """
+
     def header(self, request: JobRequest) -> list[str]:
         """Give the directives of the job script: from the resources, then those given verbatim."""
 

@@ -20,6 +20,7 @@ from nowcast_cli.executors.batch_system import (
 )
 from nowcast_cli.executors.job_folder import JobRequest
 from nowcast_cli.executors.native import Verdict
+from nowcast_cli.executors.node import TOLD_TO_END
 
 PARALLEL_ENVIRONMENT = "smp"  # what most sites call the one whose slots are on one host
 
@@ -39,8 +40,7 @@ _NOT_REACHED = re.compile(
 _ABOUT_THE_COMMAND = re.compile(r"^Unable to run job: |^error: ")
 _WHEN_AND_WHO = re.compile(r"^\d+/\d+/\d+ [\d:]+ \[\d+:\d+\]: (error: )?")
 _KILLED = 9
-# Signals of soft limits by the limit: a job may ask for them by itself.
-_SOFT = {10: "s_rt", 24: "s_cpu"}
+_DELETED = "it was deleted in Grid Engine (qdel), and not by nowcast"
 _LIMITS_ENFORCED = 37
 _ENDED_BY_SIGNAL = 100
 
@@ -56,7 +56,9 @@ class GridEngine:
 
     name = "Grid Engine"
     own_id = '"$JOB_ID"'
-    grace = 0.0  # the first signal is SIGKILL
+    grace = 10.0  # of the 60 that a queue leaves by default between SIGUSR2 and SIGKILL
+    signals_script_alone = True  # it signals a process group, and workers have one of their own
+    warning = "SIGUSR2"  # by -notify
 
     def header(self, request: JobRequest) -> list[str]:
         """Give the directives of the job script; memory is asked for by slot, as it is counted."""
@@ -79,8 +81,10 @@ class GridEngine:
     def submit(self, script: str, token: str, request: JobRequest) -> list[str]:
         """Give the command that submits a script."""
         output = f"{request.folder}/{OUTPUT}"
-        how = ("-r", "n", "-j", "y", "-o", output, "-S", "/bin/sh")
-        return ["qsub", "-terse", "-N", _NAME + token, *how, *request.resources.extra, script]
+        # Of an option that is given twice the last counts: what we rely on comes last.
+        how = ("-notify", "-r", "n", "-j", "y", "-o", output, "-S", "/bin/sh")
+        extra = request.resources.extra
+        return ["qsub", *extra, "-terse", "-N", _NAME + token, *how, script]
 
     def submitted(self, answer: Answer) -> str:
         """Give the number of the job. Raises Outage or Refused."""
@@ -162,9 +166,9 @@ class GridEngine:
             return _ended_by_signal(account)
         return Verdict("crashed", f"Grid Engine could not run it: {words} (failed {code})")
 
-    def said(self, output: str) -> Verdict | None:  # noqa: ARG002
-        """Read nothing: Grid Engine prints nothing into a job's output."""
-        return None
+    def said(self, output: str) -> Verdict | None:
+        """Read that the runner on the node was warned: by qdel, where no limit was enforced."""
+        return Verdict("crashed", _DELETED) if f"{TOLD_TO_END}{self.warning}" in output else None
 
 
 @dataclass(frozen=True)
@@ -279,16 +283,12 @@ def _over_its_limit(account: Mapping[str, str]) -> Verdict:
     )
 
 
-def _ended_by_signal(account: Mapping[str, str]) -> Verdict | None:
+def _ended_by_signal(account: Mapping[str, str]) -> Verdict:
     status = re.match(r"\d+", account.get("exit_status", ""))
     number = int(status[0]) - 128 if status else 0
-    limit = _SOFT.get(number)
-    if limit is not None and f"{limit}=" in account.get("category", ""):
-        reason = f"Grid Engine ended it at its soft limit {limit}"
-        return Verdict("timed out" if limit == "s_rt" else "crashed", reason)
-    if number != _KILLED:
-        return Verdict("crashed", f"its batch job was ended by signal {number}")
-    return Verdict("crashed", "it was killed within Grid Engine, as by qdel, by none of its limits")
+    if number == _KILLED:
+        return Verdict("crashed", f"{_DELETED}; it was given no time to end")
+    return Verdict("crashed", f"its batch job was ended by signal {number}")
 
 
 def _number(text: str) -> float:

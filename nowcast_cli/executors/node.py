@@ -1,9 +1,9 @@
 """What the job script of a batch system runs on the node: the runner of one job.
 
-``python3 ARCHIVE run FOLDER GRACE [forward]``, where ``FOLDER`` is the job's, on storage that
-the node shares with the manager; its ``job.json`` says what to run. It takes the place of the shell
-of the job script, so that it gets the signals by which a batch system ends a job, and can have the
-job end in time to write how it did.
+``python3 ARCHIVE run FOLDER GRACE [forward] [SIGUSR2]``, where ``FOLDER`` is the job's, on storage
+that the node shares with the manager; its ``job.json`` says what to run. It takes the place of the
+shell of the job script, so that it gets the signals by which a batch system ends a job, and can
+have the job end in time to write how it did.
 
 Of several that are begun for one job, by whatever mishap, one gets past the claim; the others end
 and run nothing. ``ran_as`` tells the batch system's id of the one that did.
@@ -18,6 +18,8 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from resource import struct_rusage
 
@@ -30,6 +32,7 @@ from nowcast_cli.runner import fork_worker
 
 OWN_ID = "NOWCAST_NATIVE_ID"  # set by the job script: what the batch system calls this job
 RAN_AS = "ran_as"
+TOLD_TO_END = "nowcast: told to end by "  # in the output of the batch job, and then a signal's name
 
 # By which batch systems end a job, and what they tell it besides.
 _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGXCPU)
@@ -38,7 +41,7 @@ _TELLING = (signal.SIGUSR1, signal.SIGUSR2)
 
 def main() -> None:
     """Run the job; ends when it has ended."""
-    folder, grace, forward = sys.argv[2], float(sys.argv[3]), "forward" in sys.argv[4:]
+    folder, grace, signals = sys.argv[2], float(sys.argv[3]), Signals.of(sys.argv[4:])
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     own_id = os.environ.pop(OWN_ID, "")
     orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -46,16 +49,44 @@ def main() -> None:
     orders.close()
     os.chdir("/")  # whoever stands in a folder keeps its file system from being unmounted
     reached("node.ordered")
-    job, runner = fork_worker(theirs, _complain, wait=lambda worker: guard(worker, grace, forward))
+    job, runner = fork_worker(theirs, _complain, wait=lambda worker: guard(worker, grace, signals))
     write_atomically(Path(job["folder"], RAN_AS), own_id.encode())
     become_job(job, runner)
 
 
-def guard(worker: int, grace: float, forward: bool) -> tuple[int, struct_rusage]:
+@dataclass(frozen=True)
+class Signals:
+    """What the signals of a batch system mean.
+
+    With ``forward``, those that end the job are passed on to it: the runner is the only one that
+    got them. ``warning`` is the one by which a batch system announces SIGKILL, and passed on as
+    SIGTERM; such a system announces a suspension by another one, which ends nothing.
+    """
+
+    forward: bool = False
+    warning: signal.Signals | None = None
+
+    @classmethod
+    def of(cls, words: Sequence[str]) -> Signals:
+        """Read them from the arguments of this program."""
+        named = [signal.Signals[word] for word in words if word != "forward"]
+        return cls("forward" in words, named[0] if named else None)
+
+    def for_job(self, number: int) -> int | None:
+        """What the job's session is to get when the runner gets this one; None for nothing."""
+        if self.warning is not None and number in _TELLING:
+            return signal.SIGTERM if number == self.warning else None
+        return number if number in _TELLING or (self.forward and number in _ENDING) else None
+
+    def ends(self, number: int) -> bool:
+        """Whether this signal says that the job is to end."""
+        return number in _ENDING or number == self.warning
+
+
+def guard(worker: int, grace: float, signals: Signals) -> tuple[int, struct_rusage]:
     """Wait for the worker; gives its status and what it has used.
 
     Of a signal that ends the job, the job's session has ``grace`` seconds left until SIGKILL.
-    With ``forward`` that signal is passed on to it: this process is the only one that got it.
     All signals are blocked.
     """
     session = identity_of(worker)
@@ -69,9 +100,10 @@ def guard(worker: int, grace: float, forward: bool) -> tuple[int, struct_rusage]
         if number is None:
             signal_session(session, signal.SIGKILL)
             kill_at = time.monotonic() + 1.0
-        elif number in _TELLING or (forward and number in _ENDING):
-            signal_session(session, number)
-        if number in _ENDING and kill_at is None:
+        elif (passed_on := signals.for_job(number)) is not None:
+            signal_session(session, passed_on)
+        if number is not None and signals.ends(number) and kill_at is None:
+            print(f"{TOLD_TO_END}{signal.Signals(number).name}", file=sys.stderr, flush=True)
             kill_at = time.monotonic() + grace
     if kill_at is not None:  # nothing of a job that was ended is to stay on the node
         signal_session(session, signal.SIGKILL)
