@@ -5,8 +5,8 @@ and writes ``exit``. The worker claims the job before any of the user's code beg
 ``link()`` to ``pid``: of all workers that were ever started for a job, by whatever mishap, one
 gets past that line.
 
-Standard library only, with its neighbours ``atomic_files``, ``process_identity`` and
-``crash_points``: the four files are shipped together to other hosts.
+Standard library only, with its neighbours ``command_end``, ``publishing``, ``atomic_files``,
+``process_identity`` and ``crash_points``: the files are shipped together to other hosts.
 """
 
 # See the comment above _prepare for why paths are strings here.
@@ -22,12 +22,12 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from resource import struct_rusage
 from typing import Any, NoReturn
 
-from nowcast_cli import process_identity
+from nowcast_cli import command_end, process_identity, publishing
 from nowcast_cli.atomic_files import sync_folder, write_atomically, write_synced
 from nowcast_cli.crash_points import reached
 from nowcast_cli.process_identity import (
@@ -230,11 +230,68 @@ def _run(
         said = _received(wire)
         if said.startswith(_CLAIMED) or _holds_claim(folder, worker):
             reason = said.removeprefix(_CLAIMED).decode(errors="replace") or None
-            _write_exit(folder, _exit_of(status, usage, reason))
-            reached("runner.after_exit")
+            _conclude(job, _exit_of(status, usage, reason))
     except OSError:
         os._exit(1)  # the folder has gone; the manager learns of the end by this process' own
     os._exit(0)
+
+
+def _conclude(job: Mapping[str, Any], outcome: Exit) -> None:
+    """Put the outputs of a command in place, then write ``exit``."""
+    folder: str = job["folder"]
+    if job.get("command") is None:
+        _write_exit(folder, outcome)
+        reached("runner.after_exit")
+        return
+    trouble = command_end.publish_outputs(job, outcome.to_json())
+    _write_exit(folder, outcome if trouble is None else replace(outcome, reason=trouble))
+    reached("runner.after_exit")
+    if os.access(f"{folder}/{publishing.INTENT}", os.F_OK):
+        publishing.forget(folder)
+
+
+def roll_forward(folder: str) -> bool:
+    """Carry out what the runner of a job, which is dead by now, had decided on its outputs.
+
+    Says whether ``exit`` tells the end of the job now. Where nothing was decided, nothing can be
+    seen of the outputs afterwards. Raises OSError when it is not possible now; to be repeated.
+    """
+    if not os.access(f"{folder}/{publishing.INTENT}", os.F_OK):
+        return False
+    lock = os.open(folder + "/runner.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        return _lock(lock) and _roll_forward(folder)
+    finally:
+        os.close(lock)
+
+
+def _roll_forward(folder: str) -> bool:
+    """Do so alone, under the lock."""
+    if os.access(f"{folder}/exit", os.F_OK):
+        publishing.forget(folder)
+        return True
+    decided = publishing.roll_forward(folder)
+    if decided is None:
+        return False
+    ending, trouble = decided
+    outcome = Exit.from_json(ending)
+    if trouble is not None:
+        outcome = replace(outcome, reason=trouble)
+    write_atomically(Path(folder, "exit"), json.dumps(outcome.to_json()).encode())
+    publishing.forget(folder)
+    return True
+
+
+def _lock(descriptor: int) -> bool:
+    """Take the lock of a job's runner; False when another process has it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+    return True
 
 
 def _await_order(orders: socket.socket) -> tuple[bytes, dict[str, Any]]:
@@ -261,14 +318,11 @@ def _prepare(folder: str) -> None:
         _make_folder(folder)
     # Held until this process ends. To save work only: the claim is what counts.
     lock = os.open(folder + "/runner.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not _lock(lock):
         os._exit(0)
-    except OSError as error:
-        if error.errno not in _NO_LOCKS:
-            raise
     if os.access(folder + "/pid", os.F_OK):
+        if os.access(f"{folder}/{publishing.INTENT}", os.F_OK):
+            _roll_forward(folder)
         os._exit(0)
     _make_folder(folder + "/outbox")
     _make_folder(folder + "/scratch")

@@ -25,13 +25,15 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from nowcast_cli.atomic_files import write_atomically
+from nowcast_cli.executors import job_tool
+from nowcast_cli.executors.command_child import become_command, with_tools
 from nowcast_cli.executors.prevent import prevent
 from nowcast_cli.executors.remote_cleaning import clear, is_quiet, removed
 from nowcast_cli.executors.remote_commands import run_command
 from nowcast_cli.executors.remote_probe import probe
 from nowcast_cli.executors.sessions import members, remaining, signal_session
 from nowcast_cli.process_identity import ProcessIdentity, boot_id, is_alive, uptime
-from nowcast_cli.runner import Claim, environment_of, fork_worker
+from nowcast_cli.runner import Claim, environment_of, fork_worker, roll_forward
 
 MARK = b"nowcast-answer:"
 
@@ -247,6 +249,9 @@ def become_job(job: Mapping[str, Any], runner: socket.socket) -> NoReturn:
         write_atomically(Path(folder, _NODE), socket.gethostname().encode())
         _take_in_what_was_sent(Path(folder), job.get("received") or ())
         _open_streams(folder + "/stdout", folder + "/stderr")
+        if job.get("command") is not None:
+            tools = job_tool.keep_in(folder)
+            become_command(job, runner, with_tools({**os.environ, **new}, tools))
         where = job["working_directory"]
         os.chdir(where)
     except OSError as error:
@@ -360,6 +365,8 @@ def look(job: Mapping[str, Any]) -> dict[str, Any]:
     claim = _claim_in(claim_text)
     gone = _has_gone(claim, folder)
     exit_text = _read(folder / "exit")
+    if gone and exit_text is None and roll_forward(str(folder)):
+        exit_text = _read(folder / "exit")
     if _is_being_ended(claim, folder):  # what is left of it is no less to end than it was
         gone, exit_text = False, None
     streams = {name: _part(folder / name, job[name]) for name in _STREAMS}

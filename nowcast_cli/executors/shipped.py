@@ -12,9 +12,12 @@ from importlib.resources import files
 MODULES = (
     "crash_points",
     "runner",
+    "command_end",
     "publishing",
     "atomic_files",
     "process_identity",
+    "executors.command_child",
+    "executors.job_tool",
     "executors.prevent",
     "executors.sessions",
     "executors.file_digests",
@@ -37,6 +40,8 @@ if sys.argv[1:2] == ["serve"]:
     from nowcast_cli.executors.serving import main
 elif sys.argv[1:2] == ["run"]:
     from nowcast_cli.executors.node import main
+elif sys.argv[1:2] in (["tell"], ["publish"]):
+    from nowcast_cli.executors.job_tool import main
 else:
     from nowcast_cli.executors.remote_side import main
 
