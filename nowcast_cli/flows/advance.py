@@ -1,0 +1,306 @@
+"""What comes next in a run of a flow: which steps begin, and whether it has ended. Pure.
+
+====================  =========================================================================
+a step of a run       becomes
+====================  =========================================================================
+not there             ``waiting``, when all that it comes after has ended well; or ``skipped``,
+                      when its condition is false
+``waiting``           ``running``, when its delay is over, and neither its concurrency nor a
+                      conflict is in the way
+``running``           ``done``, ``failed``, ``timed out`` or ``cancelled``, by the first word on its
+                      attempt; ``waiting`` again, when it is to be tried again
+====================  =========================================================================
+
+A run whose step has failed begins nothing more but what stands in for it, and ends when nothing
+of it runs any more.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from nowcast_cli.flows.conditions import BadCondition, holds
+from nowcast_cli.flows.definition import FAIL, GO_ON, Flow, Step
+from nowcast_cli.flows.placeholders import filled_in
+from nowcast_cli.store.flow_records import (
+    ENDED_WELL,
+    OPEN,
+    FlowRunRecord,
+    RunState,
+    StepRecord,
+    StepState,
+)
+from nowcast_cli.store.records import Delay
+
+ITEM = "item"
+StepName = tuple[str, str]  # flow, step
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What a run shares with the others: which steps run, which may not meet, and the time.
+
+    ``left`` gives the seconds of a delay that are left.
+    """
+
+    running: Counter[StepName]
+    conflicts: Mapping[StepName, frozenset[StepName]]
+    now: str
+    left: Callable[[Delay | None], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Advanced:
+    """A run as it is now, and the steps that begin by that."""
+
+    run: FlowRunRecord
+    begun: tuple[StepRecord, ...] = ()
+    changed: tuple[StepRecord, ...] = ()
+
+
+def advance(flow: Flow, run: FlowRunRecord, world: World) -> Advanced:
+    """Take a run as far as it goes without anybody's word; ``world.running`` counts along."""
+    if run.state != "running":
+        return Advanced(run)
+    moving = _Moving(flow, run, world)
+    while moving.expand():
+        pass
+    begun = tuple(moving.begin())
+    ended = moving.end(bool(begun))
+    return Advanced(ended, begun, tuple(moving.changed.values()))
+
+
+class _Moving:
+    """One run while it moves; the records are values, the mapping of them is made anew."""
+
+    def __init__(self, flow: Flow, run: FlowRunRecord, world: World) -> None:
+        self._flow = flow
+        self._run = run
+        self._world = world
+        self._steps = dict(run.steps)
+        self.changed: dict[tuple[str, int | None], StepRecord] = {}
+        self._by_step: dict[str, list[StepRecord]] = {}
+        for record in self._steps.values():
+            self._by_step.setdefault(record.step, []).append(record)
+
+    def expand(self) -> bool:
+        """Let the steps come to be that can; True where that may let others."""
+        may_help = False
+        allowed = self._allowed()
+        for step in self._flow.steps:
+            if step.name not in self._by_step and step.name in allowed and self._is_due(step):
+                made = list(self._made(step))
+                may_help = may_help or all(record.state in ENDED_WELL for record in made)
+                for record in made:
+                    self._put(record)
+                self._by_step[step.name] = made
+                if any(record.state not in ENDED_WELL | OPEN for record in made):
+                    may_help = True  # it could not be made: that is its failure
+        return may_help
+
+    def _allowed(self) -> frozenset[str]:
+        """Give the steps that may come to be: after a failure only what stands in for it."""
+        failed = [step for step in self._flow.steps if self._has_failed(step)]
+        stand_ins = self._flow.stand_ins()
+        if not failed:
+            return frozenset(step.name for step in self._flow.steps) - stand_ins
+        called = {step.on_failure for step in failed} & stand_ins
+        reached = set(called)
+        for _ in self._flow.steps:  # what follows from them, however deep
+            reached |= {
+                step.name for step in self._flow.steps if reached & set(step.after)
+            }
+        return frozenset(reached)
+
+    def _is_due(self, step: Step) -> bool:
+        return all(self._is_past(self._flow.step(name)) for name in step.after)
+
+    def _is_past(self, step: Step) -> bool:
+        records = self._by_step.get(step.name)
+        if records is None:
+            return False
+        well = all(record.state in ENDED_WELL for record in records)
+        over = all(record.state not in OPEN for record in records)
+        return well or (over and step.on_failure == GO_ON)
+
+    def _has_failed(self, step: Step) -> bool:
+        records = self._by_step.get(step.name, ())
+        return step.on_failure != GO_ON and any(
+            record.state not in ENDED_WELL | OPEN for record in records
+        )
+
+    def _made(self, step: Step) -> Iterator[StepRecord]:
+        now = self._world.now
+        try:
+            if step.when is not None and not holds(step.when, self._find):
+                yield StepRecord(step.name, None, "skipped", ended=now, reason=f"not {step.when}")
+                return
+            if step.for_each is None:
+                yield StepRecord(step.name, None, "waiting")
+                return
+            items = _items(filled_in(step.for_each, self._find))
+        except (BadCondition, KeyError, ValueError) as error:
+            words = f"{error.args[0]!s} has no value" if isinstance(error, KeyError) else str(error)
+            yield StepRecord(step.name, None, "failed", ended=now, reason=words)
+            return
+        if not items:
+            yield StepRecord(step.name, None, "skipped", ended=now, reason="for each of nothing")
+        for number, item in enumerate(items):
+            yield StepRecord(step.name, number, "waiting", value=item)
+
+    def _find(self, reference: str) -> Any:
+        return value_of(reference, self._run.parameters, self._by_step)
+
+    def begin(self) -> Iterator[StepRecord]:
+        """Begin what waits and may."""
+        failing = any(self._has_failed(step) for step in self._flow.steps)
+        allowed = self._allowed()
+        for step in self._flow.steps:
+            if failing and step.name not in allowed:
+                continue
+            for record in self._by_step.get(step.name, ()):
+                if record.state == "waiting" and self._may_begin(step, record):
+                    self._world.running[(self._flow.name, step.name)] += 1
+                    begun = replace(record, state="running", begun=self._world.now, delay=None)
+                    self._put(begun)
+                    yield begun
+
+    def _may_begin(self, step: Step, record: StepRecord) -> bool:
+        me = (self._flow.name, step.name)
+        running = self._world.running
+        if step.concurrency is not None and running[me] >= step.concurrency:
+            return False
+        if any(running[other] for other in self._world.conflicts.get(me, ()) if other != me):
+            return False
+        return self._world.left(record.delay) <= 0
+
+    def end(self, has_begun: bool) -> FlowRunRecord:
+        """Give the run with its steps; ended, where nothing of it is open."""
+        run = replace(self._run, steps=self._steps)
+        failed = [step for step in self._flow.steps if self._has_failed(step)]
+        states = Counter(record.state for record in self._steps.values())
+        if has_begun or states["running"] or (states["waiting"] and not failed):
+            return run
+        if states["waiting"] and self._stand_ins_wait():
+            return run
+        for record in list(self._steps.values()):
+            if record.state == "waiting":
+                self._put(replace(record, state="cancelled", ended=self._world.now))
+        state, reason = self._outcome(failed)
+        return replace(
+            run, steps=self._steps, state=state, reason=reason, ended=self._world.now
+        )
+
+    def _stand_ins_wait(self) -> bool:
+        allowed = self._allowed()
+        return any(
+            record.state == "waiting" and record.step in allowed
+            for record in self._steps.values()
+        )
+
+    def _outcome(self, failed: Iterable[Step]) -> tuple[RunState, str | None]:
+        for step in failed:
+            for record in self._by_step[step.name]:
+                if record.state not in ENDED_WELL:
+                    words = f"step {name_of(record)}: {record.reason or record.state}"
+                    return ("timed out" if record.state == "timed out" else "failed"), words
+        return "done", None
+
+    def _put(self, record: StepRecord) -> None:
+        key = (record.step, record.item)
+        self._steps[key] = record
+        self.changed[key] = record
+        records = self._by_step.setdefault(record.step, [])
+        self._by_step[record.step] = [each for each in records if each.item != record.item]
+        self._by_step[record.step].append(record)
+
+
+def name_of(record: StepRecord) -> str:
+    """Name a step of a run: ``crop``, or ``crop[3]`` for one of several."""
+    return record.step if record.item is None else f"{record.step}[{record.item}]"
+
+
+def value_of(
+    reference: str, parameters: Mapping[str, Any], steps: Mapping[str, Iterable[StepRecord]]
+) -> Any:
+    """Give what a reference stands for in a run: a parameter, or what a step gave.
+
+    Of a step that ``for each`` made several of, a list of what each of them gave. Raises KeyError.
+    """
+    first, *rest = reference.split(".")
+    if first in parameters and first not in steps:
+        return _inside(parameters[first], rest, reference)
+    records = sorted(steps.get(first, ()), key=lambda record: record.item or 0)
+    if not records:
+        raise KeyError(reference)
+    if records[0].item is None:
+        (record,) = records
+        if record.state == "skipped":
+            return None
+        return _inside(_given(record), rest, reference)
+    return [_inside(_given(record), rest, reference) for record in records]
+
+
+def _given(record: StepRecord) -> Any:
+    """Give the values of a step; of one that failed, why."""
+    if record.state in ("failed", "timed out", "cancelled"):
+        return {"reason": record.reason, "state": record.state}
+    return record.gave
+
+
+def _inside(value: Any, names: Iterable[str], reference: str) -> Any:
+    for name in names:
+        if not isinstance(value, Mapping) or name not in value:
+            raise KeyError(reference)
+        value = value[name]
+    return value
+
+
+def _items(value: Any) -> list[Any]:
+    if isinstance(value, list | tuple):
+        return list(value)
+    if isinstance(value, Mapping):
+        return [{"key": key, "value": item} for key, item in value.items()]
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return list(range(1, value + 1))
+    raise ValueError(f"`for each` wants a list or a number, not {value!r}")
+
+
+def ended_attempt(
+    step: Step,
+    record: StepRecord,
+    state: StepState,
+    *,
+    now: str,
+    gave: Any = None,
+    reason: str | None = None,
+    retry_delay: Callable[[float], Delay | None],
+) -> StepRecord:
+    """Give a step whose attempt has ended: over, or waiting to be tried again."""
+    ended = replace(record, state=state, gave=gave, reason=reason, ended=now, deadline=None)
+    if not _is_tried_again(step, record, state):
+        return ended
+    delay = 0.0 if step.retry is None else step.retry.delay_after(record.attempt)
+    return replace(
+        ended,
+        state="waiting",
+        attempt=record.attempt + 1,
+        job=None,
+        begun=None,
+        ended=None,
+        delay=retry_delay(delay) if delay else None,
+    )
+
+
+def _is_tried_again(step: Step, record: StepRecord, state: StepState) -> bool:
+    if state == "timed out" and step.on_timeout == FAIL:
+        return False
+    if state not in ("failed", "timed out"):
+        return False
+    tries = 1 if step.retry is None else step.retry.tries
+    if state == "timed out" and step.retry is None:
+        tries = 2  # `on timeout: retry` alone is one more time
+    return record.attempt < tries

@@ -1,0 +1,86 @@
+"""What the store keeps of flows: their runs, the steps of a run, and the definitions they follow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from nowcast_cli.store.records import Delay
+
+RunState = Literal["running", "done", "failed", "timed out", "cancelled"]
+StepState = Literal["waiting", "running", "done", "skipped", "failed", "timed out", "cancelled"]
+
+ENDED_WELL: frozenset[StepState] = frozenset({"done", "skipped"})
+OPEN: frozenset[StepState] = frozenset({"waiting", "running"})
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """A step of a run, or one of the several that ``for each`` made of it, as it is now.
+
+    ``item`` counts from 0, None for a step that is one. ``value`` is what it is run for, ``gave``
+    what came of it. ``job`` is the job that does it, or the run of its flow. ``delay`` is waited
+    for before the next attempt; ``deadline`` is for one that runs.
+    """
+
+    step: str
+    item: int | None
+    state: StepState
+    attempt: int = 1
+    value: Any = None
+    gave: Any = None
+    begun: str | None = None
+    ended: str | None = None
+    reason: str | None = None
+    job: str | None = None
+    delay: Delay | None = None
+    deadline: Delay | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FlowRunRecord:
+    """A run of a flow.
+
+    ``digest`` names the definition that it began with. ``parent`` is the token of the step of
+    another run that it does. ``steps`` are by name and item, those that have come to be.
+    """
+
+    id: str
+    flow: str
+    digest: str
+    parameters: Mapping[str, Any]
+    state: RunState
+    origin: str
+    created: str
+    parent: str | None = None
+    ended: str | None = None
+    reason: str | None = None
+    steps: Mapping[tuple[str, int | None], StepRecord] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class DefinitionPut:
+    """What a flow says, kept once for all runs that follow it."""
+
+    digest: str
+    flow: str
+    definition: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class FlowRunPut:
+    """A run is new, or has changed; its steps are put by themselves."""
+
+    run: FlowRunRecord
+
+
+@dataclass(frozen=True, slots=True)
+class FlowStepPut:
+    """A step of a run is new, or has changed."""
+
+    run: str
+    step: StepRecord
+
+
+FlowChange = DefinitionPut | FlowRunPut | FlowStepPut
