@@ -38,13 +38,15 @@ from nowcast_cli.messages.agent_messages import (
     Register,
     Report,
     Talkback,
+    to_text,
 )
 from nowcast_cli.process_identity import boot_id, uptime
 
 _PATIENCE = 10.0  # seconds for an answer
-_ANSWER_PATIENCE = 60.0  # for what may be some megabytes, on a line that is slow
+_SLOWEST_LINE = 100_000  # bytes a second, at which an answer of some megabytes still comes through
 _PULL_WAIT = 10.0  # that a pull waits with the manager
 _AFTER_A_FAILURE = 1.0
+_LOOK_EVERY = 1.0
 _STALE = 60.0  # without a look at the host, which costs milliseconds
 
 _logger = logging.getLogger("agent")
@@ -118,13 +120,13 @@ class Agent:
                 time.sleep(_AFTER_A_FAILURE)
 
     def _look(self) -> None:
-        """See what the host is like, as often as that is reported."""
+        """See what the host is like, more often than it is reported."""
         seen = host.use_now(
             self._settings.name, self._instance, self._settings.state, self._running.ids()
         )
         self._seen = seen, uptime()
         self._has_seen.set()
-        time.sleep(self._talkback.report_every)
+        time.sleep(min(_LOOK_EVERY, self._talkback.report_every))
 
     def _report(self) -> None:
         """Tell the manager who this is, where it does not know, and then what is in use."""
@@ -191,7 +193,7 @@ class Agent:
 
     def _answer(self, order: str, part: Mapping[str, Any]) -> None:
         answer = Answer(self._settings.name, self._instance, order, part)
-        self._say(answer, _ANSWER_PATIENCE)
+        self._say(answer, _PATIENCE + len(to_text(answer)) / _SLOWEST_LINE)
 
     # --- what the manager says
 

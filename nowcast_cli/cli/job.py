@@ -1,8 +1,7 @@
-"""``nowcast job``: list, show, cancel, rerun."""
+"""``nowcast job``: list, show, stats, cancel, rerun."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import typer
@@ -10,7 +9,7 @@ import typer
 from nowcast_cli.cli import complete
 from nowcast_cli.cli.context import System, output_of, system_of
 from nowcast_cli.cli.options import Json, Limit, group_app
-from nowcast_cli.cli.output import Color, Painted, Text
+from nowcast_cli.cli.output import Text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,18 +37,8 @@ Id = Annotated[
 
 _STDERR_LINES = 20
 _FILES = ("stdout", "stderr", "exit", "scratch")
-_COLORS: dict[str, Color] = {
-    "succeeded": "green",
-    "running": "blue",
-    "cancelled": "yellow",
-    "failed": "red",
-    "crashed": "red",
-    "timed out": "red",
-    "lost": "red",
-}
-_MARKS = {"waiting": "○", "held": "○", "submitting": "○"}
 
-app = group_app("List, show, cancel and rerun jobs.")
+app = group_app("List, show, cancel and rerun jobs; show what those of a worker cost.")
 
 
 @app.command("list")
@@ -75,6 +64,8 @@ def list_jobs(
       nowcast job list
       nowcast job list --worker sleep --state crashed
     """
+    from nowcast_cli.cli.job_view import HEADER, row
+    from nowcast_cli.cli.job_view import as_json as json_of
     from nowcast_cli.store.reader import Reader
 
     out = output_of(ctx)
@@ -83,10 +74,9 @@ def list_jobs(
         jobs = reader.jobs(worker=worker, states=state and {state}, limit=limit)
         holds, reasons = reader.holds(), _reasons(reader, system, jobs)
     if as_json:
-        out.json({"jobs": [asdict(job) for job in jobs]})
+        out.json({"jobs": [json_of(job) for job in jobs]})
         return
-    header = ["id", "worker", "state", "created", "took", "reason"]
-    out.table(header, [_row(job, reasons.get(job.id)) for job in jobs])
+    out.table(HEADER, [row(job, reasons.get(job.id)) for job in jobs])
     if not jobs:
         out.note("no such jobs" if worker or state else "no job has been launched as yet")
     if holds:
@@ -105,6 +95,8 @@ def show(ctx: typer.Context, job: Id, as_json: Json = False) -> None:
       nowcast job show 5f3a9c21
     """
     from nowcast_cli.cli.chain import ending_of, jobs_after
+    from nowcast_cli.cli.job_view import as_json as json_of
+    from nowcast_cli.cli.job_view import how_it_went
     from nowcast_cli.executors.job_folder import folder_of, last_lines
     from nowcast_cli.store.reader import Reader
 
@@ -124,14 +116,62 @@ def show(ctx: typer.Context, job: Id, as_json: Json = False) -> None:
             "jobs": [follower.id for follower in followers],
             "waits": waits,
         }
-        out.json({"job": {**asdict(record), **details}})
+        out.json({"job": {**json_of(record), **details}})
         return
     near = _what_is_near(cause, ending, followers)
-    out.columns([*_how_it_went(record, waits), *near, *_files(folder)])
+    out.columns([*how_it_went(record, waits), *near, *_files(folder)])
     if stderr:
         out.line(f"last lines of {folder / 'stderr'}:")
         for line in stderr:
             out.line("  ", line)
+
+
+@app.command()
+def stats(
+    ctx: typer.Context,
+    worker: Annotated[
+        str,
+        typer.Argument(metavar="WORKER", help="Its name.", autocompletion=complete.workers),
+    ],
+    since: Annotated[
+        str | None,
+        typer.Option("--since", metavar="TIME", help="Of jobs made from then on: 30d, today."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show what the jobs of a worker have cost: time in the queue, run time, memory, CPU.
+
+    P50 is what half of them needed at most, P95 what 95 of 100 did. All but
+    the queue wait is of those that succeeded: a job that fails at once tells
+    nothing of how long the work takes.
+
+    \b
+    Examples:
+      nowcast job stats run_model
+      nowcast job stats run_model --since 30d --json | jq '.run_time.p95'
+    """
+    from nowcast_cli.cli.job_stats import stats_of
+    from nowcast_cli.cli.job_view import as_stored, stats_as_json, stats_rows
+    from nowcast_cli.store.reader import Reader
+
+    out, system = output_of(ctx), system_of(ctx)
+    begin = None if since is None else as_stored(since)
+    with Reader(system.paths.database) as reader:
+        found = stats_of(reader.runs(worker, begin or ""))
+    if as_json:
+        out.json({"worker": worker, "since": begin, **stats_as_json(found)})
+        return
+    if not found.jobs:
+        from nowcast_cli.config.hints import did_you_mean
+        from nowcast_cli.config.workers import known_workers
+
+        out.note(
+            f"no job of {worker} has ended{did_you_mean(worker, known_workers(system.config))}"
+        )
+        return
+    share = 100 * found.succeeded / found.jobs
+    out.line(f"{worker}: {found.jobs} jobs, of which {found.succeeded} succeeded ({share:.1f} %)")
+    out.table(["", "p50", "p95", "most", "job"], stats_rows(found))
 
 
 @app.command()
@@ -197,12 +237,6 @@ def _short(job: JobRecord) -> str:
     return short_id(job.id)
 
 
-def _painted(state: str) -> Painted:
-    ended_badly = _COLORS.get(state) == "red"
-    mark = "✗" if ended_badly else _MARKS.get(state, "●")
-    return Painted(f"{mark} {state}", _COLORS.get(state))
-
-
 def _reasons(reader: Reader, system: System, jobs: list[JobRecord]) -> dict[str, str]:
     """Give why jobs have not begun, by the ids of those."""
     if all(job.state not in ("waiting", "held") for job in jobs):
@@ -211,51 +245,6 @@ def _reasons(reader: Reader, system: System, jobs: list[JobRecord]) -> dict[str,
 
     waiting = Waiting(reader, system.config)
     return {job.id: words for job in jobs if (words := waiting.why(job)) is not None}
-
-
-def _row(job: JobRecord, waits: str | None) -> list[Text]:
-    from nowcast_cli.cli.times import local, seconds_between, words
-
-    took = words(seconds_between(job.started, job.ended))
-    reason = (job.reason or waits or "").partition("\n")[0]
-    return [_short(job), job.worker, _painted(job.state), local(job.created), took, reason]
-
-
-def _how_it_went(job: JobRecord, waits: str | None) -> list[list[Text]]:
-    import shlex
-
-    from nowcast_cli.cli.times import local, seconds_between, words
-
-    attempt = f"{job.attempt}, after job {job.predecessor[-8:]}" if job.predecessor else "1"
-    rows: list[list[Text]] = [
-        ["job", job.id],
-        ["worker", f"{job.worker} ({job.module} on {job.host})"],
-        ["arguments", shlex.join(job.arguments) or "-"],
-        ["state", _painted(job.state)],
-        ["attempt", attempt],
-        ["created", local(job.created)],
-        ["started", local(job.started)],
-        ["ended", local(job.ended)],
-        ["took", words(seconds_between(job.started, job.ended))],
-        ["process", str(job.pid or "-")],
-    ]
-    if waits:
-        rows.insert(4, ["waits", waits])
-    if job.reason:
-        rows.insert(4, ["reason", job.reason])
-    if job.exit is not None:
-        rows.append(["exit", _exit_words(job.exit)])
-    return rows
-
-
-def _exit_words(exit_: Any) -> str:
-    ended = f"signal {exit_['signal']}" if exit_.get("signal") else f"code {exit_.get('code')}"
-    used = []
-    if exit_.get("cpu_seconds") is not None:
-        used.append(f"{exit_['cpu_seconds']:.2f} s of CPU")
-    if exit_.get("peak_memory"):
-        used.append(f"{exit_['peak_memory'] / 1e6:.0f} MB of memory")
-    return ", ".join([ended, *used])
 
 
 def _what_is_near(

@@ -10,6 +10,7 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +61,13 @@ class CommandStep:
     symlink: bool = False
     marker: str | None = None
     messages: tuple[str, ...] = MESSAGES
+
+    @cached_property
+    def has_date(self) -> bool:
+        """Whether ``{run_date}`` stands anywhere in it."""
+        return any(
+            found.name == "run_date" for text in self.texts() for found in placeholders(text)
+        )
 
     def texts(self) -> Iterator[str]:
         """Give all texts that may hold placeholders."""

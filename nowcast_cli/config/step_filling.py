@@ -12,7 +12,7 @@ from typing import Any
 
 from nowcast_cli.config.command_step import CommandStep
 from nowcast_cli.config.hints import did_you_mean
-from nowcast_cli.config.placeholders import FillError, fill, placeholders, shell_text_of
+from nowcast_cli.config.placeholders import FillError, fill, shell_text_of
 
 RUN_DATE = "run_date"
 
@@ -59,8 +59,7 @@ def with_date(step: CommandStep, arguments: tuple[str, ...], day: str) -> tuple[
     A job that tries again, or is run again days later, has that of the first one then. Arguments
     that cannot be read are left as they are: who fills in the step says what is wrong.
     """
-    uses = any(each.name == RUN_DATE for text in step.texts() for each in placeholders(text))
-    if not uses or RUN_DATE in step.parameters:
+    if not step.has_date or RUN_DATE in step.parameters:
         return arguments
     try:
         read = given(step, "", arguments)

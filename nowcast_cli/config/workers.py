@@ -19,7 +19,7 @@ DEFAULT_PACKAGES = ("workers", "nowcast.workers")
 
 
 def find_worker_module(config: Config, name: str) -> str:
-    """Give the dotted name of the module that runs the worker ``name``.
+    """Give the dotted name of the module that runs the worker ``name``, itself for a command.
 
     A dotted name is taken as it is. A plain one is looked up as ``module:`` of the worker in
     the message registry, then in each of ``worker packages``. Nothing is imported. Raises
@@ -27,6 +27,8 @@ def find_worker_module(config: Config, name: str) -> str:
     """
     folder = config.file.parent
     registered = registry_of(config).workers.get(name)
+    if registered is not None and registered.step is not None:
+        return name
     if registered is not None and registered.module is not None:
         return _existing(
             registered.module, folder, f"message registry.workers.{name}.module of {config.file}"

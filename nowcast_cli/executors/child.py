@@ -9,12 +9,12 @@ import socket
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
 from types import CodeType
 from typing import NoReturn
 
 from nowcast_cli.crash_points import reached
 from nowcast_cli.executors import as_module
+from nowcast_cli.executors.command_child import close_all_but, open_streams, stop
 from nowcast_cli.executors.ending import call_and_end
 from nowcast_cli.executors.job_folder import JobRequest
 from nowcast_cli.runner import environment_of
@@ -35,11 +35,11 @@ def become_job(job: JobRequest, runner: socket.socket) -> NoReturn:
     # Worker modules that this one starts by itself inherit the id, but are not the job.
     environment = {**environment_of(job.to_json()), "NOWCAST_JOB_PID": str(os.getpid())}
     try:
-        _open_streams(Path(job.folder))
-        _close_all_but(runner.fileno())
+        open_streams(job.folder)
+        close_all_but(runner.fileno())
         os.chdir(job.working_directory)
     except OSError as error:
-        _stop(runner, f"the job could not begin in {job.working_directory}: {error}")
+        stop(runner, f"the job could not begin in {job.working_directory}: {error}")
     reached("worker.opened_its_streams")
     _take_default_signals()
     fresh = needs_fresh_interpreter(environment, os.environ)
@@ -78,23 +78,7 @@ def _execute(job: JobRequest, runner: socket.socket) -> NoReturn:
     try:
         os.execv(sys.executable, command)
     except OSError as error:
-        _stop(runner, f"{sys.executable} could not be run: {error}")
-
-
-def _open_streams(folder: Path) -> None:
-    for number, path, flags in (
-        (0, Path(os.devnull), os.O_RDONLY),
-        (1, folder / "stdout", os.O_WRONLY | os.O_CREAT | os.O_APPEND),
-        (2, folder / "stderr", os.O_WRONLY | os.O_CREAT | os.O_APPEND),
-    ):
-        opened = os.open(path, flags, 0o644)
-        os.dup2(opened, number)
-        os.close(opened)
-
-
-def _close_all_but(descriptor: int) -> None:
-    os.closerange(3, descriptor)
-    os.closerange(descriptor + 1, os.sysconf("SC_OPEN_MAX"))
+        stop(runner, f"{sys.executable} could not be run: {error}")
 
 
 def _take_default_signals() -> None:
@@ -108,9 +92,3 @@ def _tell(runner: socket.socket, sentence: str) -> None:
     with suppress(OSError):  # the runner may be dead, which is no reason to say nothing at all
         runner.send(sentence.encode(errors="replace")[:4000])
     runner.close()
-
-
-def _stop(runner: socket.socket, sentence: str) -> NoReturn:
-    print(sentence, file=sys.stderr, flush=True)
-    _tell(runner, sentence)
-    os._exit(_CANNOT_BE_RUN)

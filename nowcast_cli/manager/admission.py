@@ -16,6 +16,7 @@ from nowcast_cli.config.executors import Place
 from nowcast_cli.config.registry import Registry
 from nowcast_cli.manager.boot_clock import Uptime
 from nowcast_cli.manager.clock import now
+from nowcast_cli.manager.command_jobs import dated
 from nowcast_cli.manager.state import Note, State, Step, info, with_jobs
 from nowcast_cli.store.records import Change, HoldDropped, HoldPut, JobPut, JobRecord
 
@@ -60,7 +61,12 @@ class Admission:
         ids = self._choose()
         now = self._now() if ids else ""
         chosen = [
-            replace(state.jobs[job_id], state="submitting", delay=None, submitted=now)
+            replace(
+                dated(state.jobs[job_id], self._registry),
+                state="submitting",
+                delay=None,
+                submitted=now,
+            )
             for job_id in ids
         ]
         notes = self._notes(chosen)

@@ -22,10 +22,13 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A message lay in a job's outbox; the file goes once it is taken in."""
+    """A message lay in a job's outbox; the file goes once it is taken in.
+
+    ``path`` is None for the message of a command, which its exit code tells.
+    """
 
     message: Message
-    path: Path
+    path: Path | None
 
 
 @dataclass(frozen=True, slots=True)

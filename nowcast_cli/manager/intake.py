@@ -40,6 +40,7 @@ from nowcast_cli.manager.retries import BadEnding, next_attempt
 from nowcast_cli.manager.state import ACKNOWLEDGED, Reply, State, Step, refused
 from nowcast_cli.manager.transitions import Decision, Incoming
 from nowcast_cli.manager.turn import Turn
+from nowcast_cli.messages.agent_messages import TYPE as AGENT_TYPE
 from nowcast_cli.messages.message import Message, MessageError, refuse_large
 from nowcast_cli.store.database import Store
 from nowcast_cli.store.records import (
@@ -82,6 +83,7 @@ class Intake:
         self._logger = logger
         self.after_functions: Collection[str] | None = None
         self.limits = DEFAULTS
+        self.hear_agent: Callable[[Arrived, Message], None] | None = None
         self.use(registry)
 
     def use(self, registry: Registry) -> None:
@@ -101,6 +103,9 @@ class Intake:
         except MessageError as error:
             self._logger.error("refused: %s", error.what)
             turn.answers.append((arrived, encode_reply(refused(error.what, error.hint), None)))
+            return
+        if self.hear_agent is not None and _is_of_agents(message):
+            self.hear_agent(arrived, message)  # often, and so not for the journal
             return
         message_id = message.id or _id_of_stamp(arrived.stamp)
         reply = self.message(turn, message, message_id, arrived.body.decode())
@@ -255,9 +260,7 @@ class Intake:
     def happening(self, turn: Turn, happening: Happening) -> None:
         """Take in what a job's folder tells."""
         if isinstance(happening, Told):
-            message = happening.message
-            self.message(turn, message, message.id or happening.path.stem, message.serialize())
-            turn.taken_files.append(happening.path)
+            self._told(turn, happening)
             return
         job = turn.state.jobs.get(happening.job_id)
         if job is None:
@@ -303,6 +306,22 @@ class Intake:
             )
         )
 
+    def _told(self, turn: Turn, told: Told) -> None:
+        message = told.message
+        if told.path is None:
+            assert told.message.id is not None, "those that we make have one"
+            try:
+                body = message.encode(self.limits)
+            except MessageError as error:
+                message = replace(
+                    message, type="failure", payload=None, outcome="failure", reason=error.what
+                )
+                body = message.encode(self.limits)
+            self.message(turn, message, told.message.id, body.decode())
+            return
+        self.message(turn, message, message.id or told.path.stem, message.serialize())
+        turn.taken_files.append(told.path)
+
     def decision(self, turn: Turn, record: MessageRecord, result: Decision | str) -> None:
         """Take in what was decided on a message, or why nothing could be."""
         if isinstance(result, str):
@@ -320,6 +339,10 @@ class Intake:
                 settings_of=self._ensembles_of,
             )
         )
+
+
+def _is_of_agents(message: Message) -> bool:
+    return message.type == AGENT_TYPE and message.source == requests.SOURCE
 
 
 def _id_of_stamp(stamp: bytes | None) -> str:

@@ -17,6 +17,7 @@ from nowcast_cli.config.remote_hosts import RemoteHost
 from nowcast_cli.errors import NowcastError
 from nowcast_cli.executors.job_folder import (
     Claim,
+    Exit,
     JobRequest,
     folder_of,
     read_claim,
@@ -27,6 +28,7 @@ from nowcast_cli.executors.native import Native
 from nowcast_cli.executors.prevent import prevent
 from nowcast_cli.executors.remote_executor import RemoteExecutor
 from nowcast_cli.manager.boot_clock import uptime
+from nowcast_cli.manager.command_jobs import final_message, step_of, with_command
 from nowcast_cli.manager.happenings import (
     Claimed,
     Ended,
@@ -44,6 +46,7 @@ from nowcast_cli.manager.remote_jobs import RemoteJobs
 from nowcast_cli.manager.timeouts import Timeouts
 from nowcast_cli.messages import outbox
 from nowcast_cli.process_identity import NOT_ABOUT_THE_FILE, is_alive
+from nowcast_cli.runner import roll_forward
 from nowcast_cli.store.records import JobRecord
 
 _logger = logging.getLogger("manager")
@@ -118,6 +121,7 @@ class JobWatch:
         self._timeouts = Timeouts(self._timeout_of, lambda: uptime().seconds)
         self._refused: list[Ended | Lost] = []
         self._blind = False
+        self._unpublished: set[str] = set()
         self._next_repeat = 0.0
         self._next_scan = 0.0
         self._next_outbox = 0.0
@@ -146,8 +150,8 @@ class JobWatch:
 
     def launch(self, job: JobRecord) -> None:
         """Ask for a job that is committed, now and until it is claimed."""
-        request = self._request(job)
         try:
+            request = with_command(self._request(job), job, self._registry)
             if _is_here(job):
                 self._executor.submit(request)
                 self._unclaimed[job.id] = job
@@ -285,7 +289,7 @@ class JobWatch:
                 if claimed:
                     yield Lost(job_id, f"its claim {folder / 'pid'} is damaged")
                 elif job_id in self._unclaimed:
-                    self._executor.submit(self._request(job))
+                    self.launch(job)
                 else:
                     yield Lost(job_id, "its folder tells nothing of its process")
                 return
@@ -312,12 +316,18 @@ class JobWatch:
         exit_record = read_exit(folder)
         if (exit_record is None and alive) or self._ender.awaits(job.id):
             return
+        if exit_record is None:
+            if not self._publishes(job.id, folder):
+                return
+            exit_record = read_exit(folder)
         yield from self._outbox(folder / "outbox")
         stayed = self._ender.stayed(job.id)
         if stayed is not None:
             yield Stayed(job.id, stayed)
         if exit_record is not None:
-            reason = reason_of(exit_record, folder / "stderr")
+            is_command = step_of(self._registry, job.worker) is not None
+            reason = reason_of(exit_record, folder / "stderr", is_command=is_command)
+            yield from self._told_by_exit(job, exit_record, reason, folder)
             yield Ended(job.id, exit_record.to_json(), reason)
         else:
             yield Lost(job.id, "its process and its runner have gone without a word")
@@ -342,11 +352,45 @@ class JobWatch:
         exit_record = None if claim is None else read_exit(folder)
         if asks or (exit_record is None and verdict is None):
             return
+        if exit_record is None and claim is not None:
+            if not self._publishes(job.id, folder):
+                return
+            exit_record = read_exit(folder)
         yield from self._outbox(folder / "outbox")
         stayed = read_left(folder)
         if stayed is not None:
             yield Stayed(job.id, stayed)
-        yield ending_elsewhere(job.id, exit_record, verdict, folder)
+        is_command = step_of(self._registry, job.worker) is not None
+        ending = ending_elsewhere(job.id, exit_record, verdict, folder, is_command=is_command)
+        if exit_record is not None and (verdict is None or ending.reason != verdict.reason):
+            yield from self._told_by_exit(job, exit_record, ending.reason, folder)
+        yield ending
+
+    def _publishes(self, job_id: str, folder: Path) -> bool:
+        """Carry out what a dead runner had decided; False when that is not possible as yet."""
+        try:
+            roll_forward(str(folder))
+        except OSError as error:
+            if error.errno in NOT_ABOUT_THE_FILE:
+                raise
+            if job_id not in self._unpublished:
+                _logger.error(
+                    "the outputs of job %s cannot be put in place, which is tried again: %s",
+                    job_id,
+                    error,
+                )
+            self._unpublished.add(job_id)
+            return False
+        self._unpublished.discard(job_id)
+        return True
+
+    def _told_by_exit(
+        self, job: JobRecord, ending: Exit, reason: str, folder: Path
+    ) -> Iterator[Told]:
+        entry = self._registry.workers.get(job.worker)
+        message = final_message(entry, job, ending, reason, folder)
+        if message is not None:
+            yield Told(message, None)
 
     def _outbox(self, folder: Path) -> Iterator[Told]:
         for path, message in outbox.take(folder):

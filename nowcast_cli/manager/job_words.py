@@ -10,8 +10,8 @@ from nowcast_cli.manager.happenings import Ended, Lost
 from nowcast_cli.manager.signal_words import signal_words
 
 
-def reason_of(exit_record: Exit, stderr: Path) -> str:
-    """Say in a sentence why a job ended without its message."""
+def reason_of(exit_record: Exit, stderr: Path, *, is_command: bool = False) -> str:
+    """Say in a sentence why a job ended without its message, or failed where it is a command."""
     if exit_record.reason:
         return exit_record.reason
     if exit_record.signal is not None:
@@ -19,11 +19,17 @@ def reason_of(exit_record: Exit, stderr: Path) -> str:
     else:
         how = f"it exited with code {exit_record.code}"
     last = last_lines(stderr, 1)
-    return f"{how} without its message" + (f"; last on stderr: {last[0].strip()}" if last else "")
+    how += "" if is_command else " without its message"
+    return how + (f"; last on stderr: {last[0].strip()}" if last else "")
 
 
 def ending_elsewhere(
-    job_id: str, exit_record: Exit | None, verdict: Verdict | None, folder: Path
+    job_id: str,
+    exit_record: Exit | None,
+    verdict: Verdict | None,
+    folder: Path,
+    *,
+    is_command: bool = False,
 ) -> Ended | Lost:
     """Say how a job elsewhere ended. ``exit`` decides; a verdict says more than a signal does."""
     if exit_record is None:
@@ -32,5 +38,6 @@ def ending_elsewhere(
             return Lost(job_id, verdict.reason)
         return Ended(job_id, {}, verdict.reason, verdict.kind == "timed out")
     if verdict is None or verdict.kind == "lost" or exit_record.code == 0:
-        return Ended(job_id, exit_record.to_json(), reason_of(exit_record, folder / "stderr"))
+        reason = reason_of(exit_record, folder / "stderr", is_command=is_command)
+        return Ended(job_id, exit_record.to_json(), reason)
     return Ended(job_id, exit_record.to_json(), verdict.reason, verdict.kind == "timed out")

@@ -13,6 +13,7 @@ from typing import Any, get_args
 from nowcast_cli.errors import NotFound, NowcastError
 from nowcast_cli.store import agents
 from nowcast_cli.store.integrity import cannot_be_read
+from nowcast_cli.store.job_figures import Run, runs_of
 from nowcast_cli.store.opening import open_to_read
 from nowcast_cli.store.records import (
     SHORT_ID,
@@ -108,6 +109,10 @@ class Reader:
                 (*values, -1 if limit is None else limit),
             )
         ]
+
+    def runs(self, worker: str, since: str = "") -> Iterator[Run]:
+        """Give what the jobs of a worker have cost (see ``job_figures.runs_of``)."""
+        return runs_of(self._connection, worker, since)
 
     def job(self, id_or_part: str) -> JobRecord:
         """Give the job whose id is, begins or ends so.
