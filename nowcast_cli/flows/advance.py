@@ -20,10 +20,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from nowcast_cli.flows.conditions import BadCondition, holds
-from nowcast_cli.flows.definition import FAIL, GO_ON, Flow, Step
+from nowcast_cli.flows.definition import GO_ON, Flow, Step
 from nowcast_cli.flows.placeholders import filled_in
 from nowcast_cli.store.flow_records import (
     ENDED_WELL,
@@ -33,10 +33,11 @@ from nowcast_cli.store.flow_records import (
     StepRecord,
     StepState,
 )
-from nowcast_cli.store.records import Delay
+from nowcast_cli.store.delay import Delay
 
 ITEM = "item"
 StepName = tuple[str, str]  # flow, step
+BadEnding = Literal["failure", "crash", "lost"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +111,7 @@ class _Moving:
         called = {step.on_failure for step in failed} & stand_ins
         reached = set(called)
         for _ in self._flow.steps:  # what follows from them, however deep
-            reached |= {
-                step.name for step in self._flow.steps if reached & set(step.after)
-            }
+            reached |= {step.name for step in self._flow.steps if reached & set(step.after)}
         return frozenset(reached)
 
     def _is_due(self, step: Step) -> bool:
@@ -190,15 +189,12 @@ class _Moving:
             if record.state == "waiting":
                 self._put(replace(record, state="cancelled", ended=self._world.now))
         state, reason = self._outcome(failed)
-        return replace(
-            run, steps=self._steps, state=state, reason=reason, ended=self._world.now
-        )
+        return replace(run, steps=self._steps, state=state, reason=reason, ended=self._world.now)
 
     def _stand_ins_wait(self) -> bool:
         allowed = self._allowed()
         return any(
-            record.state == "waiting" and record.step in allowed
-            for record in self._steps.values()
+            record.state == "waiting" and record.step in allowed for record in self._steps.values()
         )
 
     def _outcome(self, failed: Iterable[Step]) -> tuple[RunState, str | None]:
@@ -277,30 +273,34 @@ def ended_attempt(
     now: str,
     gave: Any = None,
     reason: str | None = None,
-    retry_delay: Callable[[float], Delay | None],
+    ending: BadEnding | None = None,
+    delay_of: Callable[[float], Delay],
 ) -> StepRecord:
-    """Give a step whose attempt has ended: over, or waiting to be tried again."""
+    """Give a step whose attempt has ended: over, or waiting to be tried again.
+
+    ``ending`` says how a bad one came, ``delay_of`` makes a delay of seconds.
+    """
     ended = replace(record, state=state, gave=gave, reason=reason, ended=now, deadline=None)
-    if not _is_tried_again(step, record, state):
+    if not _is_tried_again(step, record, state, ending):
         return ended
-    delay = 0.0 if step.retry is None else step.retry.delay_after(record.attempt)
+    seconds = 0.0 if step.retry is None else step.retry.delay_after(record.attempt)
     return replace(
         ended,
         state="waiting",
         attempt=record.attempt + 1,
-        job=None,
         begun=None,
         ended=None,
-        delay=retry_delay(delay) if delay else None,
+        delay=delay_of(seconds) if seconds else None,
     )
 
 
-def _is_tried_again(step: Step, record: StepRecord, state: StepState) -> bool:
-    if state == "timed out" and step.on_timeout == FAIL:
+def _is_tried_again(
+    step: Step, record: StepRecord, state: StepState, ending: BadEnding | None
+) -> bool:
+    if state == "timed out":
+        # `on timeout: retry` alone is one more time.
+        tries = 2 if step.retry is None else step.retry.tries
+        return step.on_timeout == "retry" and record.attempt < tries
+    if state != "failed" or step.retry is None or ending not in step.retry.on:
         return False
-    if state not in ("failed", "timed out"):
-        return False
-    tries = 1 if step.retry is None else step.retry.tries
-    if state == "timed out" and step.retry is None:
-        tries = 2  # `on timeout: retry` alone is one more time
-    return record.attempt < tries
+    return record.attempt < step.retry.tries

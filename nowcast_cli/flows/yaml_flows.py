@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from nowcast_cli.config.findings import Finding
@@ -19,6 +20,7 @@ SECTION = "flows"
 FLOW_KEYS = ("description", "on", "parameters", "steps")
 _KINDS = ("worker", "action", "flow")
 _JOB_KEYS = ("concurrency", "retry", "timeout")
+_ALL_ENDINGS = frozenset({"failure", "crash", "lost"})
 STEP_KEYS = (
     *_KINDS, "args", "values", "parameters", "executor", "environment", "after", "for each", "when",
     "conflicts", "on timeout", "on failure", *_JOB_KEYS,
@@ -46,6 +48,11 @@ def flows_of(section: Any) -> tuple[list[Flow], list[Finding]]:
         if not any(finding.severity == "error" for finding in wrong):
             flows.append(flow)
     return flows, findings
+
+
+def flow_described(name: str, entry: Any) -> Flow:
+    """Give the flow of which ``described`` gave ``entry``; its steps may have any names."""
+    return _flow(name, entry, (SECTION, name), [])
 
 
 def _flow(name: str, entry: Any, path: KeyPath, findings: list[Finding]) -> Flow:
@@ -89,7 +96,11 @@ def _jobs(reading: SectionReading) -> JobSettings:
     given = {key: reading.entry[key] for key in _JOB_KEYS if key in reading.entry}
     settings, findings = job_settings(given, reading.path)
     reading.findings += findings
-    return settings
+    retry = reading.entry.get("retry")
+    if settings.retry is None or (isinstance(retry, Mapping) and retry.keys() & {"on", True}):
+        return settings
+    # A step is tried again however it ended badly; which endings of a job count, its worker says.
+    return replace(settings, retry=replace(settings.retry, on=_ALL_ENDINGS))
 
 
 def _does(reading: SectionReading) -> Action | Work | SubFlow:

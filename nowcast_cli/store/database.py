@@ -9,11 +9,19 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, astuple
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from nowcast_cli.crash_points import reached
 from nowcast_cli.errors import NowcastError
-from nowcast_cli.store import agents
+from nowcast_cli.store import agents, flows
 from nowcast_cli.store.checklist_text import ChecklistText, Fragment, FragmentChanges
+from nowcast_cli.store.flow_records import (
+    DefinitionPut,
+    FlowRunPut,
+    FlowRunRecord,
+    FlowStepDropped,
+    FlowStepPut,
+)
 from nowcast_cli.store.integrity import MENDED_BY
 from nowcast_cli.store.leader import lead, leading
 from nowcast_cli.store.network_folders import network_file_system_of
@@ -198,12 +206,15 @@ class Store:
                 execute("DELETE FROM hold WHERE worker = ?", (worker or "",))
             case AgentPut() | AgentDropped() | AssignmentPut() | AssignmentDropped():
                 agents.write(execute, change)
-            case RowsRemoved(messages, jobs, barriers, ensembles):
+            case DefinitionPut() | FlowRunPut() | FlowStepPut() | FlowStepDropped():
+                flows.write(execute, change)
+            case RowsRemoved(messages, jobs, barriers, ensembles, flow_runs):
                 self._remove("message", "number", messages)
                 self._remove("job", "id", jobs)
                 agents.remove_of_jobs(self._connection, jobs)
                 self._remove("barrier", "number", barriers)
                 self._remove("ensemble", "id", ensembles)
+                flows.remove_runs(self._connection, flow_runs)
 
     def _remove(self, table: str, column: str, keys: Sequence[object]) -> None:
         self._connection.executemany(
@@ -375,6 +386,18 @@ class Store:
         rows = self._connection.execute(f"SELECT {', '.join(HOLD_COLUMNS)} FROM hold")
         return [hold_of_row(row) for row in rows]
 
+    def open_flow_runs(self) -> list[FlowRunRecord]:
+        """Give the runs of flows that have not ended, with their steps."""
+        return flows.open_runs(self._connection)
+
+    def flow_run(self, run_id: str) -> FlowRunRecord | None:
+        """Give the run of that id with its steps, None where there is none."""
+        return flows.run_of(self._connection, run_id)
+
+    def flow_definition(self, digest: str) -> tuple[str, Any] | None:
+        """Give the name of a flow, and what it said by that digest."""
+        return flows.definition_of(self._connection, digest)
+
     def agents(self) -> list[AgentRecord]:
         """Give the agents that are known, by name."""
         return agents.agents_in(self._connection)
@@ -409,7 +432,7 @@ def _row_of_job(job: JobRecord) -> tuple[object, ...]:
         job.reason, job.final_message, job.tried,
         None if job.delay is None else json.dumps(asdict(job.delay)), job.timed_out,
         job.submitted, None if job.native is None else json.dumps(job.native), job.slow,
-        job.ensemble, None if job.member is None else _member(job.member),
+        job.ensemble, None if job.member is None else _member(job.member), job.flow_step,
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from nowcast_cli.store.records import Delay
+from nowcast_cli.store.delay import Delay
 
 RunState = Literal["running", "done", "failed", "timed out", "cancelled"]
 StepState = Literal["waiting", "running", "done", "skipped", "failed", "timed out", "cancelled"]
@@ -83,4 +83,13 @@ class FlowStepPut:
     step: StepRecord
 
 
-FlowChange = DefinitionPut | FlowRunPut | FlowStepPut
+@dataclass(frozen=True, slots=True)
+class FlowStepDropped:
+    """A step of a run is no more, until the run comes to it again."""
+
+    run: str
+    step: str
+    item: int | None
+
+
+FlowChange = DefinitionPut | FlowRunPut | FlowStepPut | FlowStepDropped

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from nowcast_cli.store.delay import Delay as Delay
+from nowcast_cli.store.flow_records import FlowChange
+
 MessageState = Literal["received", "decided", "stuck", "answered", "late"]
 JobState = Literal[
     "waiting",
@@ -56,19 +59,6 @@ class MessageRecord:
     effect: Effect | None = None
     checklist_key: str | None = None
     note: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Delay:
-    """For how long a job may not begin: ``seconds``, which are over at ``due``.
-
-    ``due`` is in seconds of CLOCK_BOOTTIME of the boot with the id ``boot``, so that nobody who
-    sets the wall clock changes it. In another boot all of ``seconds`` are waited for anew.
-    """
-
-    seconds: float
-    boot: str
-    due: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +119,7 @@ class JobRecord:
     slow: str | None = None
     ensemble: str | None = None
     member: Member | None = None
+    flow_step: str | None = None
 
     @property
     def unfinished(self) -> bool:
@@ -363,10 +354,12 @@ class RowsRemoved:
     jobs: tuple[str, ...] = ()
     barriers: tuple[int, ...] = ()
     ensembles: tuple[str, ...] = ()
+    flow_runs: tuple[str, ...] = ()
 
 
 Change = (
-    MessageReceived
+    FlowChange
+    | MessageReceived
     | MessageSettled
     | JobPut
     | EnsemblePut

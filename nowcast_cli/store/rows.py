@@ -24,7 +24,7 @@ JOB_COLUMNS = (
     "id", "worker", "module", "arguments", "host", "executor", "state", "attempt", "predecessor",
     "cause", "chain", "barrier", "created", "started", "ended", "pid", "exit", "reason",
     "final_message", "tried", "delay", "timed_out", "submitted", "native", "slow",
-    "ensemble", "member",
+    "ensemble", "member", "flow_step",
 )  # fmt: skip
 BARRIER_COLUMNS = ("number", "cause", "workers", "waiting_for", "state", "created", "ended")
 
@@ -41,6 +41,7 @@ _ADDED = {
     "tried": (3, "1"),
     **dict.fromkeys(("submitted", "native", "slow"), (6, "NULL")),
     **dict.fromkeys(("ensemble", "member"), (7, "NULL")),
+    "flow_step": (9, "NULL"),
 }
 
 

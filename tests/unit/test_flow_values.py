@@ -229,3 +229,16 @@ def test_other_drawings_name_all_steps_and_edges() -> None:
     dot = as_dot(FORK)
     assert dot[0] == 'digraph "f" {'
     assert '  s2 -> s4 [style=dashed, label="fails"];' in dot
+
+
+def test_a_flow_that_is_kept_as_plain_values_is_the_same(  # whatever its steps are called
+) -> None:
+    import json
+
+    from nowcast_cli.flows.described import described
+    from nowcast_cli.flows.yaml_flows import flow_described
+
+    lines = Flow("g", (Step("?a?b", Action(ActionKey.parse("?a?b"), {"x": [1]})),))
+    for flow in (FORK, FLOW, lines):
+        kept = json.loads(json.dumps(described(flow)))
+        assert flow_described(flow.name, kept).digest == flow.digest

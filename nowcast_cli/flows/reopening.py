@@ -1,0 +1,46 @@
+"""A run that has ended is opened again: which of its steps are done once more. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from nowcast_cli.flows.definition import Flow
+from nowcast_cli.store.flow_records import ENDED_WELL, FlowRunRecord, StepRecord
+
+
+def reopened(flow: Flow, run: FlowRunRecord, first: str | None) -> FlowRunRecord:
+    """Give the run as one that goes on, with later attempts of the steps to be done again.
+
+    Those are the steps that ended badly, or with ``first`` that step; and all that come after
+    them, whatever stood in for them too. A step that is made anew keeps the count of its attempts.
+    """
+    badly = {record.step for record in run.steps.values() if record.state not in ENDED_WELL}
+    anew = _with_followers(flow, badly if first is None else {first})
+    steps = {}
+    for key, record in run.steps.items():
+        if record.step not in anew:
+            steps[key] = record
+        elif first is None and record.step in badly and record.state in ENDED_WELL:
+            steps[key] = record  # of the several of a step, those that had ended well
+        elif record.step in badly or record.step == first:
+            steps[key] = _once_more(record)
+    return replace(run, state="running", ended=None, reason=None, steps=steps)
+
+
+def dropped(before: FlowRunRecord, after: FlowRunRecord) -> list[StepRecord]:
+    """Give the steps that are no more, until the run comes to them again."""
+    return [record for key, record in before.steps.items() if key not in after.steps]
+
+
+def _with_followers(flow: Flow, names: set[str]) -> set[str]:
+    found = set(names)
+    for _ in flow.steps:  # however deep
+        found |= {step.name for step in flow.steps if found & set(step.after)}
+        found |= {step.on_failure for step in flow.steps if step.name in found}
+    return found
+
+
+def _once_more(record: StepRecord) -> StepRecord:
+    return StepRecord(
+        record.step, record.item, "waiting", record.attempt + 1, record.value, job=record.job
+    )

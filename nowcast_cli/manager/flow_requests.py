@@ -1,0 +1,129 @@
+"""Requests about flows: to run one, to cancel a run or open it again, to end a step from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from nowcast_cli.config.hints import did_you_mean
+from nowcast_cli.flows.definition import Action, Flow
+from nowcast_cli.flows.parameters import BadParameter
+from nowcast_cli.flows.tokens import BadToken, Token
+from nowcast_cli.manager.flow_runs import FlowRuns
+from nowcast_cli.manager.requests import RequestError
+from nowcast_cli.manager.state import Reply, State, Step
+from nowcast_cli.store.flow_records import FlowRunRecord, StepRecord, StepState
+
+FlowNamed = Callable[[str], Flow]
+RunOf = Callable[[str], FlowRunRecord | None]
+
+_WORDS: Mapping[str, StepState] = {"done": "done", "failed": "failed"}
+
+
+def run(state: State, runs: FlowRuns, payload: Any, flow_named: FlowNamed) -> Step:
+    """Begin a run: ``{flow, parameters, origin}``."""
+    flow = flow_named(_text(payload, "flow"))
+    given = payload.get("parameters") or {}
+    if not isinstance(given, Mapping):
+        raise RequestError("the parameters of a flow are names with values", "nowcast flow run -h")
+    origin = str(payload.get("origin") or "by request")
+    try:
+        step, begun = runs.begin(state, flow, {str(key): given[key] for key in given}, origin)
+    except BadParameter as error:
+        raise RequestError(str(error), f"nowcast flow show {flow.name}") from None
+    return replace(step, reply=Reply("ack", {"run": begun.id}))
+
+
+def cancel(state: State, runs: FlowRuns, payload: Any, run_of: RunOf) -> Step:
+    """Cancel a run: ``{run}``."""
+    found = _run(payload, run_of)
+    if found.id not in runs.open:
+        raise RequestError(
+            f"run {found.id} of {found.flow} has ended already: it is {found.state}",
+            f"nowcast flow runs {found.flow}",
+        )
+    step = runs.cancel(state, runs.open[found.id], "cancelled by hand")
+    return replace(step, reply=Reply("ack", {"run": found.id, "state": "cancelled"}))
+
+
+def again(state: State, runs: FlowRuns, payload: Any, run_of: RunOf) -> Step:
+    """Open a run again: ``{run, from?}``; from a step on, or what ended badly."""
+    found = _run(payload, run_of)
+    if found.id in runs.open:
+        raise RequestError(
+            f"run {found.id} of {found.flow} has not ended", f"nowcast flow cancel {found.id}"
+        )
+    first = payload.get("from")
+    names = [step.name for step in runs.flow_of(found).steps]
+    if first is not None and first not in names:
+        raise RequestError(
+            f"flow {found.flow} has no step {first!r}{did_you_mean(str(first), names)}",
+            f"nowcast flow show {found.id}",
+        )
+    if first is None and found.state == "done":
+        raise RequestError(
+            f"all steps of run {found.id} of {found.flow} ended well",
+            f"nowcast flow resume {found.id} --from STEP runs it from a step on",
+        )
+    step = runs.again(state, found, first)
+    return replace(step, reply=Reply("ack", {"run": found.id}))
+
+
+def complete(state: State, runs: FlowRuns, payload: Any, run_of: RunOf) -> Step:
+    """End a step from outside: ``{token, state?, result?, reason?}``.
+
+    The first word counts. The same one again has no effect; another one, or one for an attempt
+    that is over, is refused, and stays in the journal.
+    """
+    token = _token(payload)
+    word = str(payload.get("state") or "done")
+    if word not in _WORDS:
+        raise RequestError(f"a step ends done or failed, not {word!r}", "nowcast flow complete -h")
+    found = runs.open.get(token.run) or run_of(token.run)
+    record = None if found is None else found.steps.get((token.step, token.item))
+    if found is None or record is None:
+        raise RequestError(f"nothing waits for {token}", "nowcast flow runs")
+    step_of = runs.flow_of(found).step(token.step)
+    if not isinstance(step_of.does, Action):
+        what = f"step {token.step} is ended by its job, not from outside"
+        raise RequestError(what, f"nowcast flow show {found.id}")
+    reason = str(payload.get("reason") or "it was said to have failed")
+    if record.state == "running" and record.attempt == token.attempt:
+        step = runs.complete(state, token, _WORDS[word], payload.get("result"), reason)
+        return replace(step, reply=Reply("ack", {"run": found.id}))
+    if _is_the_same(record, token, _WORDS[word], payload.get("result")):
+        return Step(state, reply=Reply("ack", {"run": found.id}))
+    raise RequestError(
+        f"{token} is over: step {token.step} is {record.state}, attempt {record.attempt}; "
+        f"the word {word!r} came too late and has no effect",
+        f"nowcast flow show {found.id}",
+    )
+
+
+def _is_the_same(record: StepRecord, token: Token, state: StepState, gave: Any) -> bool:
+    if record.attempt != token.attempt or record.state != state:
+        return False
+    return state != "done" or record.gave == gave
+
+
+def _token(payload: Any) -> Token:
+    try:
+        return Token.parse(_text(payload, "token"))
+    except BadToken as error:
+        raise RequestError(str(error), "nowcast flow show RUN") from None
+
+
+def _run(payload: Any, run_of: RunOf) -> FlowRunRecord:
+    run_id = _text(payload, "run")
+    found = run_of(run_id)
+    if found is None:
+        raise RequestError(f"there is no run {run_id!r}", "nowcast flow runs")
+    return found
+
+
+def _text(payload: Any, key: str) -> str:
+    value = payload.get(key) if isinstance(payload, dict) else None
+    if not isinstance(value, str) or not value:
+        raise RequestError(f"the request has no {key!r}", "nowcast flow --help")
+    return value

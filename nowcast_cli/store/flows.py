@@ -1,0 +1,148 @@
+"""Flows in the database: their rows, written and read."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+from nowcast_cli.store.delay import Delay
+from nowcast_cli.store.flow_records import (
+    DefinitionPut,
+    FlowChange,
+    FlowRunPut,
+    FlowRunRecord,
+    FlowStepDropped,
+    FlowStepPut,
+    StepRecord,
+)
+
+_RUN = ("id", "flow", "digest", "parameters", "state", "origin", "created", "parent", "ended",
+        "reason")  # fmt: skip
+_STEP = ("run", "step", "item", "state", "attempt", "value", "gave", "begun", "ended", "reason",
+         "job", "delay", "deadline")  # fmt: skip
+_PUT_RUN = f"INSERT OR REPLACE INTO flow_run ({', '.join(_RUN)}) VALUES ({', '.join('?' * 10)})"
+_PUT_STEP = f"INSERT OR REPLACE INTO flow_step ({', '.join(_STEP)}) VALUES ({', '.join('?' * 13)})"
+_SELECT_RUN = f"SELECT {', '.join(_RUN)} FROM flow_run"
+_SELECT_STEP = f"SELECT {', '.join(_STEP)} FROM flow_step"
+_ALONE = -1
+
+
+def write(execute: Callable[..., Any], change: FlowChange) -> None:
+    """Write one change within the transaction of its caller."""
+    match change:
+        case DefinitionPut(digest, flow, definition):
+            execute(
+                "INSERT OR IGNORE INTO flow_definition VALUES (?, ?, ?)",
+                (digest, flow, json.dumps(definition)),
+            )
+        case FlowRunPut(run):
+            execute(_PUT_RUN, _row_of_run(run))
+        case FlowStepPut(run, step):
+            execute(_PUT_STEP, _row_of_step(run, step))
+        case FlowStepDropped(run, step_name, item):
+            execute(
+                "DELETE FROM flow_step WHERE run = ? AND step = ? AND item = ?",
+                (run, step_name, _ALONE if item is None else item),
+            )
+
+
+def open_runs(connection: sqlite3.Connection) -> list[FlowRunRecord]:
+    """Give the runs that have not ended, with their steps, the oldest first."""
+    rows = connection.execute(f"{_SELECT_RUN} WHERE state = 'running' ORDER BY id").fetchall()
+    return [with_steps(connection, run_of_row(row)) for row in rows]
+
+
+def run_of(connection: sqlite3.Connection, run_id: str) -> FlowRunRecord | None:
+    """Give the run of that id with its steps, None where there is none."""
+    row = connection.execute(f"{_SELECT_RUN} WHERE id = ?", (run_id,)).fetchone()
+    return None if row is None else with_steps(connection, run_of_row(row))
+
+
+def run_ids(connection: sqlite3.Connection, end_of_id: str) -> list[str]:
+    """Give the ids of the runs whose id is that, or ends so; of eight characters at least."""
+    rows = connection.execute(
+        "SELECT id FROM flow_run WHERE id = ? OR substr(id, -8) = ?", (end_of_id, end_of_id)
+    )
+    return [row[0] for row in rows]
+
+
+def latest_runs(
+    connection: sqlite3.Connection, flow: str | None, limit: int
+) -> list[FlowRunRecord]:
+    """Give the latest runs, of one flow or of all, with their steps, the newest first."""
+    where, arguments = ("", ()) if flow is None else (" WHERE flow = ?", (flow,))
+    rows = connection.execute(
+        f"{_SELECT_RUN}{where} ORDER BY id DESC LIMIT ?", (*arguments, limit)
+    ).fetchall()
+    return [with_steps(connection, run_of_row(row)) for row in rows]
+
+
+def definition_of(connection: sqlite3.Connection, digest: str) -> tuple[str, Any] | None:
+    """Give the name of a flow, and what it said by that digest."""
+    row = connection.execute(
+        "SELECT flow, definition FROM flow_definition WHERE digest = ?", (digest,)
+    ).fetchone()
+    return None if row is None else (row[0], json.loads(row[1]))
+
+
+def with_steps(connection: sqlite3.Connection, run: FlowRunRecord) -> FlowRunRecord:
+    """Give a run with its steps."""
+    rows = connection.execute(f"{_SELECT_STEP} WHERE run = ?", (run.id,))
+    steps = [step_of_row(row) for row in rows]
+    return replace(run, steps={(step.step, step.item): step for step in steps})
+
+
+def remove_runs(connection: sqlite3.Connection, runs: Sequence[str]) -> None:
+    """Remove runs with their steps, and the definitions that no run follows any more."""
+    keys = [(run,) for run in runs]
+    connection.executemany("DELETE FROM flow_step WHERE run = ?", keys)
+    connection.executemany("DELETE FROM flow_run WHERE id = ?", keys)
+    if keys:
+        connection.execute(
+            "DELETE FROM flow_definition WHERE digest NOT IN (SELECT digest FROM flow_run)"
+        )
+
+
+def run_of_row(row: Sequence[Any]) -> FlowRunRecord:
+    """Give the record of a row, without its steps."""
+    values = dict(zip(_RUN, row, strict=True))
+    values["parameters"] = json.loads(values["parameters"])
+    return FlowRunRecord(**values)
+
+
+def step_of_row(row: Iterable[Any]) -> StepRecord:
+    """Give the record of a row."""
+    values = dict(zip(_STEP, row, strict=True))
+    del values["run"]
+    values["item"] = None if values["item"] == _ALONE else values["item"]
+    for name in ("value", "gave"):
+        values[name] = None if values[name] is None else json.loads(values[name])
+    for name in ("delay", "deadline"):
+        values[name] = None if values[name] is None else Delay(**json.loads(values[name]))
+    return StepRecord(**values)
+
+
+def _row_of_run(run: FlowRunRecord) -> tuple[object, ...]:
+    return (
+        run.id, run.flow, run.digest, json.dumps(run.parameters), run.state, run.origin,
+        run.created, run.parent, run.ended, run.reason,
+    )  # fmt: skip
+
+
+def _row_of_step(run: str, step: StepRecord) -> tuple[object, ...]:
+    return (
+        run, step.step, _ALONE if step.item is None else step.item, step.state, step.attempt,
+        _json(step.value), _json(step.gave), step.begun, step.ended, step.reason, step.job,
+        _delay(step.delay), _delay(step.deadline),
+    )  # fmt: skip
+
+
+def _json(value: Any) -> str | None:
+    return None if value is None else json.dumps(value, default=str)
+
+
+def _delay(delay: Delay | None) -> str | None:
+    return None if delay is None else json.dumps(asdict(delay))
