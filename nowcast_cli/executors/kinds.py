@@ -20,8 +20,15 @@ def _ssh(target: Target, around: Surroundings) -> RemoteExecutor:
     return SshExecutor(target, around.paths.run, keys=around.keys)
 
 
+def _slurm(target: Target, around: Surroundings) -> RemoteExecutor:
+    from nowcast_cli.executors.batch import BatchExecutor
+    from nowcast_cli.executors.slurm import Slurm
+
+    return BatchExecutor(target, around, Slurm())
+
+
 # Who makes the executor of a kind. That of this machine has a contract of its own (``local``).
-MAKERS: Mapping[str, Maker] = {"ssh": _ssh}
+MAKERS: Mapping[str, Maker] = {"ssh": _ssh, "slurm": _slurm}
 
 
 def _local_health(target: Target, around: Surroundings, deadline: float) -> Health:
