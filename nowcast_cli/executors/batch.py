@@ -12,9 +12,10 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+from nowcast_cli.config.executors import ExecutorSettings
 from nowcast_cli.executors.batch_commands import DEADLINE, BatchCommands
 from nowcast_cli.executors.batch_job import BatchJob, is_clean
 from nowcast_cli.executors.batch_rounds import BatchRounds
@@ -39,8 +40,8 @@ class BatchExecutor:
         The executor as configured; its host is the head node, None for this machine.
     around
         The system that it belongs to.
-    system
-        The adapter.
+    system_of
+        Gives the adapter, as configured.
     deadline, patience
         As ``batch_commands.DEADLINE`` and ``PATIENCE``.
     """
@@ -49,15 +50,16 @@ class BatchExecutor:
         self,
         target: Target,
         around: Surroundings,
-        system: BatchSystem,
+        system_of: Callable[[ExecutorSettings], BatchSystem],
         deadline: float = DEADLINE,
         patience: float = PATIENCE,
     ) -> None:
         self._around = around
-        self._system = system
+        self._system_of = system_of
+        self._system = system_of(target.settings)
         self._commands = BatchCommands(target.host, around.paths.run, deadline)
         code = around.paths.state / "code"
-        self._rounds = BatchRounds(system, self._ask, self._tell, code, patience)
+        self._rounds = BatchRounds(self._system, self._ask, self._tell, code, patience)
         self._configure(target)
         self._jobs: dict[str, BatchJob] = {}
         self._ready: list[str] = []
@@ -152,6 +154,7 @@ class BatchExecutor:
         here = self._around.python if target.host is None else target.host.python
         self._name = target.settings.name
         self._commands.use(target.host)
+        self._rounds.system = self._system_of(target.settings)
         self._rounds.poll = target.settings.poll
         self._rounds.python = target.settings.python or here
 

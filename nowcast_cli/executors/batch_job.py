@@ -19,8 +19,8 @@ class BatchJob:
     ``begin`` says that it is to be submitted where it was not, ``cancel`` that it is to be ended,
     ``may_be_submitted`` that its token has to be looked up first. Times are in seconds of a
     monotonic clock: ``left_at`` since when an ``exit`` waits for its explanation, ``ended_at``
-    since when the batch system has called it ended, ``cancelled_at`` when it was last asked to
-    end it.
+    since when the batch system has called it ended, ``asked_at`` when it was last asked why,
+    ``cancelled_at`` when it was last asked to end it.
     """
 
     request: JobRequest
@@ -34,6 +34,7 @@ class BatchJob:
     native: Native | None = None
     left_at: float | None = None
     ended_at: float | None = None
+    asked_at: float | None = None
     cancelled_at: float | None = None
     verdict: Verdict | None = None
     settled: bool = False

@@ -22,6 +22,7 @@ from nowcast_cli.executors.prevent import prevent
 WAITING_AT_ONCE = 100  # of the jobs that wait are looked at in a round
 HURRY = 1.0  # s between two polls when a job has ended, and we want to know why
 EXPLANATION = 60.0  # s after which an end is told without its explanation
+ASK_AGAIN = 2.0  # s until it is asked again why a job ended; accounts may be long files
 AGAIN = 10.0  # s until a job that was to be cancelled, and is still there, is cancelled again
 CANCELLED_AT_ONCE = 200
 
@@ -31,8 +32,6 @@ class BatchRounds:
 
     Parameters
     ----------
-    system
-        The adapter.
     ask
         Runs a command and gives its answer. Raises Outage.
     tell
@@ -44,8 +43,8 @@ class BatchRounds:
 
     Attributes
     ----------
-    poll, python
-        The seconds between two polls, and the interpreter on the nodes, as configured.
+    system, poll, python
+        The adapter, the seconds between two polls, and the interpreter on the nodes, as configured.
     later
         Why no job can be submitted for now; None where they can.
     """
@@ -61,7 +60,7 @@ class BatchRounds:
         self.poll = 0.0
         self.python = ""
         self.later: str | None = None
-        self._system = system
+        self.system = system
         self._ask = ask
         self._tell = tell
         self._code = code
@@ -131,7 +130,7 @@ class BatchRounds:
         unknown = {files.token_of(job.request): job for job in jobs if job.may_be_submitted}
         if not unknown:
             return
-        found = self._system.found(self._ask(self._system.find(list(unknown))), unknown.keys())
+        found = self.system.found(self._ask(self.system.find(list(unknown))), unknown.keys())
         for token, job in unknown.items():
             job.may_be_submitted = False
             native_id = found.get(token) or files.read_ran_as(job.folder)
@@ -162,7 +161,7 @@ class BatchRounds:
         for start in range(0, len(due), CANCELLED_AT_ONCE):
             some = due[start : start + CANCELLED_AT_ONCE]
             ids = [job.native_id for job in some if job.native_id is not None]
-            self._system.cancelled(self._ask(self._system.cancel(ids)))
+            self.system.cancelled(self._ask(self.system.cancel(ids)))
             for job in some:
                 job.cancelled_at = time.monotonic()
             self._next_poll = 0.0
@@ -187,15 +186,15 @@ class BatchRounds:
                 self._conclude(job, Verdict("crashed", str(reason)))
 
     def _submit_one(self, job: BatchJob, code: Path) -> None:
-        script = files.script_of(self._system, job.request, self.python, code)
+        script = files.script_of(self.system, job.request, self.python, code)
         file = files.prepare(job.request, script)
         job.may_be_submitted = True
         reached("batch.before_submit")
-        command = self._system.submit(str(file), files.token_of(job.request), job.request)
+        command = self.system.submit(str(file), files.token_of(job.request), job.request)
         answer = self._ask(command)
         reached("batch.submitted")
         try:
-            native_id = self._system.submitted(answer)
+            native_id = self.system.submitted(answer)
         except (Later, Refused):
             job.may_be_submitted = False
             raise
@@ -213,8 +212,8 @@ class BatchRounds:
         if not self._poll_is_due(jobs):
             return
         asked = {job.native_id: job for job in jobs if job.is_in_system and job.native_id}
-        answer = self._ask(self._system.poll(list(asked)))
-        states = self._system.polled(answer, list(asked))
+        answer = self._ask(self.system.poll(list(asked)))
+        states = self.system.polled(answer, list(asked))
         now = self._last_poll = time.monotonic()
         self._next_poll = now + self.poll
         for native_id, job in asked.items():
@@ -238,8 +237,9 @@ class BatchRounds:
         elif claim is None and not prevent(job.folder, _now()):
             return  # it begins just now
         elif job.cancel:
-            self._conclude(job, vanished(self._system.name, job, None) if began else _CANCELLED)
-        else:
+            self._conclude(job, vanished(self.system.name, job, None) if began else _CANCELLED)
+        elif job.asked_at is None or _is_over(job.asked_at, ASK_AGAIN):
+            job.asked_at = time.monotonic()
             try:
                 why = self._why(job)
             except TooEarly:
@@ -252,19 +252,19 @@ class BatchRounds:
         if left_exit:
             self._conclude(job, None if why is None or why.kind == "lost" else why)
         elif began:
-            self._conclude(job, vanished(self._system.name, job, why))
+            self._conclude(job, vanished(self.system.name, job, why))
         else:
             words = files.last_output(job.folder)
-            self._conclude(job, never_began(self._system.name, job, why, words))
+            self._conclude(job, never_began(self.system.name, job, why, words))
 
     def _why(self, job: BatchJob) -> Verdict | None:
         """Ask the batch system why it ended a job. Raises TooEarly or Outage."""
-        command = None if job.native_id is None else self._system.explain(job.native_id)
-        why = None if command is None else self._system.explained(self._ask(command))
+        command = None if job.native_id is None else self.system.explain(job.native_id)
+        why = None if command is None else self.system.explained(self._ask(command))
         return why or self._said(job)
 
     def _said(self, job: BatchJob) -> Verdict | None:
-        return self._system.said(files.output(job.folder))
+        return self.system.said(files.output(job.folder))
 
     def _conclude(self, job: BatchJob, verdict: Verdict | None) -> None:
         job.verdict, job.settled = verdict, True
