@@ -69,6 +69,19 @@ class Stayed:
 
 
 @dataclass(frozen=True, slots=True)
+class Slow:
+    """A job runs for far longer than any of its worker: for ``seconds``.
+
+    Its last ``runs`` jobs that succeeded took at most ``slowest`` seconds.
+    """
+
+    job_id: str
+    seconds: float
+    runs: int
+    slowest: float
+
+
+@dataclass(frozen=True, slots=True)
 class NativeChanged:
     """The system beneath an executor has taken a job, or has another state for it."""
 
@@ -76,4 +89,4 @@ class NativeChanged:
     native: Native
 
 
-Happening = NativeChanged | Claimed | Told | Overran | Ended | Lost | Stayed
+Happening = Slow | NativeChanged | Claimed | Told | Overran | Ended | Lost | Stayed

@@ -30,6 +30,7 @@ from nowcast_cli.manager.happenings import (
     Lost,
     NativeChanged,
     Overran,
+    Slow,
     Stayed,
     Told,
 )
@@ -287,6 +288,8 @@ class Intake:
                 )
             case Overran(_, seconds):
                 step = job_transitions.overran(turn.state, job, seconds, now())
+            case Slow():
+                step = job_transitions.slow(turn.state, job, happening, now())
             case Stayed(_, words):
                 step = job_transitions.stayed(turn.state, job, words)
         turn.add(step)

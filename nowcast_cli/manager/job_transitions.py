@@ -11,8 +11,10 @@ from nowcast_cli.config.executors import Place
 from nowcast_cli.config.registry import Registry
 from nowcast_cli.executors.native import Native
 from nowcast_cli.manager.barriers import pass_barrier
+from nowcast_cli.manager.happenings import Slow
 from nowcast_cli.manager.retries import TryAgain, note_of
 from nowcast_cli.manager.state import Entry, State, Step, info, problem, warning, with_jobs
+from nowcast_cli.messages.message import Message
 from nowcast_cli.store.records import JobRecord, JobState, MessageReceived, MessageRecord, Outcome
 
 _STATE_BY_OUTCOME: Mapping[Outcome, JobState] = {
@@ -129,6 +131,40 @@ def overran(state: State, job: JobRecord, seconds: float, now: str) -> Step:
     new_state, changes = with_jobs(state, replace(job, timed_out=now, reason=reason))
     note = warning(f"{job.worker} (job {job.id}) has passed its timeout: it is being ended")
     return Step(new_state, changes, (note,))
+
+
+def slow(state: State, job: JobRecord, happening: Slow, now: str) -> Step:
+    """Take in that a job takes far longer than any of its worker before: told once, and no more.
+
+    It is in the journal, for who follows that. One whose end is told or ordered is left alone.
+    """
+    if job.slow is not None or job.state != "running" or job.timed_out is not None:
+        return Step(state)
+    what = (
+        f"{job.worker} has run for more than {duration_words(happening.seconds)}: its last "
+        f"{happening.runs} jobs that succeeded took {duration_words(happening.slowest)} at most"
+    )
+    message = Message("nowcast", "slow", {"worker": job.worker, "job": job.id, "what": what})
+    record = MessageRecord(
+        number=state.last_message + 1,
+        id=f"slow-{job.id}",
+        received=now,
+        source="nowcast",
+        type="slow",
+        body=message.serialize(),
+        job=job.id,
+        chain=job.chain,
+        outcome=None,
+        state="answered",
+    )
+    journalled = Step(
+        replace(state, last_message=record.number),
+        (MessageReceived(record),),
+        (warning(f"{what} (job {job.id})"),),
+        journalled=record,
+    )
+    new_state, changes = with_jobs(journalled.state, replace(job, slow=now))
+    return journalled.then(Step(new_state, changes))
 
 
 def process_ended(

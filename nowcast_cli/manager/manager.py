@@ -45,6 +45,7 @@ from nowcast_cli.manager.reload import (
 )
 from nowcast_cli.manager.remote_jobs import RemoteJobs
 from nowcast_cli.manager.retries import counted_anew
+from nowcast_cli.manager.slowness import Slowness
 from nowcast_cli.manager.standby import TakeOver
 from nowcast_cli.manager.state import Step
 from nowcast_cli.manager.turn import Turn
@@ -127,7 +128,10 @@ class Manager:
         makers = {**MAKERS, "agents": self._agents.executor}
         remote = RemoteJobs(registry.executors, self._hosts(), makers, around)
         self._admission = Admission(registry, uptime)
-        self._jobs = JobWatch(executor, remote, paths, registry, time.monotonic)
+        self._slowness = Slowness(self._store.run_times)
+        self._jobs = JobWatch(
+            executor, remote, paths, registry, time.monotonic, self._slowness.history_of
+        )
         self._deciders = Deciders(
             self._begun_decider,
             module_file=find_module_file(registry.next_workers_module, paths.deployment),
@@ -320,6 +324,7 @@ class Manager:
         reached("manager.before_acting")
         self._state = turn.state
         self._undecided.take_in(turn)
+        self._slowness.follow(turn.changes)
         for arrived, reply in turn.answers:
             self._answer(arrived, reply)
         self._agents.act()

@@ -15,6 +15,7 @@ from nowcast_cli.errors import NowcastError
 from nowcast_cli.store import agents
 from nowcast_cli.store.checklist_text import ChecklistText, Fragment, FragmentChanges
 from nowcast_cli.store.integrity import MENDED_BY
+from nowcast_cli.store.job_figures import run_times
 from nowcast_cli.store.leader import lead, leading
 from nowcast_cli.store.network_folders import network_file_system_of
 from nowcast_cli.store.records import (
@@ -312,6 +313,10 @@ class Store:
                 "('waiting', 'held', 'submitting', 'running') OR exit IS NULL ORDER BY id"
             )
         ]
+
+    def run_times(self, worker: str, most: int) -> list[float]:
+        """Give how long jobs of a worker ran (see ``job_figures.run_times``)."""
+        return run_times(self._connection, worker, most)
 
     def job(self, job_id: str) -> JobRecord | None:
         """Give the job of that id, None where there is none."""

@@ -211,7 +211,7 @@ class Reader:
     def news(self, after: int, upto: int, sources: Collection[str]) -> list[MessageRecord]:
         """Give the messages after one number up to another that somebody may want to be told of.
 
-        Those are bad endings after which nothing is tried again, workers that are overdue, and
+        Those are bad endings after which nothing is tried again, what is overdue or slow, and
         all messages of ``sources``; the oldest first. Only messages of nowcast itself have their
         ``body``: others may be large.
         """
@@ -224,7 +224,7 @@ class Reader:
             for row in self._connection.execute(
                 f"SELECT {columns} FROM message WHERE number > ? AND number <= ? "
                 f"AND (outcome IN ('failure', 'crash') {last} "
-                f"OR (source = 'nowcast' AND type = 'overdue') OR source IN ({marks})) "
+                f"OR (source = 'nowcast' AND type IN ('overdue', 'slow')) OR source IN ({marks})) "
                 "ORDER BY number",
                 (after, upto, *sources),
             )
