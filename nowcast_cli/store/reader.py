@@ -14,6 +14,7 @@ from nowcast_cli.errors import NotFound, NowcastError
 from nowcast_cli.store import agents
 from nowcast_cli.store.integrity import cannot_be_read
 from nowcast_cli.store.job_figures import Run, runs_of
+from nowcast_cli.store.job_loads import Load, loads
 from nowcast_cli.store.opening import open_to_read
 from nowcast_cli.store.records import (
     SHORT_ID,
@@ -109,6 +110,19 @@ class Reader:
                 (*values, -1 if limit is None else limit),
             )
         ]
+
+    def loads(self) -> list[Load]:
+        """Count the jobs that are launched and have not ended, by executor and state."""
+        return loads(self._connection)
+
+    def slow_jobs(self) -> list[JobRecord]:
+        """Give the jobs that run for far longer than any of their worker before."""
+        if self._version < 6:
+            return []
+        rows = self._connection.execute(
+            f"SELECT {self._job} FROM job WHERE state = 'running' AND slow IS NOT NULL ORDER BY id"
+        )
+        return [job_of_row(row) for row in rows]
 
     def runs(self, worker: str, since: str = "") -> Iterator[Run]:
         """Give what the jobs of a worker have cost (see ``job_figures.runs_of``)."""
