@@ -9,7 +9,8 @@ from nowcast_cli.executors.batch_system import NativeState
 from nowcast_cli.executors.job_folder import Exit, JobRequest
 from nowcast_cli.executors.native import Native, Verdict
 
-SUBMITTED = "submitted"  # its native state in words, until the batch system was asked for it
+# Words of ours for what the batch system was not asked for as yet; its own are in capitals or codes.
+SUBMITTED, BEGUN, ENDED = "submitted", "begun", "ended"
 
 
 @dataclass
@@ -74,9 +75,14 @@ class BatchJob:
         self.state = state
         assert self.native_id is not None
         before = self.native or Native(self.native_id, SUBMITTED)
-        words = (state.native, state.reason) if state.native else ("ended", "")
+        words = (state.native, state.reason) if state.native else (ENDED, "")
         self.native = Native(self.native_id, *words)
         return self.native != before
+
+    def seen(self, word: str) -> None:
+        """Take in that it has begun or ended, before the batch system is asked again."""
+        if self.native is not None:
+            self.native = Native(self.native.id, word, unknown=self.native.unknown)
 
     def unknown(self) -> bool:
         """Mark what is known as the last that was; says whether that is news."""

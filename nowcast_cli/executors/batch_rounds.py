@@ -13,7 +13,7 @@ from pathlib import Path
 
 from nowcast_cli.crash_points import reached
 from nowcast_cli.executors import batch_folder as files
-from nowcast_cli.executors.batch_job import BatchJob, is_clean, never_began, vanished
+from nowcast_cli.executors.batch_job import BEGUN, ENDED, BatchJob, is_clean, never_began, vanished
 from nowcast_cli.executors.batch_system import Answer, BatchSystem, Later, Refused, TooEarly
 from nowcast_cli.executors.job_folder import read_claim, read_exit
 from nowcast_cli.executors.native import Verdict
@@ -83,11 +83,13 @@ class BatchRounds:
         for job in self._in_turn(jobs):
             if not job.claimed and (job.folder / "pid").exists():
                 job.claimed = True
+                job.seen(BEGUN)
                 self._tell(job)
             if job.claimed and job.left_at is None and (job.folder / "exit").exists():
                 job.left_at = time.monotonic()
-                job.settled = job.settled or is_clean(read_exit(job.folder))
-                self._tell(job)
+                if is_clean(read_exit(job.folder)):
+                    job.seen(ENDED)
+                    self._conclude(job, None)
             if job.left_at is not None and not job.settled and _is_over(job.left_at, EXPLANATION):
                 self._conclude(job, self._said(job))  # an outage must not withhold it for ever
 
@@ -229,6 +231,7 @@ class BatchRounds:
         began = claim is not None and claim.runner is not None
         ran_as = files.read_ran_as(job.folder) if began else None
         if is_clean(exit_record):
+            job.seen(ENDED)
             self._conclude(job, None)
         elif ran_as is not None and ran_as != job.native_id:
             self._take(job, ran_as)  # it was submitted twice, and this is the one that runs

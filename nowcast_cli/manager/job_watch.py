@@ -362,10 +362,12 @@ class JobWatch:
         if claim is None and (folder / "pid").exists():
             yield Lost(job.id, f"its claim {folder / 'pid'} is damaged")
             return
-        if claim is not None and job.id not in self._claims:
-            yield self._claimed(job, claim)
-        if claim is not None and job.id not in self._timeouts:
-            self._time(job, executor.age(job.id))
+        # A claim without a runner is that of who kept the job from beginning.
+        if claim is not None and claim.runner is not None:
+            if job.id not in self._claims:
+                yield self._claimed(job, claim)
+            if job.id not in self._timeouts:
+                self._time(job, executor.age(job.id))
         exit_record = None if claim is None else read_exit(folder)
         if asks or (exit_record is None and verdict is None):
             return
