@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from nowcast_cli.executors.native import Native
 from nowcast_cli.messages.message import Message
@@ -43,13 +43,13 @@ class Overran:
 class Ended:
     """A job's process has ended, by what the runner wrote (JSON), and why, as a sentence.
 
-    ``timed_out`` says that the system beneath its executor ended it, as it ran for too long.
+    ``by_system`` is what the system beneath its executor calls its end where it had a part in it.
     """
 
     job_id: str
     exit: Mapping[str, Any]
     reason: str
-    timed_out: bool = False
+    by_system: Literal["crashed", "timed out"] | None = None
 
 
 @dataclass(frozen=True, slots=True)

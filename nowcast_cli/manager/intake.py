@@ -269,7 +269,7 @@ class Intake:
         match happening:
             case Claimed(_, pid, at):
                 step = job_transitions.claimed(turn.state, job, pid, at)
-            case Ended(_, exit_record, reason, timed_out):
+            case Ended(_, exit_record, reason, by_system):
                 step = job_transitions.process_ended(
                     turn.state,
                     self._registry,
@@ -278,7 +278,7 @@ class Intake:
                     reason,
                     now(),
                     self._again,
-                    timed_out,
+                    by_system,
                 )
             case NativeChanged(_, native):
                 step = job_transitions.native_changed(turn.state, job, native, now())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from nowcast_cli.config.durations import duration_words
 from nowcast_cli.config.executors import Place
@@ -175,21 +175,23 @@ def process_ended(
     reason: str,
     now: str,
     again: TryAgain,
-    timed_out: bool = False,
+    by_system: Literal["crashed", "timed out"] | None = None,
 ) -> Step:
     """Take in what the runner wrote when the job's process had ended.
 
-    A job that ended without its final message becomes a ``crash`` message for ``reason``; with
-    ``timed_out`` the system beneath its executor has ended it.
+    A job that ended without its final message becomes a ``crash`` message for ``reason``. Where
+    the system beneath its executor has ended it, that has the last word on how and why: a worker
+    that it tells to end says so itself, and does not know on whose behalf.
     """
     seen = replace(job, exit=exit_record)
     if not job.unfinished:
+        if by_system is not None and job.state == "crashed":
+            seen = replace(seen, state=by_system, reason=reason)
         new_state, changes = with_jobs(state, seen)
         return Step(new_state, changes)
     if job.timed_out is not None:
         return _crash(state, registry, seen, "timed out", job.reason or reason, now, again)
-    job_state: JobState = "timed out" if timed_out else "crashed"
-    return _crash(state, registry, seen, job_state, reason, now, again)
+    return _crash(state, registry, seen, by_system or "crashed", reason, now, again)
 
 
 def closed(state: State, job: JobRecord) -> Step:
