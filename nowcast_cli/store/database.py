@@ -6,13 +6,13 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, astuple
+from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
 
 from nowcast_cli.crash_points import reached
 from nowcast_cli.errors import NowcastError
-from nowcast_cli.store import agents
+from nowcast_cli.store import agents, ensembles
 from nowcast_cli.store.checklist_text import ChecklistText, Fragment, FragmentChanges
 from nowcast_cli.store.integrity import MENDED_BY
 from nowcast_cli.store.job_figures import run_times
@@ -48,13 +48,11 @@ from nowcast_cli.store.records import (
 )
 from nowcast_cli.store.rows import (
     BARRIER_COLUMNS,
-    ENSEMBLE_COLUMNS,
     HOLD_COLUMNS,
     JOB_COLUMNS,
     MESSAGE_COLUMNS,
     SCHEDULE_COLUMNS,
     barrier_of_row,
-    ensemble_of_row,
     hold_of_row,
     job_of_row,
     message_of_row,
@@ -76,7 +74,6 @@ _INSERT_MESSAGE = (
     f"VALUES ({', '.join('?' * len(MESSAGE_COLUMNS))})"
 )
 _PUT_JOB = _upsert("job", JOB_COLUMNS)
-_PUT_ENSEMBLE = _upsert("ensemble", ENSEMBLE_COLUMNS)
 _PUT_BARRIER = _upsert("barrier", BARRIER_COLUMNS)
 _PUT_SCHEDULE = _upsert("schedule", SCHEDULE_COLUMNS)
 # Bytes that the write-ahead log keeps once a long reader, such as a backup, has let it grow.
@@ -186,7 +183,7 @@ class Store:
             case JobPut(job):
                 execute(_PUT_JOB, _row_of_job(job))
             case EnsemblePut(ensemble):
-                execute(_PUT_ENSEMBLE, astuple(ensemble))
+                ensembles.write(self._connection, ensemble)
             case BarrierPut(barrier):
                 execute(_PUT_BARRIER, _row_of_barrier(barrier))
             case SchedulePut(schedule):
@@ -199,12 +196,12 @@ class Store:
                 execute("DELETE FROM hold WHERE worker = ?", (worker or "",))
             case AgentPut() | AgentDropped() | AssignmentPut() | AssignmentDropped():
                 agents.write(execute, change)
-            case RowsRemoved(messages, jobs, barriers, ensembles):
+            case RowsRemoved(messages, jobs, barriers, ensemble_ids):
                 self._remove("message", "number", messages)
                 self._remove("job", "id", jobs)
                 agents.remove_of_jobs(self._connection, jobs)
                 self._remove("barrier", "number", barriers)
-                self._remove("ensemble", "id", ensembles)
+                self._remove("ensemble", "id", ensemble_ids)
 
     def _remove(self, table: str, column: str, keys: Sequence[object]) -> None:
         self._connection.executemany(
@@ -327,30 +324,17 @@ class Store:
 
     def open_ensembles(self) -> list[EnsembleRecord]:
         """Give the ensembles whose ending is not decided."""
-        return [
-            ensemble_of_row(row)
-            for row in self._connection.execute(
-                f"SELECT {', '.join(ENSEMBLE_COLUMNS)} FROM ensemble "
-                "WHERE state = 'open' ORDER BY id"
-            )
-        ]
+        return ensembles.open_ones(self._connection)
 
     def ensemble(self, ensemble_id: str) -> EnsembleRecord | None:
         """Give the ensemble of that id, None where there is none."""
-        row = self._connection.execute(
-            f"SELECT {', '.join(ENSEMBLE_COLUMNS)} FROM ensemble WHERE id = ?", (ensemble_id,)
-        ).fetchone()
-        return None if row is None else ensemble_of_row(row)
+        return ensembles.of_id(self._connection, ensemble_id)
 
-    def members(self, ensemble_id: str) -> list[JobRecord]:
-        """Give the jobs of an ensemble, each attempt of each member, the oldest first."""
-        return [
-            job_of_row(row)
-            for row in self._connection.execute(
-                f"SELECT {', '.join(JOB_COLUMNS)} FROM job WHERE ensemble = ? ORDER BY id",
-                (ensemble_id,),
-            )
-        ]
+    def last_members(
+        self, ensemble: EnsembleRecord, changed: Iterable[JobRecord]
+    ) -> dict[int, JobRecord]:
+        """Give the last job of each member by its place; ``changed`` are not yet committed."""
+        return ensembles.last_jobs(self._connection, ensemble, changed)
 
     def active_barriers(self) -> list[BarrierRecord]:
         """Give the barriers that hold jobs, the oldest first."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from heapq import merge
 from operator import itemgetter
 from pathlib import Path
@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, get_args
 
 from nowcast_cli.errors import NotFound, NowcastError
-from nowcast_cli.store import agents
+from nowcast_cli.store import agents, ensembles
 from nowcast_cli.store.integrity import cannot_be_read
 from nowcast_cli.store.job_figures import Run, runs_of
 from nowcast_cli.store.job_loads import Load, loads
@@ -22,6 +22,7 @@ from nowcast_cli.store.records import (
     AgentRecord,
     AssignmentRecord,
     BarrierRecord,
+    EnsembleRecord,
     HoldRecord,
     JobRecord,
     MessageRecord,
@@ -97,12 +98,18 @@ class Reader:
         states: Collection[str] | None = None,
         chain: str | None = None,
         cause: int | None = None,
+        alone: bool = False,
         limit: int | None = 50,
     ) -> list[JobRecord]:
-        """Give jobs, the newest first; ``cause`` is the number of the message that they follow."""
+        """Give jobs, the newest first; ``cause`` is the number of the message that they follow.
+
+        With ``alone`` those that are members of no ensemble.
+        """
         where, values = _where(
             ("worker", worker), ("state", states), ("chain", chain), ("cause", cause)
         )
+        if alone and self._version >= ensembles.SINCE:
+            where = f"{where} AND ensemble IS NULL" if where else "WHERE ensemble IS NULL"
         return [
             job_of_row(row)
             for row in self._connection.execute(
@@ -146,6 +153,51 @@ class Reader:
                 hint="give more of the id",
             )
         return job_of_row(rows[0])
+
+    def ensemble(self, id_or_part: str) -> EnsembleRecord | None:
+        """Give the ensemble whose id is, begins or ends so; None where there is none.
+
+        Raises NowcastError where there are several.
+        """
+        if self._version < ensembles.SINCE or not _may_be_part(id_or_part):
+            return None
+        found = ensembles.found(self._connection, id_or_part)
+        if len(found) > 1:
+            raise NowcastError(
+                f"several ensembles have an id that begins or ends with {id_or_part}: "
+                f"{', '.join(each.id for each in found[:5])}",
+                hint="give more of the id",
+            )
+        return found[0] if found else None
+
+    def ensembles(
+        self,
+        *,
+        worker: str | None = None,
+        chain: str | None = None,
+        cause: int | None = None,
+        limit: int | None = None,
+    ) -> list[EnsembleRecord]:
+        """Give ensembles, the newest first; of a store of an old form, none."""
+        if self._version < ensembles.SINCE:
+            return []
+        return ensembles.newest(
+            self._connection, worker=worker, chain=chain, cause=cause, limit=limit
+        )
+
+    def open_ensembles(self) -> list[EnsembleRecord]:
+        """Give the ensembles whose ending is not decided, the oldest first."""
+        if self._version < ensembles.SINCE:
+            return []
+        return ensembles.open_ones(self._connection)
+
+    def last_members(self, ensemble: EnsembleRecord) -> list[JobRecord]:
+        """Give the last job of each member, in their order."""
+        return [*ensembles.last_jobs(self._connection, ensemble).values()]
+
+    def unfinished_members(self, ensemble: EnsembleRecord) -> Mapping[str, int]:
+        """Count the members that have not ended, by state."""
+        return ensembles.unfinished(self._connection, ensemble.id)
 
     def _by_begin(self, table: str, columns: str, part: str) -> list[tuple[Any, ...]]:
         """Give the row whose id is ``part``, else at most 6 rows whose id begins so."""
@@ -346,10 +398,14 @@ class Reader:
         return None if row is None else str(row[0])
 
     def last_success(self, worker: str, before: str = "~") -> str | None:
-        """Give when the worker last succeeded, not later than ``before``; None for never."""
+        """Give when the worker last succeeded, not later than ``before``; None for never.
+
+        That one member of an ensemble has succeeded says nothing of the worker.
+        """
+        alone = "AND note IS NULL " if self._version >= 3 else ""
         row = self._connection.execute(
             "SELECT received FROM message "
-            "WHERE source = ? AND outcome = 'success' AND received <= ? "
+            f"WHERE source = ? AND outcome = 'success' AND received <= ? {alone}"
             "ORDER BY number DESC LIMIT 1",
             (worker, before),
         ).fetchone()
