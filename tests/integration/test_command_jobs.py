@@ -8,6 +8,7 @@ import pytest
 
 from helpers import wait_until
 from nowcast_cli.runner import Exit
+from nowcast_command import begin_nowcast, nowcast
 
 MESSAGES = {"success": "has done it", "failure": "could not do it", "crash": "fell over"}
 
@@ -235,3 +236,53 @@ def test_the_folder_of_a_job_tells_how_it_ended(step):
     ending = Exit.from_json(job.exit)
     assert (ending.code, ending.signal, ending.reason) == (3, None, None)
     assert ending.peak_memory > 0
+
+
+def test_run_worker_streams_what_a_command_prints_and_ends_with_its_code(step):
+    system = step("echo one; while [ ! -e ../../../../../go ]; do sleep 0.02; done; exit 3")
+    command = begin_nowcast(system.folder, "run-worker", "step")
+    assert command.stdout is not None
+    assert command.stdout.readline() == "one\n"
+    assert system.jobs("step")[0].unfinished
+    system.touch("go")
+    _, said = command.communicate(timeout=60)
+    assert command.returncode == 3
+    assert "step failed after " in said
+    assert "it exited with code 3" in said
+
+
+def test_run_worker_knows_the_options_of_a_command(step):
+    system = step("true", command="./step.sh {domain} {run_date}", parameters={"domain": None})
+    done = nowcast(system.folder, "run-worker", "step", "--", "--domian", "x")
+    assert done.code == 2
+    assert "step has no option '--domian'; did you mean '--domain'?" in done.err
+    done = nowcast(system.folder, "run-worker", "step")
+    assert done.code == 2
+    assert "nowcast run-worker step -- --domain VALUE" in done.err
+    shown = nowcast(system.folder, "run-worker", "step", "--", "--help").out
+    assert "--domain VALUE   required" in shown
+    assert "--run-date VALUE   default: the day of the job" in shown
+    assert not system.jobs()
+
+
+def test_run_worker_for_many_dates(step):
+    system = step("echo {run_date}", outputs={"out": "out/{run_date}"})
+    system.write("step.sh", "#!/bin/sh\necho > out\n").chmod(0o755)
+    dates = ["--from", "2026-11-01", "--to", "2026-11-03"]
+    assert nowcast(system.folder, "run-worker", "step", *dates).code == 0
+    made = sorted(path.name for path in (system.folder / "out").iterdir())
+    assert made == ["2026-11-01", "2026-11-02", "2026-11-03"]
+
+
+def test_a_command_can_be_run_by_hand_without_daemons(step):
+    system = step(
+        "echo here; nowcast tell success --payload n=1; echo x > a; exit 0",
+        begin=False,
+        outputs={"a": "results/a", "b": "results/b"},
+    )
+    done = nowcast(system.folder, "run-worker", "--debug", "step")
+    assert (done.code, done.out) == (0, "here\n")
+    assert "as a job it would end with the message success, with {'n': 1}" in done.err
+    assert f"to {system.folder}/results/a" in done.err
+    assert "as a job it would fail: there is no /" in done.err
+    assert not (system.folder / "results").exists()
