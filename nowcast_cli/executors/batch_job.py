@@ -9,7 +9,7 @@ from nowcast_cli.executors.batch_system import NativeState
 from nowcast_cli.executors.job_folder import Exit, JobRequest
 from nowcast_cli.executors.native import Native, Verdict
 
-# Words of ours for what the batch system was not asked for as yet; its own are in capitals or codes.
+# Words of ours, until the batch system is asked for its own, which are in capitals or codes.
 SUBMITTED, BEGUN, ENDED = "submitted", "begun", "ended"
 
 
@@ -21,7 +21,7 @@ class BatchJob:
     ``may_be_submitted`` that its token has to be looked up first. Times are in seconds of a
     monotonic clock: ``left_at`` since when an ``exit`` waits for its explanation, ``ended_at``
     since when the batch system has called it ended, ``asked_at`` when it was last asked why,
-    ``cancelled_at`` when it was last asked to end it.
+    ``cancelled_at`` when it was last asked to end it. ``before`` is its state before it ended.
     """
 
     request: JobRequest
@@ -36,6 +36,7 @@ class BatchJob:
     left_at: float | None = None
     ended_at: float | None = None
     asked_at: float | None = None
+    before: NativeState | None = None
     cancelled_at: float | None = None
     verdict: Verdict | None = None
     settled: bool = False
@@ -71,7 +72,7 @@ class BatchJob:
         Where the batch system no longer knows the job, its last words are kept for them.
         """
         if state.state == "ended" and self.ended_at is None:
-            self.ended_at = now
+            self.ended_at, self.before = now, self.state
         self.state = state
         assert self.native_id is not None
         before = self.native or Native(self.native_id, SUBMITTED)
@@ -102,6 +103,9 @@ def never_began(name: str, job: BatchJob, why: Verdict | None, last_words: str) 
     if why is not None:
         return Verdict("timed out" if why.kind == "timed out" else "crashed", why.reason)
     said = f": {last_words}" if last_words else ""
+    if not said and job.before is not None and job.before.state == "pending":
+        how = "it was taken out of the queue before it began, and not by nowcast"
+        return Verdict("crashed", f"{how} ({_in_words(name, job)})")
     return Verdict("crashed", f"it could not begin on its node{said} ({_in_words(name, job)})")
 
 
