@@ -23,6 +23,7 @@ import pytest
 from agent_hosts import MASTER, Host, Hosts
 from executor_helpers import children_of, lines_of
 from helpers import wait_until
+from nowcast_cli.messages.agent_messages import Look, Picture, from_text, over_broker
 from nowcast_cli.security.key import key_file
 from systems import MakeSystem, System
 
@@ -67,6 +68,20 @@ class AgentHost:
         assert self._entered is not None
         os.kill(self.pid, number)
         return self._entered.wait(20)
+
+    def wait(self, timeout: float = 30.0) -> int:
+        """Wait until the agent has ended, and give its exit code."""
+        assert self._entered is not None
+        return self._entered.wait(timeout)
+
+    def is_known(self) -> bool:
+        """Say whether it works: it has what it begins jobs with."""
+        return (self.state / "code").exists()
+
+    def limit_disk(self, megabytes: int) -> None:
+        """Put its state directory on a disk of that size."""
+        self.state.mkdir()
+        self.host.run("mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(_STATE))
 
     def freeze(self) -> None:
         """Stop the agent."""
@@ -148,6 +163,12 @@ class Lab:
     def wait_for_log(self, words: str, timeout: float = 30.0) -> None:
         """Wait until the system's log has these words."""
         wait_until(lambda: words in self.system.log(), timeout=timeout, what=f"the log: {words}")
+
+    def picture(self) -> Picture:
+        """Give what the manager knows of all agents."""
+        picture = from_text(self.system.send(over_broker(Look())).payload)
+        assert isinstance(picture, Picture)
+        return picture
 
     def show(self) -> None:
         """Print what the agents have logged, for who looks at a failed test."""

@@ -223,8 +223,8 @@ class AgentDesk:
 
     def _speaking(self, said: Pull | Answer) -> Agent | None:
         agent = self.agents.speaking(said.agent, said.instance, self._monotonic())
-        if agent is not None and agent.is_back:
-            self._is_back(agent)
+        if agent is not None:
+            self._greet(agent)
         return agent
 
     def _answer(
@@ -259,6 +259,12 @@ class AgentDesk:
         self._is_back(agent)
         self._send(arrived, reply_bytes(Acknowledge(self.talkback(agent)), id_))
 
+    def _greet(self, agent: Agent) -> None:
+        """Take note of one that was not heard of, by whatever it says first."""
+        if agent.is_back:
+            self._notes.append(info(f"agent {agent.name} is heard of again"))
+            self._is_back(agent)
+
     def _is_back(self, agent: Agent) -> None:
         """Go on with an agent that was not heard of, or has begun anew."""
         agent.is_back = False
@@ -268,9 +274,7 @@ class AgentDesk:
             self.hint(job.request.id)
 
     def _reported(self, agent: Agent, report: Report) -> None:
-        if agent.is_back:
-            self._notes.append(info(f"agent {agent.name} is heard of again"))
-            self._is_back(agent)
+        self._greet(agent)
         self._strays.look(agent.name, report.running, self.jobs)
         for error in report.errors:
             self._notes.append(warning(f"agent {agent.name} tells of a mistake: {error}"))
