@@ -95,14 +95,12 @@ class BatchRounds:
 
     def _load(self, job: BatchJob) -> None:
         """Find what an earlier manager has left."""
-        native_id = files.read_native(job.folder)
+        job.native_id = files.read_native(job.folder)
         job.claimed = (job.folder / "pid").exists()
-        if native_id is not None:
-            job.taken(native_id)
-        else:
+        if job.native_id is None:
             job.may_be_submitted = files.was_submitted(job.folder) or not job.begin
         job.loaded = True
-        if job.claimed or native_id is not None:
+        if job.claimed:
             self._tell(job)
 
     def _in_turn(self, jobs: Sequence[BatchJob]) -> Iterator[BatchJob]:
