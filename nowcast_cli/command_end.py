@@ -73,23 +73,30 @@ def filled(text: str, folder: str, deployment: str) -> str:
     return text
 
 
+def has_succeeded(job: Mapping[str, Any], ending: Mapping[str, Any]) -> bool:
+    """Say whether a command has ended well, by its ``exit`` and by what it has told.
+
+    Raises OSError and ValueError when that cannot be read.
+    """
+    if ending["code"] not in job["command"]["success_codes"] or ending["reason"] is not None:
+        return False
+    told = told_in(job["folder"])
+    return told is None or outcome_of(told["type"]) == "success"
+
+
 def publish_outputs(job: Mapping[str, Any], ending: Mapping[str, Any]) -> str | None:
     """Put the outputs of a command that has succeeded in place; a sentence where that failed.
 
     ``ending`` is the content of its ``exit``, which is to be written next, then
     :func:`publishing.forget` to be called. Nothing is published of one that did not succeed.
     """
-    step = job["command"]
-    if ending["code"] not in step["success_codes"] or ending["reason"] is not None:
-        return None
     try:
-        told = told_in(job["folder"])
-        if told is not None and outcome_of(told["type"]) != "success":
+        if not has_succeeded(job, ending):
             return None
         outputs = outputs_of(job)
         if not outputs:
             return None
-        marker = step["marker"]
+        marker = job["command"]["marker"]
         if marker is not None:
             marker = put_in(marker, job["folder"], os.path.dirname(job["config_file"]))
         return publishing.publish(job["folder"], outputs, marker, job["id"], dict(ending))

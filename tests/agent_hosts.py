@@ -82,13 +82,20 @@ class Host:
         The process is the one that has gone there: the command itself is its child.
         """
         inherited = {key: value for key, value in os.environ.items() if "NOWCAST" not in key}
-        enter = ("nsenter", f"--target={self.first_process}", "--net", "--mount", "--pid", "--uts",
-                 "sh", "-c", 'cd && exec "$@"', "sh")  # fmt: skip
         with log.open("ab") as out:
             return subprocess.Popen(
-                [*enter, *command], stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                [*self._enter, "sh", "-c", 'cd && exec "$@"', "sh", *command],
+                stdin=subprocess.DEVNULL, stdout=out, stderr=out,
                 env={**inherited, "HOME": str(self.home), **environment},
             )  # fmt: skip
+
+    def run(self, *command: str) -> None:
+        """Run a command on the host, to its end. Raises CalledProcessError."""
+        _run(*self._enter, *command)
+
+    @property
+    def _enter(self) -> tuple[str, ...]:
+        return ("nsenter", f"--target={self.first_process}", "--net", "--mount", "--pid", "--uts")
 
     def plug(self, in_: bool) -> None:
         """Plug the cable in, or pull it."""

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -79,8 +80,9 @@ class StandIn:
             self._take_in(said)
         order = self._newest()
         if isinstance(said, Pull) and said.order == order.id:
-            return None  # it waits; the next report brings what is new
-        answer = Acknowledge(talkback, None if isinstance(said, Register) else order)
+            time.sleep(0.02)  # which is a short wait for another one
+        is_asked = isinstance(said, Pull | Answer) and said.order != order.id
+        answer = Acknowledge(talkback, order if is_asked else None)
         return Message("manager", TYPE, to_text(answer), id=message.id)
 
     def submit(self, module: str, *arguments: str, root: Path | None = None) -> JobRequest:
@@ -101,6 +103,10 @@ class StandIn:
     def cancel(self, job: JobRequest) -> None:
         """Have a job ended."""
         self._followed[job.id] = replace(self._followed[job.id], cancel=True)
+
+    def withdraw(self, job: JobRequest) -> None:
+        """Want nothing more of a job."""
+        del self._followed[job.id]
 
     def clear(self, job: JobRequest) -> None:
         """Have a job that has ended cleared."""

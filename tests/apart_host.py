@@ -210,3 +210,40 @@ def make_carrier(make_apart: MakeApart, tmp_path: Path) -> Iterator[Callable[...
 @pytest.fixture
 def carrier(make_carrier: Callable[..., Carrier]) -> Carrier:
     return make_carrier()
+
+
+SLOW_RSYNC = """\
+#!/bin/sh
+# rsync as it is over a slow line; it tells for each file how many bytes went over.
+exec {rsync} --bwlimit={rate} --log-file={log} --log-file-format='moved %b %n' "$@"
+"""
+
+
+class SlowLine:
+    """An rsync in front of the real one: ``rate`` in kB/s."""
+
+    def __init__(self, folder: Path, rate: int) -> None:
+        self._log = folder / "rsync.log"
+        script = folder / "bin" / "rsync"
+        script.parent.mkdir()
+        real = shutil.which("rsync")
+        script.write_text(SLOW_RSYNC.format(rsync=real, rate=rate, log=self._log))
+        script.chmod(0o755)
+        self.path = f"{script.parent}:{os.environ['PATH']}"
+
+    def moved(self) -> int:
+        """Give the bytes of files that went over from the one rsync that came to its end."""
+        words = [line.split() for line in self._log.read_text().splitlines()]
+        return sum(int(line[4]) for line in words if line[3:4] == ["moved"])
+
+
+@pytest.fixture
+def slow_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], SlowLine]:
+    """Give what makes the line slow, for this process and those that it starts."""
+
+    def make(rate: int) -> SlowLine:
+        line = SlowLine(tmp_path, rate)
+        monkeypatch.setenv("PATH", line.path)
+        return line
+
+    return make

@@ -220,11 +220,15 @@ class Slurm:
 
     # --- the commands of others
 
-    def calls(self, name: str) -> int:
-        """Say how often systems have called a command since the last ``forget_calls``."""
+    def called(self, name: str) -> list[str]:
+        """Give how systems have called a command since the last ``forget_calls``."""
         file = self.folder / "calls"
         lines = file.read_text().splitlines() if file.exists() else []
-        return sum(line.startswith(f"{name} ") for line in lines)
+        return [line for line in lines if line.startswith(f"{name} ")]
+
+    def calls(self, name: str) -> int:
+        """Say how often they have."""
+        return len(self.called(name))
 
     def forget_calls(self) -> None:
         (self.folder / "calls").unlink(missing_ok=True)
@@ -283,9 +287,9 @@ def one_slurm() -> Iterator[Slurm]:
 
 
 @pytest.fixture
-def slurm(one_slurm: Slurm, monkeypatch: pytest.MonkeyPatch) -> Iterator[Slurm]:
+def slurm(one_slurm: Slurm, monkeypatch: pytest.MonkeyPatch) -> Slurm:
     """Give a Slurm that is idle; its commands are those of this test and of what it starts."""
     one_slurm.clear()
     for name, value in one_slurm.environment.items():
         monkeypatch.setenv(name, value)
-    yield one_slurm
+    return one_slurm

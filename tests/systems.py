@@ -391,7 +391,7 @@ class System:
     def client(self, deadline: float = 8.0) -> Client:
         """Give a client with the key of an operator, where the system has keys."""
         key = key_source(self.config, "operator")
-        return Client("localhost", self.port, deadline=deadline, key=key)
+        return Client(self.settings["zmq"]["host"], self.port, deadline=deadline, key=key)
 
     def tell(
         self,

@@ -24,6 +24,7 @@ from nowcast_cli.agent.carrying import Carrier, Doing
 from nowcast_cli.agent.hand import Hand
 from nowcast_cli.agent.link import Link, NotHeard, Reach
 from nowcast_cli.agent.mishaps import Mishaps
+from nowcast_cli.agent.old_jobs import OldJobs
 from nowcast_cli.agent.place import id_of, take_place
 from nowcast_cli.agent.running import RunningJobs
 from nowcast_cli.agent.settings import AgentSettings
@@ -81,8 +82,9 @@ class Agent:
         self._reach = Reach(_logger, str(settings.master))
         self._mishaps = Mishaps(settings.state / "mishaps.json")
         self._running = RunningJobs(settings.state)
+        self._old_jobs = OldJobs(settings.state)
         self._hand = Hand(settings.python, settings.state)
-        self._carrier = Carrier(self._hand, Doing(self._answer, self._may_begin, self._complain))
+        self._carrier = Carrier(self._hand, Doing(self._answer, self._begin_until, self._complain))
         self._ending = os.eventfd(0, os.EFD_CLOEXEC)
         self._refused: str | None = None
         self._talkback = Talkback()
@@ -90,7 +92,7 @@ class Agent:
         self._unknown = threading.Event()  # it has asked who this is
         self._has_seen = threading.Event()
         self._seen: tuple[Report, float]
-        self._heard: float | None = None
+        self._confirmed = 0.0  # when it was asked for another order than the newest, and had none
         self._number = 0
 
     def start(self) -> None:
@@ -125,6 +127,7 @@ class Agent:
             self._settings.name, self._instance, self._settings.state, self._running.ids()
         )
         self._seen = seen, uptime()
+        self._old_jobs.remove(seen.running)
         self._has_seen.set()
         time.sleep(min(_LOOK_EVERY, self._talkback.report_every))
 
@@ -185,26 +188,28 @@ class Agent:
     def _pull(self) -> None:
         """Wait with the manager for another order than the one that is had."""
         self._registered.wait()
-        pull = Pull(self._settings.name, self._instance, self._carrier.order, _PULL_WAIT)
+        # Answered well within the lease: it is what lets jobs begin.
+        wait = min(_PULL_WAIT, self._talkback.lease / 3)
+        pull = Pull(self._settings.name, self._instance, self._carrier.order, wait)
         try:
-            self._say(pull, _PULL_WAIT + _PATIENCE)
+            self._confirm(self._say(pull, wait + _PATIENCE))
         except NotHeard:  # of which the reports tell
             time.sleep(_AFTER_A_FAILURE)
 
     def _answer(self, order: str, part: Mapping[str, Any]) -> None:
         answer = Answer(self._settings.name, self._instance, order, part)
-        self._say(answer, _PATIENCE + len(to_text(answer)) / _SLOWEST_LINE)
+        self._confirm(self._say(answer, _PATIENCE + len(to_text(answer)) / _SLOWEST_LINE))
 
     # --- what the manager says
 
-    def _say(self, message: OfAgent, patience: float) -> None:
-        """Tell the manager, and do what it answers. Raises NotHeard."""
+    def _say(self, message: OfAgent, patience: float) -> float:
+        """Tell the manager, and do what it answers; gives when it was asked. Raises NotHeard."""
         asked = uptime()
         answer = self._link.say(message, patience)
-        self._heard = asked
         self._take(answer.talkback)
         if answer.assignments is not None:
             self._carrier.take(answer.assignments)
+        return asked
 
     def _take(self, talkback: Talkback) -> None:
         if talkback.refused is not None:
@@ -217,9 +222,16 @@ class Agent:
             self._registered.clear()
             self._unknown.set()
 
-    def _may_begin(self) -> bool:
-        """Say whether the manager can still count on jobs that begin now."""
-        return self._heard is not None and uptime() - self._heard < self._talkback.lease
+    def _confirm(self, asked: float) -> None:
+        self._confirmed = max(self._confirmed, asked)
+
+    def _begin_until(self) -> float:
+        """Give the time, on the clock since the boot, until which the newest order lets jobs begin.
+
+        A lease after the manager was last asked for another one: by then it may have given the
+        jobs to others. An agent that was frozen in between wakes with an order of yesterday.
+        """
+        return self._confirmed + self._talkback.lease
 
     def _complain(self, sentence: str) -> None:
         _logger.error("%s", sentence)

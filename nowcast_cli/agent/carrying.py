@@ -11,6 +11,7 @@ from nowcast_cli.agent import orders
 from nowcast_cli.agent.hand import Hand, HandTrouble
 from nowcast_cli.agent.link import NotHeard
 from nowcast_cli.agent.orders import Told
+from nowcast_cli.crash_points import reached
 from nowcast_cli.executors.pace import Pace
 from nowcast_cli.messages.agent_messages import Assignments
 
@@ -22,12 +23,13 @@ _PACE = {"soonest": 0.05, "usual": 0.5, "slowest": 1.0, "slowest_when_away": 10.
 class Doing:
     """What carrying out orders needs of the agent.
 
-    ``tell`` tells the manager a part of an answer to an order, and raises NotHeard; ``may_begin``
-    says whether the lease allows to begin jobs; ``complain`` takes note of what went wrong.
+    ``tell`` tells the manager a part of an answer to an order, and raises NotHeard;
+    ``begin_until`` says until when the newest order lets jobs begin; ``complain`` takes note of
+    what went wrong.
     """
 
     tell: Callable[[str, Mapping[str, Any]], None]
-    may_begin: Callable[[], bool]
+    begin_until: Callable[[], float]
     complain: Callable[[str], None]
 
 
@@ -65,17 +67,20 @@ class Carrier:
     def turn(self) -> None:
         """Wait until it is time, carry the order out once, and tell what is new."""
         order = self._await_turn()
+        reached("agent.ordered")
         if order.id != self._told.order:
             self._told = Told(order.id)
             self._begun &= {job["id"] for job in order.order["submit"]}
+        until = self._doing.begin_until()
+        if self.order != order.id:  # asked after the lease: it does not speak for this one
+            return
         try:
-            answer = self._hand.carry_out(
-                orders.to_do(order.order, self._begun, self._doing.may_begin())
-            )
+            answer = self._hand.carry_out(orders.to_do(order.order, self._begun, until))
         except HandTrouble as error:
             self._pace.failed()
             self._doing.complain(str(error))
             return
+        reached("agent.carried_out")
         self._begun |= {job_id for job_id, news in answer["jobs"].items() if news["pid"]}
         self._tell(order, answer)
 
@@ -85,6 +90,7 @@ class Carrier:
         try:
             for part in () if news is None else orders.parts_of(news):
                 self._doing.tell(order.id, part)
+                reached("agent.told")
                 self._told = self._told.and_(part)
                 if self.order != order.id:  # which knows what was taken in of this one
                     break

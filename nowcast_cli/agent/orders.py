@@ -19,14 +19,13 @@ _FACTS = ("pid", "exit", "gone", "left")
 Answer = Mapping[str, Any]
 
 
-def to_do(order: Mapping[str, Any], begun: Collection[str], may_begin: bool) -> dict[str, Any]:
+def to_do(order: Mapping[str, Any], begun: Collection[str], until: float) -> dict[str, Any]:
     """Give what is to be carried out now: a job that has begun is not to be begun again.
 
-    ``may_begin`` is False while nothing was heard of the manager for longer than the lease: by
-    now it may have given the jobs to others.
+    After ``until``, in seconds since the boot, no job may begin (see ``serving``).
     """
-    submit = [job for job in order["submit"] if may_begin and job["id"] not in begun]
-    return {**order, "submit": submit}
+    submit = [job for job in order["submit"] if job["id"] not in begun]
+    return {**order, "submit": submit, "until": until}
 
 
 def asks_for_nothing(order: Mapping[str, Any]) -> bool:

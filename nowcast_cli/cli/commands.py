@@ -47,6 +47,10 @@ SECTIONS: dict[str, dict[str, CommandEntry]] = {
         "logs": CommandEntry("logs", "Show and follow the logs of all daemons and workers."),
         "doctor": CommandEntry("doctor", "Look for what is wrong, and say what to do about it."),
     },
+    "In the command of a job": {
+        "tell": CommandEntry("tell", "Say by which message the job is to end."),
+        "publish": CommandEntry("publish", "Put a file in place: the old one or all of the new."),
+    },
     "Configure it": {
         "validate": CommandEntry("validate", "Check the configuration and next_workers."),
         "config": CommandEntry("config_group", "Show the configuration and its schema."),

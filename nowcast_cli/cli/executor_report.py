@@ -13,11 +13,10 @@ from nowcast_cli.config.remote_hosts import remote_hosts
 from nowcast_cli.errors import NotFound, NowcastError
 from nowcast_cli.executors.health import Health, ask_all
 from nowcast_cli.executors.kinds import HEALTH
-from nowcast_cli.executors.native import Native
 from nowcast_cli.executors.remote_executor import Surroundings, target_of
 from nowcast_cli.security.source import security_of
+from nowcast_cli.store.job_loads import Load as StoredLoad
 from nowcast_cli.store.reader import Reader
-from nowcast_cli.store.records import JobRecord
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ def look(system: System) -> list[Seen]:
     around = Surroundings(system.paths, str(system.config["python"]), keys)
     answers = ask_all([*targets.values()], HEALTH, around)
     health = dict(zip(targets, answers, strict=True)) | broken
-    loads = loads_of(_open_jobs(system), executors)
+    loads = loads_of(_loads(system), executors)
     return [_seen(name, executors, health[name], loads.get(name, Load())) for name in names]
 
 
@@ -74,33 +73,31 @@ def _seen(name: str, executors: Executors, health: Health, load: Load) -> Seen:
     return Seen(name, settings.kind, is_default, settings.host, health, load)
 
 
-def _open_jobs(system: System) -> list[JobRecord]:
+def _loads(system: System) -> list[StoredLoad]:
     try:
         with Reader(system.paths.database) as reader:
-            return reader.jobs(states={"submitting", "running"}, limit=None)
+            return reader.loads()
     except NotFound:
         return []
 
 
-def loads_of(jobs: Iterable[JobRecord], executors: Executors) -> dict[str, Load]:
-    """Count jobs that are launched and have not ended, by the names of their executors. Pure."""
-    by_name: dict[str, list[JobRecord]] = {}
-    for job in jobs:
-        if job.state in ("submitting", "running"):
-            settings = executors.at(Place(job.executor, job.host))
-            name = job.executor if settings is None else settings.name
-            by_name.setdefault(name, []).append(job)
-    return {name: _load(found) for name, found in by_name.items()}
+def loads_of(stored: Iterable[StoredLoad], executors: Executors) -> dict[str, Load]:
+    """Sum up by the names that executors have in the configuration. Pure."""
+    by_name: dict[str, list[StoredLoad]] = {}
+    for load in stored:
+        settings = executors.at(Place(load.executor, load.host))
+        name = load.executor if settings is None else settings.name
+        by_name.setdefault(name, []).append(load)
+    return {name: _sum(found) for name, found in by_name.items()}
 
 
-def _load(jobs: Iterable[JobRecord]) -> Load:
+def _sum(loads: Iterable[StoredLoad]) -> Load:
     states: Counter[str] = Counter()
     running = queued = unknown = 0
-    for job in jobs:
-        running += job.state == "running"
-        queued += job.state == "submitting"
-        if job.native is not None:
-            native = Native.from_json({**job.native, "unknown": False})
-            states[native.words] += 1
-            unknown += bool(job.native.get("unknown"))
+    for load in loads:
+        running += load.count if load.state == "running" else 0
+        queued += load.count if load.state == "submitting" else 0
+        unknown += load.count if load.unknown else 0
+        if load.native is not None:
+            states[load.native] += load.count
     return Load(running, queued, dict(states.most_common()), unknown)

@@ -110,6 +110,7 @@ def run_worker(
       nowcast run-worker --debug sleep
       nowcast run-worker --host cluster run_model -- forecast
       nowcast run-worker make_forcing --from 2026-11-01 --to 2026-11-20
+      nowcast run-worker make_plots -- --run-date 2026-11-20
 
     Shows the log lines of the worker as they come, and returns when its
     entry stands in the checklist file, with the worker's exit code.
@@ -119,6 +120,8 @@ def run_worker(
     that fails; with --parallel several at once. After Ctrl-C or a reboot the
     same command goes on with the dates that are not done.
     """
+    from nowcast_cli.cli.run_command import check, run_here, show_options, step_of
+
     system, out = system_of(ctx), output_of(ctx)
     given = arguments or []
     module = _module_on(system, host, worker)
@@ -138,6 +141,13 @@ def run_worker(
             "--debug runs a worker here, so it goes without --host",
             hint=f"ssh {host}, and there python -m {module} CONFIG --debug",
         )
+    if (step := step_of(system, worker)) is not None:
+        if not {"-h", "--help"}.isdisjoint(given):
+            show_options(out, step, worker)
+            return 0
+        check(step, worker, given)
+        if debug:
+            return run_here(system, out, step, worker, given)
     if debug or not {"-h", "--help"}.isdisjoint(given):  # its help is no job
         return _run_here(system, module, given)
     if "--debug" in given:

@@ -17,7 +17,8 @@ from nowcast_cli.supervisor.observe import DaemonState, SystemState, observe
 
 if TYPE_CHECKING:
     from nowcast_cli.scheduler.overdue import Overdue
-    from nowcast_cli.store.records import BarrierRecord, HoldRecord, MessageRecord
+    from nowcast_cli.store.job_loads import Load
+    from nowcast_cli.store.records import BarrierRecord, HoldRecord, JobRecord, MessageRecord
 
 Verdict: TypeAlias = Literal["well", "degraded", "stopped", "unknown"]
 
@@ -33,6 +34,8 @@ class Stored:
     trouble: str | None = None
     overdue: tuple[Overdue, ...] = ()
     holds: tuple[HoldRecord, ...] = ()
+    slow: tuple[JobRecord, ...] = ()
+    loads: tuple[Load, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,8 @@ class Report:
             return "unknown"
         if not self.state.runs:
             return "stopped"
-        needs_somebody = self.stored.stuck or self.stored.overdue or self.trouble
+        stored = self.stored
+        needs_somebody = stored.stuck or stored.overdue or stored.slow or self.trouble
         return "well" if self.state.is_well and not needs_somebody else "degraded"
 
     @property
@@ -126,6 +130,21 @@ def as_json(report: Report) -> dict[str, Any]:
             }
             for late in report.stored.overdue
         ],
+        "slow": [
+            {"job": job.id, "worker": job.worker, "started": job.started, "since": job.slow}
+            for job in report.stored.slow
+        ],
+        "executors": [
+            {
+                "executor": load.executor,
+                "host": load.host,
+                "state": load.state,
+                "native": load.native,
+                "unknown": load.unknown,
+                "jobs": load.count,
+            }
+            for load in report.stored.loads
+        ],
         "trouble": list(report.trouble),
         "warnings": list(report.warnings),
     }
@@ -165,6 +184,8 @@ def _read(system: System) -> Stored:
                 tuple(reader.barriers()),
                 overdue=_overdue(reader, system.config),
                 holds=tuple(reader.holds()),
+                slow=tuple(reader.slow_jobs()),
+                loads=tuple(reader.loads()),
             )
     except NotFound:
         return Stored({}, never_started=True)

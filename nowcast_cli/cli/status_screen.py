@@ -6,6 +6,9 @@ from nowcast_cli.cli.output import Color, Output, Painted, Text
 from nowcast_cli.cli.status_report import Report, Stored, first_line
 from nowcast_cli.cli.times import local
 from nowcast_cli.cli.waiting import held_words
+from nowcast_cli.config.executors import LOCAL, SSH
+from nowcast_cli.store.job_loads import Load
+from nowcast_cli.store.records import short_id
 from nowcast_cli.supervisor.observe import DaemonState
 
 _MARKS: dict[str, tuple[str, Color]] = {
@@ -77,6 +80,17 @@ def _show_supervision(report: Report, out: Output) -> None:
             out.line(f"  nowcast logs {daemon.name} -n 20 says why it ends again and again")
 
 
+def _place_words(load: Load) -> str:
+    return load.host if load.executor == SSH else load.executor
+
+
+def _load_words(load: Load) -> str:
+    """Say how many jobs are in one state; those of a system that cannot be asked as last known."""
+    state = "queued" if load.state == "submitting" else load.state
+    native = f", {load.native}" if load.native else ""
+    return f"{load.count} {state}{native}{', as last known' if load.unknown else ''}"
+
+
 def _is_followed(report: Report) -> bool:
     return any(each.name == "standby" and each.state == "ready" for each in report.state.daemons)
 
@@ -98,6 +112,15 @@ def _show_stored(stored: Stored, out: Output) -> None:
         out.line(f"    mend next_workers, or: nowcast message retry {message.number}")
     for late in stored.overdue:
         out.line(Painted("  ✗ ", "red"), late.what)
+    for job in stored.slow:
+        out.line(
+            Painted("  ✗ ", "red"),
+            f"{job.worker} (job {short_id(job.id)}) has run since {local(job.started)}, far "
+            "longer than any before",
+        )
+    for load in stored.loads:
+        if load.executor != LOCAL:
+            out.line(f"{_place_words(load):<10}", _load_words(load))
     for hold in stored.holds:
         out.line("held      ", held_words(hold))
     for barrier in stored.barriers:

@@ -200,17 +200,16 @@ def filled(texts: Iterable[str], values: Mapping[str, Label]) -> tuple[str, ...]
     )
 
 
-def members_words(labels: Iterable[Label], count: int | None = None) -> str:
+def members_words(labels: Iterable[Label]) -> str:
     """Name members in a few characters: ``1..21``, ``a, b``, ``control, 1, 2, … (22)``."""
     names = list(labels)
     first, last = (names[0], names[-1]) if names else ("", "")
     whole = isinstance(first, int) and isinstance(last, int)
     if whole and len(names) > 2 and names == list(range(int(first), int(last) + 1)):
         return f"{first}..{last}"
-    size = len(names) if count is None else count
-    if size <= 4:
+    if len(names) <= 4:
         return ", ".join(map(str, names))
-    return f"{', '.join(map(str, names[:3]))}, … ({size})"
+    return f"{', '.join(map(str, names[:3]))}, … ({len(names)})"
 
 
 def _name(name: Any) -> str:

@@ -23,12 +23,14 @@ HERE = "localhost"
 POLL = 10.0  # s
 
 _BUILT_IN = frozenset(KINDS) - {SSH}
-_KEYS = ("kind", "host", "poll", "python", "resources", "directives")
+_KEYS = ("kind", "host", "poll", "python", "resources", "directives", "parallel environment")
 # What is no key of a kind: what it does not have cannot be set.
 _NOT_OF: Mapping[str, frozenset[str]] = {
-    "local": frozenset({"host", "poll", "python", "directives"}),
-    "ssh": frozenset({"poll", "directives"}),
-    "agents": frozenset({"host", "poll", "directives"}),
+    "local": frozenset({"host", "poll", "python", "directives", "parallel environment"}),
+    "ssh": frozenset({"poll", "directives", "parallel environment"}),
+    "slurm": frozenset({"parallel environment"}),
+    "pbs": frozenset({"parallel environment"}),
+    "agents": frozenset({"host", "poll", "directives", "parallel environment"}),
 }
 
 
@@ -51,6 +53,8 @@ class ExecutorSettings:
         The interpreter of its jobs; None for the one of the host, or of the system.
     resources, directives
         What its jobs ask for where their worker says nothing, and lines for their job script.
+    parallel_environment
+        The parallel environment of Grid Engine in which its jobs with several processors run.
     """
 
     name: str
@@ -60,6 +64,7 @@ class ExecutorSettings:
     python: str | None = None
     resources: Resources = NO_RESOURCES
     directives: tuple[str, ...] = ()
+    parallel_environment: str = "smp"  # as most sites call the one whose slots are on one host
 
     @property
     def has_arrays(self) -> bool:
@@ -204,6 +209,7 @@ def _executor(of_all: Reading, name: Any, hosts: tuple[str, ...]) -> ExecutorSet
         python=reading.word("python"),
         resources=resources_in(reading),
         directives=reading.lines("directives"),
+        parallel_environment=reading.word("parallel environment") or "smp",
     )
 
 

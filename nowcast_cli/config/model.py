@@ -46,7 +46,7 @@ class ClosedSection(BaseModel):
     model_config = ConfigDict(extra="forbid", alias_generator=_with_spaces, strict=True)
 
 
-EventKind = Literal["failure", "crash", "lost", "overdue", "stuck", "daemon down"]
+EventKind = Literal["failure", "crash", "lost", "overdue", "slow", "stuck", "daemon down"]
 
 
 class Ports(Section):

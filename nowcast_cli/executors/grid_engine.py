@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 from nowcast_cli.executors.batch_system import (
     OUTPUT,
     Answer,
+    Later,
     NativeState,
     Outage,
     Refused,
@@ -21,8 +22,6 @@ from nowcast_cli.executors.batch_system import (
 from nowcast_cli.executors.job_folder import JobRequest
 from nowcast_cli.executors.native import Verdict
 from nowcast_cli.executors.node import TOLD_TO_END
-
-PARALLEL_ENVIRONMENT = "smp"  # what most sites call the one whose slots are on one host
 
 # One look at all jobs of ours, and one more at those in error state, of which it gives no reason.
 _POLL = """\
@@ -52,7 +51,7 @@ class GridEngine:
     ``parallel_environment`` is the one in which jobs with several ``cpus`` run.
     """
 
-    parallel_environment: str = PARALLEL_ENVIRONMENT
+    parallel_environment: str = "smp"
 
     name = "Grid Engine"
     own_id = '"$JOB_ID"'
@@ -87,13 +86,13 @@ class GridEngine:
         return ["qsub", *extra, "-terse", "-N", _NAME + token, *how, script]
 
     def submitted(self, answer: Answer) -> str:
-        """Give the number of the job. Raises Outage or Refused."""
+        """Give the number of the job. Raises Outage, Later or Refused."""
         numbers = re.findall(r"^(\d+)(?:\.\d+-\d+:\d+)?$", answer.stdout, re.MULTILINE)
         if answer.code == 0 and numbers:
             return str(numbers[-1])
         said = _first_words(answer)
         if answer.code == _TRY_LATER:
-            raise Outage(f"Grid Engine takes no more jobs at present: {said}")
+            raise Later(f"Grid Engine takes no more jobs at present: {said}")
         if "Unable to run job: " in answer.stderr and not _NOT_REACHED.search(answer.stderr):
             raise Refused(f"Grid Engine refused the job: {said}{self._hint(said)}")
         raise Outage(f"qsub: {said}")

@@ -20,7 +20,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from nowcast_cli.config.executors import LOCAL
+from nowcast_cli.config.executors import HERE, LOCAL
 from nowcast_cli.config.resources import NO_RESOURCES, Resources
 from nowcast_cli.identifiers import time_of
 from nowcast_cli.process_identity import NOT_ABOUT_THE_FILE
@@ -89,7 +89,8 @@ class JobRequest:
 
     ``module`` and ``arguments`` are what follows ``python -m``. ``environment`` is added to the
     environment of the launcher. Paths are absolute. ``executor`` is the name of the one that runs
-    it; ``resources`` and ``directives`` are what it asks for there, the defaults included.
+    it, ``host`` where that one is; ``resources`` and ``directives`` are what it asks for there,
+    the defaults included.
     ``ensemble`` is the one that it is a member of, None for a job by itself. ``command`` is what
     is run instead of the module, as ``config.step_filling`` gives it; None for a module.
     """
@@ -104,6 +105,7 @@ class JobRequest:
     working_directory: str
     environment: Mapping[str, str]
     executor: str = LOCAL
+    host: str = HERE
     resources: Resources = NO_RESOURCES
     directives: tuple[str, ...] = ()
     ensemble: MemberRequest | None = None
@@ -122,6 +124,7 @@ class JobRequest:
             "working_directory": self.working_directory,
             "environment": dict(self.environment),
             "executor": self.executor,
+            "host": self.host,
             "resources": self.resources.to_json(),
             "directives": list(self.directives),
             "ensemble": None if self.ensemble is None else self.ensemble.to_json(),
@@ -145,6 +148,7 @@ class JobRequest:
             working_directory=str(value["working_directory"]),
             environment={str(key): str(text) for key, text in value["environment"].items()},
             executor=str(value.get("executor", LOCAL)),
+            host=str(value.get("host", HERE)),
             resources=Resources.from_json(value.get("resources", {})),
             directives=tuple(str(line) for line in value.get("directives", ())),
             ensemble=MemberRequest.from_json(value.get("ensemble")),

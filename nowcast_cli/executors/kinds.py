@@ -20,8 +20,29 @@ def _ssh(target: Target, around: Surroundings) -> RemoteExecutor:
     return SshExecutor(target, around.paths.run, keys=around.keys)
 
 
+def _slurm(target: Target, around: Surroundings) -> RemoteExecutor:
+    from nowcast_cli.executors.batch import BatchExecutor
+    from nowcast_cli.executors.slurm import Slurm
+
+    return BatchExecutor(target, around, lambda _: Slurm())
+
+
+def _sge(target: Target, around: Surroundings) -> RemoteExecutor:
+    from nowcast_cli.executors.batch import BatchExecutor
+    from nowcast_cli.executors.grid_engine import GridEngine
+
+    return BatchExecutor(target, around, lambda settings: GridEngine(settings.parallel_environment))
+
+
+def _pbs(target: Target, around: Surroundings) -> RemoteExecutor:
+    from nowcast_cli.executors.batch import BatchExecutor
+    from nowcast_cli.executors.pbs import Pbs
+
+    return BatchExecutor(target, around, lambda _: Pbs())
+
+
 # Who makes the executor of a kind. That of this machine has a contract of its own (``local``).
-MAKERS: Mapping[str, Maker] = {"ssh": _ssh}
+MAKERS: Mapping[str, Maker] = {"ssh": _ssh, "sge": _sge, "pbs": _pbs, "slurm": _slurm}
 
 
 def _local_health(target: Target, around: Surroundings, deadline: float) -> Health:
@@ -36,5 +57,5 @@ def _ssh_health(target: Target, around: Surroundings, deadline: float) -> Health
     return health.of_host(target, around, deadline)
 
 
-# Who asks an executor of a kind how it is, for `nowcast executor list`; works with all daemons down.
+# Who asks an executor of a kind how it is; works with all daemons down.
 HEALTH: Mapping[str, HealthOf] = {"local": _local_health, "ssh": _ssh_health}

@@ -7,8 +7,9 @@ sends hints, ``{"claimed": id}``, ``{"ended": id}`` and ``{"trouble": sentence}`
 they may get lost.
 
 One pair of a runner and a worker is forked ahead of its job, so that the next job costs no fork
-before its code begins. Single-threaded, with no ZeroMQ context and no database open, so that a
-fork holds nothing that does not survive one.
+before its code begins. Commands are left to a helper, which has little loaded
+(``command_launcher``). Single-threaded, with no ZeroMQ context and no database open, so that a fork
+holds nothing that does not survive one.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ import os
 import select
 import signal
 import socket
+import subprocess
 import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from nowcast_cli.atomic_files import write_atomically
 from nowcast_cli.config import Config, SystemPaths, system_paths
@@ -35,24 +36,13 @@ from nowcast_cli.crash_points import reached
 from nowcast_cli.daemon.signals import Signals
 from nowcast_cli.errors import NowcastError
 from nowcast_cli.executors.child import become_job
+from nowcast_cli.executors.forks import LULL, Forks, decode
 from nowcast_cli.executors.job_folder import JobRequest
 from nowcast_cli.executors.warm import first_uses, warm_up
 from nowcast_cli.process_identity import identity_of, to_json
 from nowcast_cli.runner import LONGEST_ORDER, fork_worker
 
-_PATIENCE = 1.0  # s in which a runner is trusted to come to its claim
 _LOOK_AROUND = 30.0  # s between looks whether a manager is there and the run folder still ours
-_LULL = 0.005  # s without a request after which the next pair is forked
-_LULL_WITHOUT_PROCESSES = 1.0  # s, when the last fork failed
-_ALL_SIGNALS = signal.valid_signals()
-
-
-@dataclass(frozen=True)
-class _Pair:
-    """A runner, with its worker, that waits for its order at the other end of ``orders``."""
-
-    runner: int
-    orders: socket.socket
 
 
 class Launcher:
@@ -64,11 +54,8 @@ class Launcher:
         self._lock_file = lock_file
         self._lock = lock
         self._managers: dict[int, socket.socket] = {}
-        self._jobs: dict[int, str] = {}  # by the process id of their runner
-        self._begun: dict[str, float] = {}  # when the last runner of a job was forked
-        self._spare: _Pair | None = None
-        self.ahead = False
-        self._lull = _LULL
+        self._helper: socket.socket | None = None
+        self.forks = Forks(self._hint)
         # Children tell by one end that a claim was made; the other is polled here.
         self._told, self.tell_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._poll = select.epoll()
@@ -80,12 +67,11 @@ class Launcher:
     def serve(self) -> socket.socket | None:
         """Receive, fork, tell; until SIGTERM comes, or no manager does, or the run folder goes."""
         while True:
-            idle = _LOOK_AROUND if self._spare else self._lull
+            idle = _LOOK_AROUND if self.forks.has_spare else self.forks.lull
             ready = [descriptor for descriptor, _ in self._poll.poll(idle)]
-            if not ready and self._spare is None:
-                self._spare, orders = self._fork()
+            if not ready and not self.forks.has_spare:
+                orders = self.forks.fork_ahead()
                 if orders is not None:
-                    self.ahead = True
                     return orders
             elif not ready and not (self._managers and _is_ours(self._lock_file, self._lock)):
                 return None
@@ -95,9 +81,11 @@ class Launcher:
                 elif descriptor == self._signals.fileno():
                     if set(self._signals.read()) - {signal.SIGCHLD}:
                         return None
-                    self._reap()
+                    self.forks.reap()
                 elif descriptor == self._told.fileno():
                     self._pass_on()
+                elif self._helper is not None and descriptor == self._helper.fileno():
+                    self._pass_on_hints()
                 elif descriptor in self._managers:
                     orders = self._take_requests(self._managers[descriptor])
                     if orders is not None:
@@ -105,17 +93,17 @@ class Launcher:
 
     def close(self) -> None:
         """Close everything but the descriptor on which a child tells of its claim."""
-        for end in (*self._managers.values(), self._listener, self._told):
-            end.close()
-        if self._spare is not None:
-            self._spare.orders.close()
+        for end in (*self._managers.values(), self._listener, self._told, self._helper):
+            if end is not None:
+                end.close()
+        self.forks.close()
         self._poll.close()
 
     def _accept(self) -> None:
         try:
             manager, _ = self._listener.accept()
         except OSError:  # it has gone again; or no descriptor is free, and it is kept waiting
-            time.sleep(_LULL)
+            time.sleep(LULL)
             return
         manager.setblocking(False)
         self._managers[manager.fileno()] = manager
@@ -130,9 +118,11 @@ class Launcher:
         """Serve what one manager has asked for by now; give the orders' socket in a child."""
         for request in self._received(manager):
             reached("launcher.received")
-            job = _decode(request)
-            if job is not None and self._is_needed(*job):
-                orders = self._assign(job[0], request)
+            job = decode(request)
+            if job is not None and job.get("command") is not None:
+                self._pass_to_commands(request)
+            elif job is not None:
+                orders = self.forks.take(job["id"], job["folder"], request)
                 if orders is not None:
                     return orders
         return None
@@ -150,85 +140,37 @@ class Launcher:
                 return
             yield data
 
-    def _is_needed(self, job: str, folder: str) -> bool:
-        """Never false for a job without a claim, but while a young runner is on its way to it."""
-        if time.monotonic() - self._begun.get(job, -_PATIENCE) < _PATIENCE:
-            return False
-        if not os.access(folder + "/pid", os.F_OK):
-            return True
-        self._hint({("ended" if os.access(folder + "/exit", os.F_OK) else "claimed"): job})
-        return False
-
-    def _assign(self, job: str, request: bytes) -> socket.socket | None:
-        """Give a job to the spare pair or to a new one; gives the orders' socket in a child."""
-        pair, self._spare = self._spare, None
-        reached("launcher.took_the_spare_pair")
-        if pair is not None and self._order(pair, job, request):
-            return None
-        pair, orders = self._fork()
-        if pair is not None:
-            self._order(pair, job, request)
-        return orders
-
-    def _order(self, pair: _Pair, job: str, request: bytes) -> bool:
-        """False when the pair was killed while it waited."""
+    def _pass_to_commands(self, request: bytes) -> None:
+        """Have a command run by the helper, which is begun for the first one; or it is dropped."""
+        if self._helper is None:
+            self._helper = _begin_helper()
+            self._poll.register(self._helper.fileno(), select.EPOLLIN)
         try:
-            pair.orders.send(request)
+            self._helper.send(request)
+        except BlockingIOError:
+            pass  # it has its hands full, and will be asked again
         except OSError:
-            return False
-        finally:
-            pair.orders.close()
-        reached("launcher.ordered")
-        self._jobs[pair.runner] = job
-        self._begun[job] = time.monotonic()
-        return True
+            self._lose_helper()
 
-    def _fork(self) -> tuple[_Pair | None, socket.socket | None]:
-        """Fork a runner: (pair, None) here, (None, its orders) in it, where signals are blocked."""
-        try:
-            ours, orders = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        except OSError as error:
-            self._cannot_fork(error)
-            return None, None
-        signal.pthread_sigmask(signal.SIG_SETMASK, _ALL_SIGNALS)
-        try:
-            pid = os.fork()
-        except OSError as error:
-            pid = -1
-            self._cannot_fork(error)
-        if pid == 0:
-            ours.close()
-            return None, orders
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        orders.close()
-        reached("launcher.forked")
-        if pid < 0:
-            ours.close()
-            return None, None
-        self._lull = _LULL
-        return _Pair(pid, ours), None
+    def _lose_helper(self) -> None:
+        if self._helper is not None:
+            self._poll.unregister(self._helper.fileno())
+            self._helper.close()
+            self._helper = None
 
-    def _cannot_fork(self, error: OSError) -> None:
-        """Tell why there is no new pair; whoever needs one asks again, and we try in a while."""
-        self._hint({"trouble": f"no process can be started: {error}"})
-        self._lull = _LULL_WITHOUT_PROCESSES
-
-    def _reap(self) -> None:
-        while True:
+    def _pass_on_hints(self) -> None:
+        """Pass on what the helper tells; it is begun anew for the next command when it has died."""
+        while self._helper is not None:
             try:
-                pid, _ = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
+                data = self._helper.recv(LONGEST_ORDER)
+            except BlockingIOError:
                 return
-            if pid == 0:
-                return
-            reached("launcher.reaped")
-            if self._spare is not None and self._spare.runner == pid:
-                self._spare.orders.close()
-                self._spare = None
-            job = self._jobs.pop(pid, None)
-            if job is not None:
-                self._begun.pop(job, None)
-                self._hint({"ended": job})
+            except OSError:
+                data = b""
+            if not data:
+                self._lose_helper()
+            else:
+                self._send(data)
 
     def _pass_on(self) -> None:
         while True:
@@ -295,7 +237,7 @@ def _serve(config: Config, paths: SystemPaths, lock_file: Path, lock: int) -> in
         launcher.close()
     if orders is not None:
         os.close(lock)
-        _run(orders, launcher.tell_end, first_uses(config) if launcher.ahead else ())
+        _run(orders, launcher.tell_end, first_uses(config) if launcher.forks.ahead else ())
     if _is_ours(lock_file, lock):
         address.unlink(missing_ok=True)
         pid_file.unlink(missing_ok=True)
@@ -335,14 +277,16 @@ def _listen(address: Path) -> socket.socket:
     return listener
 
 
-def _decode(request: bytes) -> tuple[str, str] | None:
-    """The id and the folder of the job that is asked for; None when it is no request."""
-    try:
-        job: dict[str, Any] = json.loads(request)
-        return str(job["id"]), str(job["folder"])
-    except (ValueError, KeyError, TypeError) as error:
-        print(f"a request that is none was dropped: {error!r}", file=sys.stderr, flush=True)
-        return None
+def _begin_helper() -> socket.socket:
+    """Start the process that runs commands; gives the socket to it."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    command = [sys.executable, "-m", "nowcast_cli.executors.command_launcher"]
+    # The configuration is named for people alone, who see it in the list of processes.
+    command += [str(theirs.fileno()), *sys.argv[1:]]
+    with theirs:
+        subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
+    ours.setblocking(False)
+    return ours
 
 
 if __name__ == "__main__":

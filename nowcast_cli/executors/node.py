@@ -19,6 +19,7 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from resource import struct_rusage
@@ -37,6 +38,7 @@ TOLD_TO_END = "nowcast: told to end by "  # in the output of the batch job, and 
 # By which batch systems end a job, and what they tell it besides.
 _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGXCPU)
 _TELLING = (signal.SIGUSR1, signal.SIGUSR2)
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def main() -> None:
@@ -49,7 +51,9 @@ def main() -> None:
     orders.close()
     os.chdir("/")  # whoever stands in a folder keeps its file system from being unmounted
     reached("node.ordered")
+    me = os.getpid()
     job, runner = fork_worker(theirs, _complain, wait=lambda worker: guard(worker, grace, signals))
+    _end_with(me)
     write_atomically(Path(job["folder"], RAN_AS), own_id.encode())
     become_job(job, runner)
 
@@ -81,6 +85,19 @@ class Signals:
     def ends(self, number: int) -> bool:
         """Whether this signal says that the job is to end."""
         return number in _ENDING or number == self.warning
+
+
+def _end_with(runner: int) -> None:
+    """Have the kernel kill this process, the worker, when its runner is killed.
+
+    To the batch system the job has ended then, and what runs on would run beside its next attempt.
+    """
+    with suppress(ImportError, OSError, AttributeError):  # a Python or a libc without
+        from ctypes import CDLL
+
+        CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != runner:
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def guard(worker: int, grace: float, signals: Signals) -> tuple[int, struct_rusage]:

@@ -13,6 +13,7 @@ from typing import Literal
 from nowcast_cli.executors.batch_system import (
     OUTPUT,
     Answer,
+    Later,
     NativeState,
     Outage,
     Refused,
@@ -87,13 +88,13 @@ class Pbs:
         return ["qsub", *request.resources.extra, "-N", _NAME + token, *how, script]
 
     def submitted(self, answer: Answer) -> str:
-        """Give the id of the job. Raises Outage or Refused."""
+        """Give the id of the job. Raises Outage, Later or Refused."""
         ids = re.findall(r"^(\d+(?:\[\])?\.\S+)$", answer.stdout, re.MULTILINE)
         if answer.code == 0 and ids:
             return str(ids[-1])
         said = answer.last_words.removeprefix("qsub: ")
         if _TRY_LATER.search(said):
-            raise Outage(f"PBS takes no more jobs at present: {said}")
+            raise Later(f"PBS takes no more jobs at present: {said}")
         if answer.last_words.startswith("qsub: ") and not _NOT_REACHED.search(answer.stderr):
             raise Refused(f"PBS refused the job: {said}")
         raise Outage(f"qsub: {said}")

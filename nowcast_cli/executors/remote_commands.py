@@ -47,7 +47,8 @@ def run_command(order: Mapping[str, Any], began: Began | None = None) -> dict[st
     try:
         stdout, stderr = process.communicate(timeout=order["deadline"])
     except subprocess.TimeoutExpired:
-        end(process)
+        kill(process)
+        _let_go(process)
         return {"code": None, "stdout": "", "stderr": ""}
     return {
         "code": process.returncode,
@@ -56,10 +57,14 @@ def run_command(order: Mapping[str, Any], began: Began | None = None) -> dict[st
     }
 
 
-def end(process: subprocess.Popen[bytes]) -> None:
+def kill(process: subprocess.Popen[bytes]) -> None:
     """Kill a command with all that it has started."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def _let_go(process: subprocess.Popen[bytes]) -> None:
     # What has left its session may hold the pipes open: they are not waited for.
     for pipe in (process.stdout, process.stderr):
         if pipe is not None:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from nowcast_cli.command_end import PUBLISHED, TOLD
 from nowcast_cli.executors.file_digests import differing, digests_of, files_of, sizes_of
 
 INCOMING = "incoming"
@@ -68,6 +69,20 @@ def examine(order: Mapping[str, Any]) -> dict[str, Any]:
     return {"wrong": differing(order["files"], digests_of(there, _alive())), "claimed": False}
 
 
+def left(order: Mapping[str, Any]) -> dict[str, Any]:
+    """Tell what a command has said before its end.
+
+    ``told`` and ``published`` are the texts of these files, None without one; ``scratch``, where
+    the scratch folder is.
+    """
+    folder = _folder_of(order)
+    return {
+        "told": _text(folder / TOLD),
+        "published": _text(folder / PUBLISHED),
+        "scratch": str(folder / "scratch"),
+    }
+
+
 def outputs(order: Mapping[str, Any]) -> dict[str, Any]:
     """Tell what a job has left under ``names`` of its scratch folder.
 
@@ -86,7 +101,7 @@ def outputs(order: Mapping[str, Any]) -> dict[str, Any]:
 
 
 # By the `what` of an order.
-ORDERS = {"make room": make_room, "examine": examine, "outputs": outputs}
+ORDERS = {"make room": make_room, "examine": examine, "left": left, "outputs": outputs}
 
 
 def take_in(folder: Path, names: Sequence[str]) -> None:
@@ -112,6 +127,10 @@ def remove(folder: Path, names: Sequence[str]) -> None:
 def _folder_of(order: Mapping[str, Any]) -> Path:
     root = os.path.abspath(os.path.expanduser(os.path.expandvars(order["root"])))  # noqa: PTH100, PTH111
     return Path(root, order["folder"])
+
+
+def _text(file: Path) -> str | None:
+    return file.read_text(encoding="utf-8") if file.exists() else None
 
 
 def _size(folder: Path) -> int:

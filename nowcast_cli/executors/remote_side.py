@@ -67,6 +67,7 @@ def exchange(order: Mapping[str, Any]) -> dict[str, Any]:
         ``job.json``; ``cancel``, ids of jobs to end; ``grace``, the seconds between SIGTERM and
         SIGKILL; ``look``, by id: ``folder`` below the root, and what the other side has of it;
         ``clear``, ids of jobs that have ended, of which all that the other side has may go;
+        ``remove``, by id the names in scratch that may go with it;
         ``key``, None or the ``file`` and ``text`` of the key that the jobs connect with.
 
     Returns
@@ -93,6 +94,7 @@ def exchange(order: Mapping[str, Any]) -> dict[str, Any]:
         folder = Path(jobs[job_id]["folder"])
         with _told_of(job_id, trouble):
             if job_id in seen and is_quiet(folder) and not _has_news(seen[job_id]):
+                _remove(folder, order.get("remove", {}).get(job_id))
                 clear(folder)
                 cleared.append(job_id)
     return {"jobs": seen, "cleared": cleared, "trouble": trouble}
@@ -121,12 +123,20 @@ def _about_files(order: Mapping[str, Any]) -> dict[str, Any]:
     return remote_files.ORDERS[order["what"]](order)
 
 
+def _remove(folder: Path, names: Sequence[str] | None) -> None:
+    if names:
+        from nowcast_cli.executors import remote_files
+
+        remote_files.remove(folder, names)
+
+
 _OTHER_ORDERS = {
     "clean": clean,
     "command": run_command,
     "probe": probe,
     "make room": _about_files,
     "examine": _about_files,
+    "left": _about_files,
     "outputs": _about_files,
 }
 

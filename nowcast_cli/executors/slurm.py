@@ -49,6 +49,7 @@ class Slurm:
     own_id = '"$SLURM_JOB_ID"'
     grace = 25.0  # s; KillWait is 30 s where nothing is said
     signals_script_alone = False
+    warning = None
 
     def header(self, request: JobRequest) -> list[str]:
         """Give the ``#SBATCH`` lines."""

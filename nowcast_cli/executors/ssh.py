@@ -19,8 +19,10 @@ from typing import Any
 from nowcast_cli.config.remote_hosts import RemoteHost
 from nowcast_cli.errors import NowcastError
 from nowcast_cli.executors import mirror
+from nowcast_cli.executors.carried_files import as_carried
 from nowcast_cli.executors.clearing import Clearing
 from nowcast_cli.executors.host_key import key_for
+from nowcast_cli.executors.job_files import JobFiles, no_longer_needed
 from nowcast_cli.executors.job_folder import JobRequest
 from nowcast_cli.executors.mirror import News
 from nowcast_cli.executors.native import Native, Verdict
@@ -84,6 +86,7 @@ class SshExecutor:
         self._call = SshCall(run)
         self._pace = pace or Pace()
         self._clearing = clearing or Clearing()
+        self._files = JobFiles(host, run, self._files_changed)
         self._followed: dict[str, Followed] = {}
         self._gone: set[str] = set()
         self._began: dict[str, float] = {}  # on the clock of this machine since its boot
@@ -103,6 +106,7 @@ class SshExecutor:
     def use(self, target: Target) -> None:
         """Go on with a configuration that was reloaded."""
         host = _host_of(target)
+        self._files.use(host)
         with self._changed:
             self._hurry = self._hurry or host != self._host
             self._host = host
@@ -128,22 +132,30 @@ class SshExecutor:
 
     def cancel(self, job: JobRequest) -> None:
         """Keep a job from beginning, or end it, as soon as the host can be reached."""
+        self._files.cancel(job.id)
         self._follow(Followed(job, begin=False, cancel=True))
 
     def forget(self, job_id: str) -> None:
         """Look at a job no more."""
+        self._files.forget(job_id)
         with self._changed:
             self._followed.pop(job_id, None)
             self._gone.discard(job_id)
             self._began.pop(job_id, None)
 
     def verdict(self, job_id: str) -> Verdict | None:
-        """That a job is lost, once the host has confirmed that its processes have gone."""
+        """That a job is lost, once the host has confirmed that its processes have gone.
+
+        Or that it has crashed before its begin, for its inputs cannot be sent.
+        """
+        why_not = self._files.why_not(job_id)
+        if why_not is not None:
+            return Verdict("crashed", why_not)
         return _GONE if job_id in self._gone else None
 
-    def asks(self, job_id: str) -> bool:  # noqa: ARG002
-        """Never: the host itself is who knows how a job ended."""
-        return False
+    def asks(self, job_id: str) -> bool:
+        """Whether a job has ended, and its outputs are still on their way."""
+        return self._files.is_fetching(job_id)
 
     def native(self, job_id: str) -> Native | None:  # noqa: ARG002
         """None: there is no system beneath, the jobs are processes of the host."""
@@ -156,7 +168,7 @@ class SshExecutor:
 
     def trouble(self) -> str | None:
         """A sentence that says why nothing is known of the host's jobs, or cannot begin."""
-        return self._trouble if self._followed else None
+        return (self._trouble or self._files.trouble()) if self._followed else None
 
     def hints(self) -> list[str]:
         """The ids of jobs whose folders are worth reading now; never blocks."""
@@ -171,6 +183,7 @@ class SshExecutor:
         with self._changed:
             self._closed = True
             self._changed.notify()
+        self._files.close()
         self._call.close()
         self._thread.join()
         os.close(self._wake)
@@ -197,12 +210,15 @@ class SshExecutor:
         self, host: RemoteHost, followed: list[Followed], ended: list[Followed]
     ) -> str | None:
         """Call the host and take in the answer; gives a sentence when that was not possible."""
-        self._clearing.asked(each.job for each in ended)
+        with self._changed:
+            self._clearing.asked(each.job for each in ended)
         try:
+            followed = [self._with_files(each) for each in followed]
             key = None if self._keys is None else key_for(self._keys, host.name)
             answer = self._call.exchange(host, order_of(host, followed, ended, key))
             news = self._take_in([*followed, *ended], answer)
-            self._clearing.cleared(answer["cleared"])
+            with self._changed:
+                self._clearing.cleared(answer["cleared"])
         except NoExchangeError as error:
             return str(error)
         except KeyTrouble as error:
@@ -242,15 +258,38 @@ class SshExecutor:
                 continue
             if not (each.folder / "job.json").exists():
                 mirror.prepare(each.job)
+            if news["exit"] is not None and not self._files.may_end(each.job, news["exit"]):
+                news = {**news, "exit": None}
             found = mirror.take_in(each.folder, news)
             self._note_age(each.job.id, news["age"])
             if news["exit"] is not None:
-                self._clearing.add(each.job)
+                with self._changed:
+                    self._clearing.add(each.job)
             most = max(most, found)
             # An earlier manager may have written the claim, and not have known of it.
             if found is News.STEP or (each.begin and news["pid"] is not None):
                 self._note(each, news)
         return most
+
+    def _with_files(self, followed: Followed) -> Followed:
+        """Give what is to be done about a job while its inputs are on their way: not begin it."""
+        if not followed.begin:
+            return followed
+        if not (followed.folder / "job.json").exists():
+            mirror.prepare(followed.job)
+        return replace(followed, begin=self._files.may_begin(followed.job))
+
+    def _files_changed(self, job: JobRequest) -> None:
+        """Take in that inputs have come over, or never will, or that outputs are in place."""
+        with self._changed:
+            if self._closed:
+                return
+            if (Path(job.folder) / "exit").exists():
+                self._clearing.add(job)
+            self._ready.append(job.id)
+            os.eventfd_write(self._wake, 1)
+            self._hurry = True
+            self._changed.notify()
 
     def _note_age(self, job_id: str, age: float | None) -> None:
         with self._changed:
@@ -307,10 +346,11 @@ def order_of(
         "submit": [_request_there(host, each.job) for each in followed if each.begin],
         "cancel": [each.job.id for each in followed if each.cancel],
         "look": {
-            each.job.id: {"folder": _folder_there(each.job), **have(each.folder)}
+            each.job.id: {"folder": mirror.folder_there(each.job), **have(each.folder)}
             for each in (*followed, *ended)
         },
         "clear": [each.job.id for each in ended],
+        "remove": {each.job.id: no_longer_needed(host, each.job) for each in ended},
         "key": key,
     }
 
@@ -319,11 +359,8 @@ def _request_there(host: RemoteHost, job: JobRequest) -> dict[str, Any]:
     """Give a request with the places that it has on the host."""
     return {
         **job.to_json(),
-        "folder": _folder_there(job),
+        **as_carried(host, job),
+        "folder": mirror.folder_there(job),
         "config_file": host.config_file,
         "arguments": list(job.arguments[1:]),  # the first one is the configuration file
     }
-
-
-def _folder_there(job: JobRequest) -> str:
-    return "/".join(("jobs", *Path(job.folder).parts[-2:]))

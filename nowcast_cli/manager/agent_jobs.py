@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from nowcast_cli.executors.job_folder import JobRequest
 from nowcast_cli.executors.native import Verdict
 from nowcast_cli.manager.agent_placement import Wanted
-from nowcast_cli.store.records import AssignmentRecord
 
 
 @dataclass
@@ -28,12 +27,18 @@ class AgentJob:
         Where it was placed, None while it waits.
     begin, cancel
         Whether it is still to be begun, and whether it is to be ended.
+    only
+        The agent that an operator has chosen.
     handed
         Whether its agent may know of it: then it may run there.
+    claimed, over
+        Whether its process has begun, and whether that has gone or will never be.
     have
         What there is of it here, in the form of an order's ``look``; None where nobody has looked.
     began
         When its process began, on the clock of this machine since its boot.
+    verdict
+        How it ended, where it left no exit.
     """
 
     request: JobRequest
@@ -42,21 +47,18 @@ class AgentJob:
     agent: str | None = None
     begin: bool = True
     cancel: bool = False
+    only: str | None = None
     handed: bool = False
     claimed: bool = False
+    over: bool = False
     have: Mapping[str, Any] | None = None
     began: float | None = None
     verdict: Verdict | None = None
 
-    @property
-    def is_over(self) -> bool:
-        """Whether nothing more is to be heard of it."""
-        return self.verdict is not None
-
 
 @dataclass
 class AgentJobs:
-    """All of them. A job is in one queue, or on one agent, or over."""
+    """All of them. One that is not over is in one queue, or on one agent, or nobody knows where."""
 
     jobs: dict[str, AgentJob] = field(default_factory=dict)
     queues: dict[Wanted, dict[str, None]] = field(default_factory=dict)
@@ -92,20 +94,20 @@ class AgentJobs:
         self.put_placed(job, agent)
         return job
 
-    def want(self, job: AgentJob, wanted: Wanted) -> None:
-        """Let a waiting job ask for something else; it keeps its place by its age."""
-        self._leave_queue(job)
-        job.wanted = wanted
-        queue = self.queues.setdefault(wanted, {})
-        queue[job.request.id] = None
-        self.queues[wanted] = dict.fromkeys(sorted(queue))
-        self.waiting += 1
+    def ask_anew(self, wanted_of: Callable[[AgentJob], Wanted]) -> None:
+        """Let all jobs that wait ask for what they are to ask now; they stay in order of age."""
+        waiting = sorted(job_id for queue in self.queues.values() for job_id in queue)
+        self.queues.clear()
+        self.waiting = 0
+        for job_id in waiting:
+            job = self.jobs[job_id]
+            job.wanted = wanted_of(job)
+            self.queue(job)
 
     def unplace(self, job: AgentJob) -> None:
         """Have a job wait again of which its agent never heard."""
         assert not job.handed, "its agent may run it"
         self._leave_agent(job)
-        job.agent = None
         self.queue(job)
         self.queues[job.wanted] = dict.fromkeys(sorted(self.queues[job.wanted]))
 
@@ -121,12 +123,6 @@ class AgentJobs:
         job = self.jobs.pop(job_id, None)
         if job is not None:
             self.end(job)
-
-    def assignment(self, job: AgentJob, at: str | None) -> AssignmentRecord:
-        """Give the record of where a job is."""
-        agent = job.agent or job.wanted.only
-        assert agent is not None
-        return AssignmentRecord(job.request.id, agent, at, job.failed_on)
 
     def _leave_queue(self, job: AgentJob) -> None:
         queue = self.queues.get(job.wanted)

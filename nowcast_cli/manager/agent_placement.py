@@ -149,7 +149,7 @@ def place(
             groups.append((wanted, best))
             front.append((-wanted.priority, job, len(groups) - 1))
     heapify(front)
-    placed = []
+    placed: list[tuple[str, str]] = []
     while front and len(placed) != most:
         priority, job, number = heappop(front)
         wanted, best = groups[number]

@@ -30,8 +30,8 @@ class Agent:
     """One agent.
 
     ``heard`` is when it was last heard of, by this manager or, where it was not as yet, when
-    this manager began. ``speaks`` tells whether it was. ``offset`` is how far its clock is ahead,
-    in seconds.
+    this manager began. ``speaks`` tells whether it was, ``is_back`` that nobody has taken note yet
+    that it is heard of again. ``offset`` is how far its clock is ahead, in seconds.
     """
 
     record: AgentRecord
@@ -40,6 +40,7 @@ class Agent:
     report: Report | None = None
     speaks: bool = False
     offline: bool = False
+    is_back: bool = False
     offset: float | None = None
     errors: deque[str] = field(default_factory=lambda: deque(maxlen=_MOST_ERRORS))
     since_report: set[str] = field(default_factory=set)  # jobs that were placed after it
@@ -148,6 +149,7 @@ class AgentRegistry:
         return agent
 
     def _heard(self, agent: Agent, now: float) -> None:
+        agent.is_back = agent.is_back or agent.offline or not agent.speaks
         agent.heard, agent.speaks, agent.offline = now, True, False
 
     def is_replaced(self, name: str, instance: str) -> bool:
@@ -213,9 +215,9 @@ def limits_of(value: Mapping[str, object]) -> Limits:
     return from_plain(Limits, value)
 
 
-def limits_kept(limits: Limits) -> dict[str, object]:
+def limits_kept(limits: Limits) -> dict[str, float]:
     """Give limits as they are kept: only those that are set."""
-    plain: dict[str, object] = to_plain(limits)
+    plain: dict[str, float | None] = to_plain(limits)
     return {key: value for key, value in plain.items() if value is not None}
 
 

@@ -15,19 +15,24 @@ from typing import Any
 from nowcast_cli.executors import mirror
 from nowcast_cli.executors.job_folder import JobRequest
 from nowcast_cli.executors.mirror import News
-from nowcast_cli.manager.inbox import Arrived
+from nowcast_cli.manager.agent_lines import Asked
 
 _logger = logging.getLogger("manager")
 
 
 @dataclass(frozen=True)
 class Task:
-    """An answer of an agent: the jobs that it tells of, each with what is new of it."""
+    """An answer of an agent: the jobs that it tells of, each with what is new of it.
+
+    ``asked`` is what is answered once that is written, ``cleared`` the jobs of which nothing is
+    left there, ``trouble`` what the agent could not do.
+    """
 
     agent: str
-    arrived: Arrived
+    asked: Asked
     jobs: Sequence[tuple[JobRequest, Mapping[str, Any]]]
     cleared: Sequence[str] = ()
+    trouble: str | None = None
 
 
 @dataclass

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from nowcast_cli.config.ensembles import members_words
 from nowcast_cli.manager import members
+from nowcast_cli.manager.ensembles import ending_of
 from nowcast_cli.manager.requests import RequestError, job_again
 from nowcast_cli.manager.state import Reply, State, Step, info
 from nowcast_cli.store.records import EnsembleRecord, JobRecord, short_id
@@ -57,6 +58,12 @@ def run_again(
         final_message=None,
     )
     new = replace(new, chain=new.id)
+    if ending_of(new) is not None:
+        raise RequestError(
+            f"the ensemble {old.id} ({old.worker}) would end before these members: it ends when "
+            f"{new.at_least} of {new.size} have succeeded, and {new.succeeded} others have",
+            f"nowcast job rerun {short_id(old.id)} runs all of them again",
+        )
     jobs = [
         replace(
             job_again(last[index], new_id(), new.id, now),

@@ -131,12 +131,11 @@ def _counted(
     )
     if ending == "cancelled":
         note = info(f"all members of {ensemble.worker} are cancelled (ensemble {ensemble.id})")
-        step = step.then(with_ensemble(step.state, ensemble)).then(Step(step.state, notes=(note,)))
-        return (
-            step
-            if _was_held(before, ensemble)
-            else step.then(pass_barrier(step.state, ensemble.worker, now))
-        )
+        put = with_ensemble(step.state, ensemble)
+        step = step.then(replace(put, notes=(note,)))
+        if _was_held(before, ensemble):
+            return step
+        return step.then(pass_barrier(step.state, ensemble.worker, now))
     return step.then(_told(step.state, ensemble, ending, registry, heard_of, now))
 
 

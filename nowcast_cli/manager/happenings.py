@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from nowcast_cli.executors.native import Native
 from nowcast_cli.messages.message import Message
@@ -43,13 +43,13 @@ class Overran:
 class Ended:
     """A job's process has ended, by what the runner wrote (JSON), and why, as a sentence.
 
-    ``timed_out`` says that the system beneath its executor ended it, as it ran for too long.
+    ``by_system`` is what the system beneath its executor calls its end where it had a part in it.
     """
 
     job_id: str
     exit: Mapping[str, Any]
     reason: str
-    timed_out: bool = False
+    by_system: Literal["crashed", "timed out"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,19 @@ class Stayed:
 
 
 @dataclass(frozen=True, slots=True)
+class Slow:
+    """A job runs for far longer than any of its worker: for ``seconds``.
+
+    Its last ``runs`` jobs that succeeded took at most ``slowest`` seconds.
+    """
+
+    job_id: str
+    seconds: float
+    runs: int
+    slowest: float
+
+
+@dataclass(frozen=True, slots=True)
 class NativeChanged:
     """The system beneath an executor has taken a job, or has another state for it."""
 
@@ -76,4 +89,4 @@ class NativeChanged:
     native: Native
 
 
-Happening = NativeChanged | Claimed | Told | Overran | Ended | Lost | Stayed
+Happening = Slow | NativeChanged | Claimed | Told | Overran | Ended | Lost | Stayed

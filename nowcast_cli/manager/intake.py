@@ -30,6 +30,7 @@ from nowcast_cli.manager.happenings import (
     Lost,
     NativeChanged,
     Overran,
+    Slow,
     Stayed,
     Told,
 )
@@ -268,7 +269,7 @@ class Intake:
         match happening:
             case Claimed(_, pid, at):
                 step = job_transitions.claimed(turn.state, job, pid, at)
-            case Ended(_, exit_record, reason, timed_out):
+            case Ended(_, exit_record, reason, by_system):
                 step = job_transitions.process_ended(
                     turn.state,
                     self._registry,
@@ -277,7 +278,7 @@ class Intake:
                     reason,
                     now(),
                     self._again,
-                    timed_out,
+                    by_system,
                 )
             case NativeChanged(_, native):
                 step = job_transitions.native_changed(turn.state, job, native, now())
@@ -287,6 +288,8 @@ class Intake:
                 )
             case Overran(_, seconds):
                 step = job_transitions.overran(turn.state, job, seconds, now())
+            case Slow():
+                step = job_transitions.slow(turn.state, job, happening, now())
             case Stayed(_, words):
                 step = job_transitions.stayed(turn.state, job, words)
         turn.add(step)

@@ -28,6 +28,7 @@ def request_of(job: JobRecord, paths: SystemPaths, registry: Registry) -> JobReq
         working_directory=str(paths.deployment),
         environment={} if job.member is None else {"NOWCAST_MEMBER": str(job.member.label)},
         executor=job.executor,
+        host=job.host,
         resources=registry.resources_of(job.worker, place),
         directives=registry.directives_of(job.worker, place),
         ensemble=_member_of(job),

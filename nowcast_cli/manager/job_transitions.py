@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from nowcast_cli.config.durations import duration_words
 from nowcast_cli.config.executors import Place
 from nowcast_cli.config.registry import Registry
 from nowcast_cli.executors.native import Native
 from nowcast_cli.manager.barriers import pass_barrier
+from nowcast_cli.manager.happenings import Slow
 from nowcast_cli.manager.retries import TryAgain, note_of
 from nowcast_cli.manager.state import Entry, State, Step, info, problem, warning, with_jobs
+from nowcast_cli.messages.message import Message
 from nowcast_cli.store.records import JobRecord, JobState, MessageReceived, MessageRecord, Outcome
 
 _STATE_BY_OUTCOME: Mapping[Outcome, JobState] = {
@@ -131,6 +133,40 @@ def overran(state: State, job: JobRecord, seconds: float, now: str) -> Step:
     return Step(new_state, changes, (note,))
 
 
+def slow(state: State, job: JobRecord, happening: Slow, now: str) -> Step:
+    """Take in that a job takes far longer than any of its worker before: told once, and no more.
+
+    It is in the journal, for who follows that. One whose end is told or ordered is left alone.
+    """
+    if job.slow is not None or job.state != "running" or job.timed_out is not None:
+        return Step(state)
+    what = (
+        f"{job.worker} has run for more than {duration_words(happening.seconds)}: its last "
+        f"{happening.runs} jobs that succeeded took {duration_words(happening.slowest)} at most"
+    )
+    message = Message("nowcast", "slow", {"worker": job.worker, "job": job.id, "what": what})
+    record = MessageRecord(
+        number=state.last_message + 1,
+        id=f"slow-{job.id}",
+        received=now,
+        source="nowcast",
+        type="slow",
+        body=message.serialize(),
+        job=job.id,
+        chain=job.chain,
+        outcome=None,
+        state="answered",
+    )
+    journalled = Step(
+        replace(state, last_message=record.number),
+        (MessageReceived(record),),
+        (warning(f"{what} (job {job.id})"),),
+        journalled=record,
+    )
+    new_state, changes = with_jobs(journalled.state, replace(job, slow=now))
+    return journalled.then(Step(new_state, changes))
+
+
 def process_ended(
     state: State,
     registry: Registry,
@@ -139,21 +175,23 @@ def process_ended(
     reason: str,
     now: str,
     again: TryAgain,
-    timed_out: bool = False,
+    by_system: Literal["crashed", "timed out"] | None = None,
 ) -> Step:
     """Take in what the runner wrote when the job's process had ended.
 
-    A job that ended without its final message becomes a ``crash`` message for ``reason``; with
-    ``timed_out`` the system beneath its executor has ended it.
+    A job that ended without its final message becomes a ``crash`` message for ``reason``. Where
+    the system beneath its executor has ended it, that has the last word on how and why: a worker
+    that it tells to end says so itself, and does not know on whose behalf.
     """
     seen = replace(job, exit=exit_record)
     if not job.unfinished:
+        if by_system is not None and job.state == "crashed":
+            seen = replace(seen, state=by_system, reason=reason)
         new_state, changes = with_jobs(state, seen)
         return Step(new_state, changes)
     if job.timed_out is not None:
         return _crash(state, registry, seen, "timed out", job.reason or reason, now, again)
-    job_state: JobState = "timed out" if timed_out else "crashed"
-    return _crash(state, registry, seen, job_state, reason, now, again)
+    return _crash(state, registry, seen, by_system or "crashed", reason, now, again)
 
 
 def closed(state: State, job: JobRecord) -> Step:

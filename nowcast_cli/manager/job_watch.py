@@ -36,6 +36,7 @@ from nowcast_cli.manager.happenings import (
     Lost,
     NativeChanged,
     Overran,
+    Slow,
     Stayed,
     Told,
 )
@@ -43,6 +44,7 @@ from nowcast_cli.manager.job_ending import JobEnder
 from nowcast_cli.manager.job_request import place_of, request_of
 from nowcast_cli.manager.job_words import ending_elsewhere, reason_of
 from nowcast_cli.manager.remote_jobs import RemoteJobs
+from nowcast_cli.manager.slowness import History
 from nowcast_cli.manager.timeouts import Timeouts
 from nowcast_cli.messages import outbox
 from nowcast_cli.process_identity import NOT_ABOUT_THE_FILE, is_alive
@@ -106,7 +108,9 @@ class JobWatch:
         paths: SystemPaths,
         registry: Registry,
         monotonic: Callable[[], float],
+        history_of: Callable[[str], History],
     ) -> None:
+        self._history_of = history_of
         self._registry = registry
         self._executor = executor
         self._remote = remote
@@ -119,6 +123,7 @@ class JobWatch:
         self._claims: dict[str, Claim] = {}
         self._ender = JobEnder(executor.cancel, monotonic)
         self._timeouts = Timeouts(self._timeout_of, lambda: uptime().seconds)
+        self._slow = Timeouts(self._slow_after, lambda: uptime().seconds)
         self._refused: list[Ended | Lost] = []
         self._blind = False
         self._unpublished: set[str] = set()
@@ -141,6 +146,9 @@ class JobWatch:
 
     def _timeout_of(self, job: JobRecord) -> float | None:
         return self._registry.timeout_of(job.worker, place_of(job))
+
+    def _slow_after(self, job: JobRecord) -> float | None:
+        return self._history_of(job.worker).slow_after() if job.slow is None else None
 
     def use(self, hosts: Mapping[str, RemoteHost], registry: Registry) -> None:
         """Go on with a configuration that was reloaded: its executors, and other timeouts."""
@@ -194,6 +202,7 @@ class JobWatch:
             known.pop(job_id, None)
         self._ender.forget(job_id)
         self._timeouts.forget(job_id)
+        self._slow.forget(job_id)
         self._remote.forget(job_id)
 
     def end(self, job: JobRecord, now: str) -> bool:
@@ -231,8 +240,8 @@ class JobWatch:
         if self._watched or self._elsewhere:
             next_look = min(next_look, self._next_scan)
         wait = max(0.0, next_look - self._monotonic())
-        until_timeout = self._timeouts.due_in()
-        return wait if until_timeout is None else min(wait, until_timeout)
+        limits = (self._timeouts.due_in(), self._slow.due_in())
+        return min((wait, *(limit for limit in limits if limit is not None)))
 
     def happenings(self) -> Iterator[Happening]:
         """Give what has happened to jobs since the last call."""
@@ -258,6 +267,13 @@ class JobWatch:
             yield from self._if_possible(happened)
         for job_id, timeout in self._timeouts.passed():
             yield Overran(job_id, timeout)
+        for job_id, seconds in self._slow.passed():
+            yield self._told_slow(job_id, seconds)
+
+    def _told_slow(self, job_id: str, seconds: float) -> Slow:
+        job = self._watched.get(job_id) or self._elsewhere[job_id]
+        history = self._history_of(job.worker)
+        return Slow(job_id, seconds, history.runs, history.slowest)
 
     def _if_possible(self, happenings: Iterator[Happening]) -> Iterator[Happening]:
         """Give what can be seen; what no descriptor is left for is looked at again in a while.
@@ -308,6 +324,7 @@ class JobWatch:
     def _time(self, job: JobRecord, age: float | None) -> None:
         if age is not None:
             self._timeouts.begin(job.id, job, age)
+            self._slow.begin(job.id, job, age)
 
     def _look_for_end(self, job: JobRecord, folder: Path, claim: Claim) -> Iterator[Happening]:
         # First who lives, then what they left: what is written after the look is seen next time.
@@ -345,10 +362,12 @@ class JobWatch:
         if claim is None and (folder / "pid").exists():
             yield Lost(job.id, f"its claim {folder / 'pid'} is damaged")
             return
-        if claim is not None and job.id not in self._claims:
-            yield self._claimed(job, claim)
-        if claim is not None and job.id not in self._timeouts:
-            self._time(job, executor.age(job.id))
+        # A claim without a runner is that of who kept the job from beginning.
+        if claim is not None and claim.runner is not None:
+            if job.id not in self._claims:
+                yield self._claimed(job, claim)
+            if job.id not in self._timeouts:
+                self._time(job, executor.age(job.id))
         exit_record = None if claim is None else read_exit(folder)
         if asks or (exit_record is None and verdict is None):
             return

@@ -36,8 +36,8 @@ def ending_elsewhere(
         assert verdict is not None
         if verdict.kind == "lost":
             return Lost(job_id, verdict.reason)
-        return Ended(job_id, {}, verdict.reason, verdict.kind == "timed out")
+        return Ended(job_id, {}, verdict.reason, verdict.kind)
     if verdict is None or verdict.kind == "lost" or exit_record.code == 0:
         reason = reason_of(exit_record, folder / "stderr", is_command=is_command)
         return Ended(job_id, exit_record.to_json(), reason)
-    return Ended(job_id, exit_record.to_json(), verdict.reason, verdict.kind == "timed out")
+    return Ended(job_id, exit_record.to_json(), verdict.reason, verdict.kind)

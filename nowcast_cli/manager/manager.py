@@ -11,6 +11,7 @@ from typing import Any
 
 import zmq
 
+from nowcast_cli.config.agents import agent_settings
 from nowcast_cli.config.limits import limits
 from nowcast_cli.config.log_settings import SHORTEST_JOURNAL
 from nowcast_cli.config.registry import registry_of
@@ -23,13 +24,15 @@ from nowcast_cli.executors.local import LocalExecutor
 from nowcast_cli.executors.remote_executor import Surroundings
 from nowcast_cli.manager import job_transitions, requests
 from nowcast_cli.manager.admission import Admission
+from nowcast_cli.manager.agent_desk import AgentDesk
+from nowcast_cli.manager.agent_requests import AgentRequests
 from nowcast_cli.manager.boot_clock import uptime
 from nowcast_cli.manager.checklist_picture import ChecklistPicture
 from nowcast_cli.manager.clock import as_stored, now
 from nowcast_cli.manager.decider_process import DeciderProcess
 from nowcast_cli.manager.deciders import Deciders
 from nowcast_cli.manager.housekeeping import Housekeeping
-from nowcast_cli.manager.inbox import Inbox
+from nowcast_cli.manager.inbox import Arrived, Inbox
 from nowcast_cli.manager.intake import Intake
 from nowcast_cli.manager.job_watch import JobWatch
 from nowcast_cli.manager.log_batches import batch_log_files
@@ -42,6 +45,7 @@ from nowcast_cli.manager.reload import (
 )
 from nowcast_cli.manager.remote_jobs import RemoteJobs
 from nowcast_cli.manager.retries import counted_anew
+from nowcast_cli.manager.slowness import Slowness
 from nowcast_cli.manager.standby import TakeOver
 from nowcast_cli.manager.state import Step
 from nowcast_cli.manager.turn import Turn
@@ -110,15 +114,24 @@ class Manager:
             self._store.give_back,
             time.monotonic,
         )
+        keys = paths.keys if security_of(self._config) == "curve" else None
+        self._agents = AgentDesk(
+            self._store, registry, agent_settings(self._config), paths, keys, self._answer
+        )
+        orders |= AgentRequests(self._agents).orders()
         self._intake = Intake(self._store, registry, orders, self._logger)
         self._intake.limits = limits(self._config)
+        self._intake.hear_agent = self._agents.hear
         python = str(self._config["python"])
         executor = LocalExecutor(paths, python, paths.config_file)
-        keys = paths.keys if security_of(self._config) == "curve" else None
         around = Surroundings(paths, python, keys)
-        remote = RemoteJobs(registry.executors, self._hosts(), MAKERS, around)
+        makers = {**MAKERS, "agents": self._agents.executor}
+        remote = RemoteJobs(registry.executors, self._hosts(), makers, around)
         self._admission = Admission(registry, uptime)
-        self._jobs = JobWatch(executor, remote, paths, registry, time.monotonic)
+        self._slowness = Slowness(self._store.run_times)
+        self._jobs = JobWatch(
+            executor, remote, paths, registry, time.monotonic, self._slowness.history_of
+        )
         self._deciders = Deciders(
             self._begun_decider,
             module_file=find_module_file(registry.next_workers_module, paths.deployment),
@@ -140,6 +153,7 @@ class Manager:
         for readable in (
             self._inbox.socket, self._inbox.monitor, context.signals.fileno(),
             context.health.fileno(), self._deciders.fileno(), *self._jobs.filenos(),
+            self._agents.fileno(),
         ):  # fmt: skip
             self._poller.register(readable, zmq.POLLIN)
         self._resume()
@@ -201,6 +215,7 @@ class Manager:
             self._admission.due_in(),
             1.0 if self._undecided.stuck() else None,
             self._inbox.wait_at_most(),
+            self._agents.wait_at_most(),
         )
         shortest = min((limit for limit in limits if limit is not None), default=None)
         # Rounded up: a poll that ends early would turn in vain.
@@ -246,6 +261,7 @@ class Manager:
         self._intake.after_functions = self._deciders.after_functions
         for arrived in self._inbox.take():
             self._intake.arrived(turn, arrived)
+        turn.add(self._agents.step(turn.state))
         for happening in self._jobs.happenings():
             self._intake.happening(turn, happening)
         for decided in self._deciders.results():
@@ -308,8 +324,10 @@ class Manager:
         reached("manager.before_acting")
         self._state = turn.state
         self._undecided.take_in(turn)
+        self._slowness.follow(turn.changes)
         for arrived, reply in turn.answers:
-            self._inbox.answer(arrived, reply)
+            self._answer(arrived, reply)
+        self._agents.act()
         for note in turn.notes:
             self._logger.log(note.level, "%s", note.text)
         reached("manager.before_deciding")
@@ -321,6 +339,9 @@ class Manager:
         for path in turn.taken_files:
             path.unlink(missing_ok=True)
             reached("manager.emptied_an_outbox")
+
+    def _answer(self, arrived: Arrived, reply: bytes) -> None:
+        self._inbox.answer(arrived, reply)
 
     def _launch_and_end(self, turn: Turn) -> None:
         latest = {
@@ -381,6 +402,7 @@ class Manager:
         self._intake.use(self._registry)
         self._intake.limits = limits(config)
         self._admission.use(self._registry)
+        self._agents.use(self._registry, agent_settings(config))
         self._deciders.reload()
         self._jobs.use(self._hosts(), self._registry)
         self._notifier.reload()
@@ -396,4 +418,6 @@ class Manager:
         self._inbox.close()
         self._deciders.close()
         self._jobs.close()
+        with contextlib.suppress(Deposed, sqlite3.Error):  # only when agents were last heard of
+            self._store.commit(self._agents.close())
         self._store.close()

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from nowcast_cli.config.ensembles import EnsemblePlan, EnsembleSettings, filled, plan_of
+from nowcast_cli.config.ensembles import (
+    EnsemblePlan,
+    EnsembleSettings,
+    filled,
+    members_words,
+    plan_of,
+)
 from nowcast_cli.manager.barriers import pass_barrier
 from nowcast_cli.manager.state import State, Step, info, with_ensemble, with_jobs
 from nowcast_cli.store.records import EnsembleRecord, JobRecord, Member
@@ -33,6 +39,7 @@ def begin(
     ensemble = EnsembleRecord(
         id=job.id,
         worker=job.worker,
+        members=members_words(plan.members.labels()),
         size=len(plan.members.rows),
         at_most=plan.at_most,
         at_least=plan.at_least,

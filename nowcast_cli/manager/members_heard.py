@@ -12,21 +12,9 @@ from nowcast_cli.store.records import EnsembleRecord, JobPut, JobRecord, Message
 
 
 def last_jobs(store: Store, turn: Turn, ensemble: EnsembleRecord) -> dict[int, JobRecord]:
-    """Give the last job of each member by its place, in order.
-
-    Of a member that was not run again with this ensemble, it is that of the one before.
-    """
-    found: dict[int, JobRecord] = {}
-    look: EnsembleRecord | None = ensemble
-    while look is not None and len(found) < ensemble.size:
-        jobs = {job.id: job for job in store.members(look.id)}
-        for change in turn.changes:
-            if isinstance(change, JobPut) and change.job.ensemble == look.id:
-                jobs[change.job.id] = change.job
-        latest = {job.member.index: job for _, job in sorted(jobs.items()) if job.member}
-        found = latest | found
-        look = None if look.predecessor is None else store.ensemble(look.predecessor)
-    return dict(sorted(found.items()))
+    """Give the last job of each member by its place, in order."""
+    changed = (change.job for change in turn.changes if isinstance(change, JobPut))
+    return store.last_members(ensemble, changed)
 
 
 def heard(store: Store, turn: Turn, ensemble: EnsembleRecord) -> Iterator[Heard]:

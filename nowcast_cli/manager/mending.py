@@ -41,6 +41,7 @@ from nowcast_cli.store.records import (
     Change,
     ChecklistCleared,
     ChecklistPut,
+    EnsemblePut,
     HoldPut,
     JobPut,
     MessageReceived,
@@ -173,6 +174,7 @@ def _save_the_rest(store: Store, salvage: Salvage, report: Report) -> None:
     report.jobs["saved"] += _commit_readable(store, batch)
     batch = []
     batch += (BarrierPut(barrier) for barrier in salvage.barriers())
+    batch += (EnsemblePut(ensemble) for ensemble in salvage.ensembles())
     batch += (SchedulePut(record) for record in salvage.schedule())
     batch += (HoldPut(record) for record in salvage.holds())
     _commit_readable(store, batch)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
+from nowcast_cli.config.executors import HERE, LOCAL
 from nowcast_cli.manager.found_jobs import FoundJob
 from nowcast_cli.store.records import (
     Change,
@@ -76,7 +77,7 @@ def rebuild_jobs(
             _settle(rebuilt, record, job, is_new=False, now=now)
     for record in open_jobs:
         begun = record.state in ("submitting", "running")
-        if moved_on and begun and record.id not in seen and record.executor == "local":
+        if moved_on and begun and record.id not in seen and record.executor == LOCAL:
             reason = "its folder is gone, and nobody can tell any more whether it ran"
             _end(rebuilt, "lost", replace(record, exit={}), "lost", now, reason)
 
@@ -88,8 +89,8 @@ def _record_of(found: FoundJob) -> JobRecord:
         worker=found.worker,
         module=found.worker if request is None else request.module,
         arguments=() if request is None else request.arguments[1:],
-        host="localhost",
-        executor="local",
+        host=HERE if request is None else request.host,
+        executor=LOCAL if request is None else request.executor,
         state="submitting",
         attempt=1 if request is None else request.attempt,
         predecessor=None,

@@ -9,10 +9,10 @@ from typing import Any, Literal
 from nowcast_cli.config.durations import seconds_of
 from nowcast_cli.config.environment import UnsetVariable, substituted
 
-Kind = Literal["message", "failure", "crash", "lost", "overdue", "stuck", "daemon down"]
+Kind = Literal["message", "failure", "crash", "lost", "overdue", "slow", "stuck", "daemon down"]
 
 ALL_KINDS: frozenset[Kind] = frozenset(
-    {"failure", "crash", "lost", "overdue", "stuck", "daemon down"}
+    {"failure", "crash", "lost", "overdue", "slow", "stuck", "daemon down"}
 )
 PERIOD = 900.0  # seconds
 # Three hosts that are told the same within a minute are one line to read, not three.

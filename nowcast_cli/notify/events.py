@@ -93,6 +93,17 @@ def of_overdue(message: MessageRecord, payload: Any) -> Event:
     return Event("overdue", worker, "", message.received, headline, (why,) if why else ())
 
 
+def of_slow(message: MessageRecord, payload: Any) -> Event:
+    """Give a job that takes far longer than any before, by the message that says so."""
+    facts: Mapping[Any, Any] = payload if isinstance(payload, Mapping) else {}
+    worker = str(facts.get("worker", "a worker"))
+    why = str(facts.get("what", ""))
+    show = () if message.job is None else (f"nowcast job show {short_id(message.job)}",)
+    details = (why, *show) if why else show
+    headline = f"{worker} takes far longer than it ever did"
+    return Event("slow", worker, "", message.received, headline, details)
+
+
 def of_daemon_down(name: str, at: str, seconds: float) -> Event:
     """Give a daemon that was there, and no longer answers."""
     words = name.replace("_", " ")

@@ -71,7 +71,8 @@ def _events_of(reader: Reader, message: MessageRecord, sources: Collection[str])
         if every is not None:
             yield every
     if message.source == "nowcast":
-        yield events.of_overdue(message, _payload_of(message))
+        tell = events.of_slow if message.type == "slow" else events.of_overdue
+        yield tell(message, _payload_of(message))
         return
     ending = events.of_message(message, _job_of(reader, message))
     if ending is not None:

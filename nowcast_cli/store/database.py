@@ -6,14 +6,14 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, astuple
+from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from nowcast_cli.crash_points import reached
 from nowcast_cli.errors import NowcastError
-from nowcast_cli.store import agents, flows
+from nowcast_cli.store import agents, ensembles, flows
 from nowcast_cli.store.checklist_text import ChecklistText, Fragment, FragmentChanges
 from nowcast_cli.store.flow_records import (
     DefinitionPut,
@@ -23,6 +23,7 @@ from nowcast_cli.store.flow_records import (
     FlowStepPut,
 )
 from nowcast_cli.store.integrity import MENDED_BY
+from nowcast_cli.store.job_figures import run_times
 from nowcast_cli.store.leader import lead, leading
 from nowcast_cli.store.network_folders import network_file_system_of
 from nowcast_cli.store.records import (
@@ -55,13 +56,11 @@ from nowcast_cli.store.records import (
 )
 from nowcast_cli.store.rows import (
     BARRIER_COLUMNS,
-    ENSEMBLE_COLUMNS,
     HOLD_COLUMNS,
     JOB_COLUMNS,
     MESSAGE_COLUMNS,
     SCHEDULE_COLUMNS,
     barrier_of_row,
-    ensemble_of_row,
     hold_of_row,
     job_of_row,
     message_of_row,
@@ -83,7 +82,6 @@ _INSERT_MESSAGE = (
     f"VALUES ({', '.join('?' * len(MESSAGE_COLUMNS))})"
 )
 _PUT_JOB = _upsert("job", JOB_COLUMNS)
-_PUT_ENSEMBLE = _upsert("ensemble", ENSEMBLE_COLUMNS)
 _PUT_BARRIER = _upsert("barrier", BARRIER_COLUMNS)
 _PUT_SCHEDULE = _upsert("schedule", SCHEDULE_COLUMNS)
 # Bytes that the write-ahead log keeps once a long reader, such as a backup, has let it grow.
@@ -193,7 +191,7 @@ class Store:
             case JobPut(job):
                 execute(_PUT_JOB, _row_of_job(job))
             case EnsemblePut(ensemble):
-                execute(_PUT_ENSEMBLE, astuple(ensemble))
+                ensembles.write(self._connection, ensemble)
             case BarrierPut(barrier):
                 execute(_PUT_BARRIER, _row_of_barrier(barrier))
             case SchedulePut(schedule):
@@ -208,12 +206,12 @@ class Store:
                 agents.write(execute, change)
             case DefinitionPut() | FlowRunPut() | FlowStepPut() | FlowStepDropped():
                 flows.write(execute, change)
-            case RowsRemoved(messages, jobs, barriers, ensembles, flow_runs):
+            case RowsRemoved(messages, jobs, barriers, ensemble_ids, flow_runs):
                 self._remove("message", "number", messages)
                 self._remove("job", "id", jobs)
                 agents.remove_of_jobs(self._connection, jobs)
                 self._remove("barrier", "number", barriers)
-                self._remove("ensemble", "id", ensembles)
+                self._remove("ensemble", "id", ensemble_ids)
                 flows.remove_runs(self._connection, flow_runs)
 
     def _remove(self, table: str, column: str, keys: Sequence[object]) -> None:
@@ -324,6 +322,10 @@ class Store:
             )
         ]
 
+    def run_times(self, worker: str, most: int) -> list[float]:
+        """Give how long jobs of a worker ran (see ``job_figures.run_times``)."""
+        return run_times(self._connection, worker, most)
+
     def job(self, job_id: str) -> JobRecord | None:
         """Give the job of that id, None where there is none."""
         row = self._connection.execute(
@@ -333,30 +335,17 @@ class Store:
 
     def open_ensembles(self) -> list[EnsembleRecord]:
         """Give the ensembles whose ending is not decided."""
-        return [
-            ensemble_of_row(row)
-            for row in self._connection.execute(
-                f"SELECT {', '.join(ENSEMBLE_COLUMNS)} FROM ensemble "
-                "WHERE state = 'open' ORDER BY id"
-            )
-        ]
+        return ensembles.open_ones(self._connection)
 
     def ensemble(self, ensemble_id: str) -> EnsembleRecord | None:
         """Give the ensemble of that id, None where there is none."""
-        row = self._connection.execute(
-            f"SELECT {', '.join(ENSEMBLE_COLUMNS)} FROM ensemble WHERE id = ?", (ensemble_id,)
-        ).fetchone()
-        return None if row is None else ensemble_of_row(row)
+        return ensembles.of_id(self._connection, ensemble_id)
 
-    def members(self, ensemble_id: str) -> list[JobRecord]:
-        """Give the jobs of an ensemble, each attempt of each member, the oldest first."""
-        return [
-            job_of_row(row)
-            for row in self._connection.execute(
-                f"SELECT {', '.join(JOB_COLUMNS)} FROM job WHERE ensemble = ? ORDER BY id",
-                (ensemble_id,),
-            )
-        ]
+    def last_members(
+        self, ensemble: EnsembleRecord, changed: Iterable[JobRecord]
+    ) -> dict[int, JobRecord]:
+        """Give the last job of each member by its place; ``changed`` are not yet committed."""
+        return ensembles.last_jobs(self._connection, ensemble, changed)
 
     def active_barriers(self) -> list[BarrierRecord]:
         """Give the barriers that hold jobs, the oldest first."""

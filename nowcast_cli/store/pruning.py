@@ -115,24 +115,30 @@ class Pruner:
             raise ValueError(f"the base of the checklist ends before message {prunable.upto}")
         self._what = prunable
         self._connection = open_to_read(database)
-        self._after: dict[str, int | str | None] = {"message": 0, "job": "", "barrier": 0}
+        self._after: dict[str, int | str | None] = {
+            "message": 0, "job": "", "ensemble": "", "barrier": 0,
+        }  # fmt: skip
         newest = self._connection.execute("SELECT max(number) FROM message").fetchone()[0]
         self._kept = {newest, *self._last_successes()}
 
     def _last_successes(self) -> Iterator[int]:
         for (source,) in self._connection.execute(_SOURCES).fetchall():
-            (number,) = self._connection.execute(
-                "SELECT max(number) FROM message WHERE source = ? AND outcome = 'success'",
+            # Not that of a member of an ensemble, which says nothing of its worker.
+            row = self._connection.execute(
+                "SELECT number FROM message WHERE source = ? AND outcome = 'success' "
+                "AND note IS NULL ORDER BY number DESC LIMIT 1",
                 (source,),
             ).fetchone()
-            if number is not None:
-                yield number
+            if row is not None:
+                yield row[0]
 
     def batch(self, rows: int) -> RowsRemoved | None:
         """Look at the next ``rows`` rows; give those that may go, None when all were seen."""
         # Jobs first: messages that a job is known by stay with it.
         if self._after["job"] is not None:
             return RowsRemoved(jobs=self._jobs(rows))
+        if self._after["ensemble"] is not None:
+            return RowsRemoved(ensembles=self._ensembles(rows))
         if self._after["message"] is not None:
             return RowsRemoved(messages=self._messages(rows))
         if self._after["barrier"] is not None:
@@ -146,6 +152,7 @@ class Pruner:
             f"AND chain NOT IN ({_OPEN_CHAINS}) "
             "AND NOT EXISTS (SELECT 1 FROM job WHERE id = message.job) "
             "AND NOT EXISTS (SELECT 1 FROM job WHERE cause = message.number) "
+            "AND NOT EXISTS (SELECT 1 FROM ensemble WHERE cause = message.number) "
             "FROM message WHERE number > ?2 AND number <= ?3 ORDER BY number LIMIT ?4",
             (self._what.before, self._after["message"], self._what.upto, rows),
         ).fetchall()
@@ -163,6 +170,20 @@ class Pruner:
         more = bool(found) and any(old for _, old, _ in found)
         self._after["job"] = found[-1][0] if more else None
         return tuple(job_id for job_id, _, goes in found if goes)
+
+    def _ensembles(self, rows: int) -> tuple[str, ...]:
+        """Give those that have ended, and of which no member is left."""
+        found = self._connection.execute(
+            "SELECT id, state <> 'open' AND ended < ?1 "
+            f"AND chain NOT IN ({_OPEN_CHAINS}) "
+            "AND NOT EXISTS (SELECT 1 FROM job WHERE job.ensemble = ensemble.id "
+            "AND job.ensemble IS NOT NULL) "
+            "AND id NOT IN (SELECT job FROM schedule WHERE job IS NOT NULL) "
+            "FROM ensemble WHERE id > ?2 ORDER BY id LIMIT ?3",
+            (self._what.before, self._after["ensemble"], rows),
+        ).fetchall()
+        self._after["ensemble"] = found[-1][0] if found else None
+        return tuple(ensemble_id for ensemble_id, goes in found if goes)
 
     def _barriers(self, rows: int) -> tuple[int, ...]:
         found = self._connection.execute(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from heapq import merge
 from operator import itemgetter
 from pathlib import Path
@@ -11,9 +11,10 @@ from types import TracebackType
 from typing import Any, get_args
 
 from nowcast_cli.errors import NotFound, NowcastError
-from nowcast_cli.store import agents
+from nowcast_cli.store import agents, ensembles
 from nowcast_cli.store.integrity import cannot_be_read
 from nowcast_cli.store.job_figures import Run, runs_of
+from nowcast_cli.store.job_loads import Load, loads
 from nowcast_cli.store.opening import open_to_read
 from nowcast_cli.store.records import (
     SHORT_ID,
@@ -21,6 +22,7 @@ from nowcast_cli.store.records import (
     AgentRecord,
     AssignmentRecord,
     BarrierRecord,
+    EnsembleRecord,
     HoldRecord,
     JobRecord,
     MessageRecord,
@@ -96,12 +98,18 @@ class Reader:
         states: Collection[str] | None = None,
         chain: str | None = None,
         cause: int | None = None,
+        alone: bool = False,
         limit: int | None = 50,
     ) -> list[JobRecord]:
-        """Give jobs, the newest first; ``cause`` is the number of the message that they follow."""
+        """Give jobs, the newest first; ``cause`` is the number of the message that they follow.
+
+        With ``alone`` those that are members of no ensemble.
+        """
         where, values = _where(
             ("worker", worker), ("state", states), ("chain", chain), ("cause", cause)
         )
+        if alone and self._version >= ensembles.SINCE:
+            where = f"{where} AND ensemble IS NULL" if where else "WHERE ensemble IS NULL"
         return [
             job_of_row(row)
             for row in self._connection.execute(
@@ -109,6 +117,19 @@ class Reader:
                 (*values, -1 if limit is None else limit),
             )
         ]
+
+    def loads(self) -> list[Load]:
+        """Count the jobs that are launched and have not ended, by executor and state."""
+        return loads(self._connection)
+
+    def slow_jobs(self) -> list[JobRecord]:
+        """Give the jobs that run for far longer than any of their worker before."""
+        if self._version < 6:
+            return []
+        rows = self._connection.execute(
+            f"SELECT {self._job} FROM job WHERE state = 'running' AND slow IS NOT NULL ORDER BY id"
+        )
+        return [job_of_row(row) for row in rows]
 
     def runs(self, worker: str, since: str = "") -> Iterator[Run]:
         """Give what the jobs of a worker have cost (see ``job_figures.runs_of``)."""
@@ -132,6 +153,51 @@ class Reader:
                 hint="give more of the id",
             )
         return job_of_row(rows[0])
+
+    def ensemble(self, id_or_part: str) -> EnsembleRecord | None:
+        """Give the ensemble whose id is, begins or ends so; None where there is none.
+
+        Raises NowcastError where there are several.
+        """
+        if self._version < ensembles.SINCE or not _may_be_part(id_or_part):
+            return None
+        found = ensembles.found(self._connection, id_or_part)
+        if len(found) > 1:
+            raise NowcastError(
+                f"several ensembles have an id that begins or ends with {id_or_part}: "
+                f"{', '.join(each.id for each in found[:5])}",
+                hint="give more of the id",
+            )
+        return found[0] if found else None
+
+    def ensembles(
+        self,
+        *,
+        worker: str | None = None,
+        chain: str | None = None,
+        cause: int | None = None,
+        limit: int | None = None,
+    ) -> list[EnsembleRecord]:
+        """Give ensembles, the newest first; of a store of an old form, none."""
+        if self._version < ensembles.SINCE:
+            return []
+        return ensembles.newest(
+            self._connection, worker=worker, chain=chain, cause=cause, limit=limit
+        )
+
+    def open_ensembles(self) -> list[EnsembleRecord]:
+        """Give the ensembles whose ending is not decided, the oldest first."""
+        if self._version < ensembles.SINCE:
+            return []
+        return ensembles.open_ones(self._connection)
+
+    def last_members(self, ensemble: EnsembleRecord) -> list[JobRecord]:
+        """Give the last job of each member, in their order."""
+        return [*ensembles.last_jobs(self._connection, ensemble).values()]
+
+    def unfinished_members(self, ensemble: EnsembleRecord) -> Mapping[str, int]:
+        """Count the members that have not ended, by state."""
+        return ensembles.unfinished(self._connection, ensemble.id)
 
     def _by_begin(self, table: str, columns: str, part: str) -> list[tuple[Any, ...]]:
         """Give the row whose id is ``part``, else at most 6 rows whose id begins so."""
@@ -211,7 +277,7 @@ class Reader:
     def news(self, after: int, upto: int, sources: Collection[str]) -> list[MessageRecord]:
         """Give the messages after one number up to another that somebody may want to be told of.
 
-        Those are bad endings after which nothing is tried again, workers that are overdue, and
+        Those are bad endings after which nothing is tried again, what is overdue or slow, and
         all messages of ``sources``; the oldest first. Only messages of nowcast itself have their
         ``body``: others may be large.
         """
@@ -224,7 +290,7 @@ class Reader:
             for row in self._connection.execute(
                 f"SELECT {columns} FROM message WHERE number > ? AND number <= ? "
                 f"AND (outcome IN ('failure', 'crash') {last} "
-                f"OR (source = 'nowcast' AND type = 'overdue') OR source IN ({marks})) "
+                f"OR (source = 'nowcast' AND type IN ('overdue', 'slow')) OR source IN ({marks})) "
                 "ORDER BY number",
                 (after, upto, *sources),
             )
@@ -332,10 +398,14 @@ class Reader:
         return None if row is None else str(row[0])
 
     def last_success(self, worker: str, before: str = "~") -> str | None:
-        """Give when the worker last succeeded, not later than ``before``; None for never."""
+        """Give when the worker last succeeded, not later than ``before``; None for never.
+
+        That one member of an ensemble has succeeded says nothing of the worker.
+        """
+        alone = "AND note IS NULL " if self._version >= 3 else ""
         row = self._connection.execute(
             "SELECT received FROM message "
-            "WHERE source = ? AND outcome = 'success' AND received <= ? "
+            f"WHERE source = ? AND outcome = 'success' AND received <= ? {alone}"
             "ORDER BY number DESC LIMIT 1",
             (worker, before),
         ).fetchone()

@@ -131,14 +131,16 @@ class JobRecord:
 class EnsembleRecord:
     """Several jobs of one worker that end as one.
 
-    With ``at_least`` it ends as soon as so many members have succeeded, or no longer can; without
-    when all have ended. ``cause``, ``chain`` and ``barrier`` are as those of a job, ``predecessor``
-    is the ensemble of which this one runs members again. Members are counted by how they ended:
-    ``crashed`` are those that were lost or timed out, too. ``final_message`` is the combined one.
+    ``members`` names them in a few words, such as ``1..21``. With ``at_least`` it ends as soon as
+    so many have succeeded, or no longer can; without when all have ended. ``cause``, ``chain`` and
+    ``barrier`` are as those of a job, ``predecessor`` is the ensemble of which this one runs
+    members again. Members are counted by how they ended: ``crashed`` are those that were lost or
+    timed out, too. ``final_message`` is the combined one.
     """
 
     id: str
     worker: str
+    members: str
     size: int
     at_most: int | None
     at_least: int | None

@@ -8,7 +8,6 @@ from typing import Any
 from nowcast_cli.store.records import (
     BarrierRecord,
     Delay,
-    EnsembleRecord,
     HoldRecord,
     JobRecord,
     Member,
@@ -28,11 +27,6 @@ JOB_COLUMNS = (
 )  # fmt: skip
 BARRIER_COLUMNS = ("number", "cause", "workers", "waiting_for", "state", "created", "ended")
 
-ENSEMBLE_COLUMNS = (
-    "id", "worker", "size", "at_most", "at_least", "state", "cause", "chain", "barrier", "created",
-    "predecessor", "succeeded", "failed", "crashed", "cancelled", "ended", "reason",
-    "final_message",
-)  # fmt: skip
 SCHEDULE_COLUMNS = ("item", "timing", "cursor", "nominal", "job", "paused")
 HOLD_COLUMNS = ("worker", "since")
 # Columns that a store has from a version of its schema on, and what stands for them before.
@@ -79,11 +73,6 @@ def barrier_of_row(row: tuple[Any, ...]) -> BarrierRecord:
         number, cause, tuple(json.loads(workers)), tuple(json.loads(waiting_for)), state, created,
         ended,
     )  # fmt: skip
-
-
-def ensemble_of_row(row: tuple[Any, ...]) -> EnsembleRecord:
-    """Give the record of a row of ``ENSEMBLE_COLUMNS``."""
-    return EnsembleRecord(*row)
 
 
 def schedule_of_row(row: tuple[Any, ...]) -> ScheduleRecord:

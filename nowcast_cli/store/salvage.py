@@ -7,10 +7,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
+from nowcast_cli.store import ensembles
 from nowcast_cli.store.opening import open_to_read
 from nowcast_cli.store.records import (
     BarrierRecord,
     BarrierState,
+    EnsembleRecord,
+    EnsembleState,
     HoldRecord,
     JobRecord,
     JobState,
@@ -121,6 +124,15 @@ class Salvage:
             if barrier is not None:
                 yield barrier
 
+    def ensembles(self) -> Iterator[EnsembleRecord]:
+        """Give the readable ensembles."""
+        if self._version < ensembles.SINCE:
+            return
+        for row in self._from_both_ends("ensemble", "id", ", ".join(ensembles.COLUMNS), ""):
+            ensemble = _proved(row, lambda found: EnsembleRecord(*found), _is_ensemble)
+            if ensemble is not None:
+                yield ensemble
+
     def schedule(self) -> Iterator[ScheduleRecord]:
         """Give the readable items of the schedule."""
         for row in self._from_both_ends("schedule", "item", ", ".join(SCHEDULE_COLUMNS), ""):
@@ -204,6 +216,16 @@ def _is_message(record: MessageRecord) -> bool:
 def _is_job(job: JobRecord) -> bool:
     texts = (job.id, job.worker, job.module, job.host, job.chain, job.created)
     return job.state in get_args(JobState) and all(isinstance(text, str) for text in texts)
+
+
+def _is_ensemble(ensemble: EnsembleRecord) -> bool:
+    texts = (ensemble.id, ensemble.worker, ensemble.members, ensemble.chain, ensemble.created)
+    numbers = (ensemble.size, ensemble.succeeded, ensemble.failed, ensemble.crashed)
+    return (
+        ensemble.state in get_args(EnsembleState)
+        and all(isinstance(text, str) for text in texts)
+        and all(isinstance(number, int) for number in numbers)
+    )
 
 
 def _is_barrier(barrier: BarrierRecord) -> bool:

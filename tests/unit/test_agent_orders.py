@@ -28,12 +28,7 @@ def answer(trouble=(), cleared=(), **jobs):
 
 def test_a_job_that_has_begun_is_not_begun_again():
     order = {"submit": [{"id": "a"}, {"id": "b"}], "look": {"a": {}, "b": {}}, "cancel": ["a"]}
-    assert to_do(order, {"a"}, may_begin=True) == {**order, "submit": [{"id": "b"}]}
-
-
-def test_nothing_begins_once_the_lease_is_over_and_jobs_are_ended_all_the_same():
-    order = {"submit": [{"id": "a"}], "look": {"a": {}}, "cancel": ["a"]}
-    assert to_do(order, set(), may_begin=False) == {**order, "submit": []}
+    assert to_do(order, {"a"}, 7.5) == {**order, "submit": [{"id": "b"}], "until": 7.5}
 
 
 def test_an_order_without_jobs_asks_for_nothing():

@@ -13,6 +13,7 @@ from nowcast_cli.config.resources import Resources
 from nowcast_cli.executors.batch_system import (
     Answer,
     BatchSystem,
+    Later,
     NativeState,
     Outage,
     Refused,
@@ -238,15 +239,6 @@ AWAY = (
             ),
             "Connection refused",
         ),
-        (
-            Answer(
-                25,
-                "",
-                "Unable to run job: job rejected: only 1 jobs are allowed per user "
-                "(current job count: 1)\nExiting.\n",
-            ),
-            "takes no more jobs at present: job rejected: only 1 jobs",
-        ),
         (Answer(127, "", "sh: 1: qsub: not found\n"), "not found"),
         (Answer(0, "", ""), "exit code 0"),
     ],
@@ -255,6 +247,12 @@ def test_nobody_knows_whether_a_job_was_taken(answer: Answer, words: str):
     with pytest.raises(Outage) as caught:
         SYSTEM.submitted(answer)
     assert words in str(caught.value)
+
+
+def test_no_more_jobs_are_taken_for_now():
+    said = "job rejected: only 1 jobs are allowed per user (current job count: 1)"
+    with pytest.raises(Later, match="takes no more jobs at present: job rejected: only 1 jobs"):
+        SYSTEM.submitted(Answer(25, "", f"Unable to run job: {said}\nExiting.\n"))
 
 
 @pytest.mark.parametrize(

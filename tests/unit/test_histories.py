@@ -318,10 +318,19 @@ class World:
                 or job.worker in full
                 or self.uptime.left(job.delay) > 0
                 or (job.predecessor in self.state.jobs)
+                or self._is_full(job)
             )
             assert job.state != "waiting" or in_the_way, "a free place is given at once"
         anew = Admission(self.registry, lambda: self.uptime)
         assert anew.admit(self.state, ()).changes == (), "what is followed is what is true"
+
+    def _is_full(self, job) -> bool:
+        """Say whether as many members of a job's ensemble have a place as may at once."""
+        if job.member is None or job.member.at_most is None:
+            return False
+        members = [each for each in self.state.jobs.values() if each.ensemble == job.ensemble]
+        taken = sum(each.state not in ("waiting", "held") for each in members)
+        return taken >= job.member.at_most
 
     def _check_attempt(self, job) -> None:
         """Only the last attempt asks what follows, and the next one is of the same place."""
@@ -337,7 +346,7 @@ class World:
         tries = bad and retry is not None and ending in retry.on and job.tried < retry.tries
         assert len(following) == tries, "a bad end has one other try, while there is one"
         assert job.timed_out is None or job.state not in ("failed", "crashed", "lost")
-        if message is not None and not following:
+        if message is not None and not following and job.ensemble is None:
             assert message.note is None
             assert message.number in self.asked
         for each in following:

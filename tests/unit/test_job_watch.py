@@ -9,6 +9,7 @@ from nowcast_cli.config.paths import SystemPaths
 from nowcast_cli.config.registry import registry_of
 from nowcast_cli.identifiers import new_id
 from nowcast_cli.manager.job_watch import REPEATED_AT_ONCE, JobWatch
+from nowcast_cli.manager.slowness import History
 from nowcast_cli.store.records import JobRecord
 
 NOW = "2026-11-22T03:04:05.678Z"
@@ -41,7 +42,13 @@ def watched(tmp_path):
     assert {*vars(paths)} <= {*SystemPaths.__dataclass_fields__, *dir(SystemPaths)}
     launcher, clock = Launcher(), count(0, 0.05)
     remote = SimpleNamespace(hints=list)
-    return launcher, JobWatch(launcher, remote, paths, registry_of({}), lambda: next(clock))
+    registry = registry_of({})
+    watch = JobWatch(launcher, remote, paths, registry, lambda: next(clock), no_history)
+    return launcher, watch
+
+
+def no_history(worker):
+    return History(0, 0.0)
 
 
 def jobs(number):

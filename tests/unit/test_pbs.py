@@ -12,6 +12,7 @@ from nowcast_cli.config.resources import Resources
 from nowcast_cli.executors.batch_system import (
     Answer,
     BatchSystem,
+    Later,
     NativeState,
     Outage,
     Refused,
@@ -128,10 +129,10 @@ def test_the_id_of_a_job(native_id: str):
         ("Connection refused\nqsub: cannot connect to server pbs (errno=15010)", Outage, "connect"),
         (
             "qsub: would exceed queue workq's per-user limit of jobs in 'Q' state",
-            Outage,
+            Later,
             "takes no more jobs at present",
         ),
-        ("qsub: Maximum number of jobs already in queue", Outage, "at present"),
+        ("qsub: Maximum number of jobs already in queue", Later, "at present"),
         ("sh: 1: qsub: not found", Outage, "not found"),
         ("", Outage, "exit code 1"),
     ],

@@ -4,6 +4,7 @@
 CREATE TABLE ensemble (
     id            TEXT PRIMARY KEY,
     worker        TEXT NOT NULL,
+    members       TEXT NOT NULL,
     size          INTEGER NOT NULL,
     at_most       INTEGER,
     at_least      INTEGER,
