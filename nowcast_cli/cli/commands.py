@@ -30,6 +30,7 @@ SECTIONS: dict[str, dict[str, CommandEntry]] = {
         "backup": CommandEntry("backup", "Write the state of the system to one file."),
         "restore": CommandEntry("restore", "Put a backup in the place of the state."),
         "store": CommandEntry("store", "Check the store, and rebuild a damaged one."),
+        "flow": CommandEntry("flow", "Run flows; list, show, check, draw and convert them."),
         "run-worker": CommandEntry("run_worker", "Run a worker and show what follows from it."),
         "agent": CommandEntry("agent", "Run an agent on a host; see to the agents of a system."),
     },
@@ -54,7 +55,6 @@ SECTIONS: dict[str, dict[str, CommandEntry]] = {
     "Configure it": {
         "validate": CommandEntry("validate", "Check the configuration and next_workers."),
         "config": CommandEntry("config_group", "Show the configuration and its schema."),
-        "flow": CommandEntry("flow", "List, show, check, draw and convert flows."),
         "key": CommandEntry("key", "Make, list, add, revoke and replace the keys of a system."),
         "export": CommandEntry("export", "Write files for systemd, circus or supervisord."),
         "adopt": CommandEntry("adopt", "Say what becomes of a deployment of NEMO_Nowcast."),

@@ -112,6 +112,18 @@ def flows(ctx: typer.Context, incomplete: str) -> list[str]:
     return _beginning(ctx, incomplete, names)
 
 
+def runs(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the short ids of the latest runs of flows, newest first."""
+
+    def ids(system: System) -> list[str]:
+        from nowcast_cli.store.reader import Reader
+
+        with Reader(system.paths.database) as reader:
+            return [run.id[-8:] for run in reader.flow_runs(limit=_OFFERED)]
+
+    return _beginning(ctx, incomplete, ids)
+
+
 def checklist_keys(ctx: typer.Context, incomplete: str) -> list[str]:
     """Offer the keys of the checklist."""
     return _beginning(ctx, incomplete, _keys)

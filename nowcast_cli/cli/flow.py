@@ -1,12 +1,13 @@
-"""``nowcast flow``: list, show, validate, graph, export."""
+"""``nowcast flow``: list, show, validate, graph, export; its runs are in ``flow_runs``."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import typer
 
-from nowcast_cli.cli import complete
+from nowcast_cli.cli import complete, flow_runs
 from nowcast_cli.cli.context import System, invocation_of, output_of, system_of
 from nowcast_cli.cli.options import Json, group_app
 from nowcast_cli.cli.output import Output, Painted, Text
@@ -15,7 +16,15 @@ if TYPE_CHECKING:
     from nowcast_cli.flows.definition import Flow, Step
     from nowcast_cli.flows.loading import Declared
 
-app = group_app("List, show, check, draw and convert the flows of a system.")
+app = group_app("List, show, check, draw, convert and run the flows of a system.")
+app.command("run")(flow_runs.run)
+app.command("runs")(flow_runs.runs)
+app.command("cancel")(flow_runs.cancel)
+app.command("retry")(flow_runs.retry)
+app.command("resume")(flow_runs.resume)
+app.command("complete")(flow_runs.complete_step)
+
+_RUN_ID = re.compile(r"[0-9a-f-]{8,}")
 
 Name: TypeAlias = Annotated[
     str,
@@ -54,14 +63,19 @@ def list_flows(ctx: typer.Context, as_json: Json = False) -> None:
 @app.command()
 def show(
     ctx: typer.Context,
-    name: Name,
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="FLOW|RUN", help="A name, or a run's id.", autocompletion=complete.flows
+        ),
+    ],
     param: Annotated[
         list[str] | None,
         typer.Option("--param", "-p", metavar="NAME=VALUE", help="Fill in a parameter."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show a flow: its parameters and steps.
+    """Show a flow: its parameters and steps; or a run of one, with all that became of it.
 
     With --param, or where all parameters have defaults, what they fill in is
     filled in.
@@ -69,11 +83,15 @@ def show(
     \b
     Examples:
       nowcast flow show forecast
+      nowcast flow show 4f1c2a90
       nowcast flow show forecast --param date=2026-11-22
     """
     from nowcast_cli.flows.described import described, described_step, what_it_does
 
     out, found = output_of(ctx), _declared(system_of(ctx))
+    if name not in found.flows and _RUN_ID.fullmatch(name):
+        flow_runs.show_run(out, system_of(ctx), name, as_json)
+        return
     flow = _flow(found, name)
     shown = _filled_in(flow, param)
     if as_json:
@@ -205,18 +223,13 @@ def _filled_in(flow: Flow, given: list[str] | None) -> Flow:
     """Give the flow with the values of its parameters, as far as they are known."""
     from datetime import date
 
+    from nowcast_cli.cli.flow_parameters import given_parameters
     from nowcast_cli.errors import UsageError
     from nowcast_cli.flows.filling import filled_in_flow
     from nowcast_cli.flows.parameters import BadParameter, values_of
 
-    pairs = [text.partition("=") for text in given or []]
-    for text, (_, sign, _) in zip(given or [], pairs, strict=True):
-        if not sign:
-            raise UsageError(
-                f"--param {text} names no value", hint="write it as --param name=value"
-            )
     try:
-        values = values_of(flow, {key: value for key, _, value in pairs}, date.today())  # noqa: DTZ011
+        values = values_of(flow, given_parameters(given), date.today())  # noqa: DTZ011
     except BadParameter as error:
         if given:
             raise UsageError(str(error), hint=f"nowcast flow show {flow.name}") from None

@@ -25,6 +25,7 @@ from typing import Any, Literal
 from nowcast_cli.flows.conditions import BadCondition, holds
 from nowcast_cli.flows.definition import GO_ON, Flow, Step
 from nowcast_cli.flows.placeholders import filled_in
+from nowcast_cli.store.delay import Delay
 from nowcast_cli.store.flow_records import (
     ENDED_WELL,
     OPEN,
@@ -33,7 +34,6 @@ from nowcast_cli.store.flow_records import (
     StepRecord,
     StepState,
 )
-from nowcast_cli.store.delay import Delay
 
 ITEM = "item"
 StepName = tuple[str, str]  # flow, step

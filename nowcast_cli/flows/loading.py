@@ -32,6 +32,12 @@ class Declared:
     problems: tuple[Problem, ...]
 
 
+def has_flows(config: Config) -> bool:
+    """Say whether a system declares any flows; quick, for those that most often have none."""
+    folder = config.file.parent
+    return bool(config.get(SECTION)) or (folder / FLOWS_FILE).exists()
+
+
 def declared(config: Config) -> Declared:
     """Read and check the flows of a system. Raises ConfigError for a registry of no form."""
     folder = config.file.parent

@@ -1,4 +1,4 @@
-"""Requests about flows: to run one, to cancel a run or open it again, to end a step from outside."""
+"""Requests about flows: run one, cancel a run or open it again, end a step from outside."""
 
 from __future__ import annotations
 

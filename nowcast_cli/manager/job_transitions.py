@@ -271,12 +271,14 @@ def settled_by(
     """Give a message as it stands in the journal.
 
     The final one of a job that is tried again asks nobody what follows, nor does that of a member:
-    its ensemble does, when it ends.
+    its ensemble does, when it ends. From the job of a flow's step its flow goes on.
     """
     if following is not None:
         note = f"tried again as job {following.id}"
     elif job is not None and job.member is not None and record.outcome is not None:
         note = f"member {job.member.label} of ensemble {job.ensemble}"
+    elif job is not None and job.flow_step is not None and record.outcome is not None:
+        note = f"step {job.flow_step} of a flow"
     else:
         return record
     return replace(record, state="decided", decided=record.received, note=note)

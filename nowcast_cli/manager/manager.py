@@ -31,6 +31,7 @@ from nowcast_cli.manager.checklist_picture import ChecklistPicture
 from nowcast_cli.manager.clock import as_stored, now
 from nowcast_cli.manager.decider_process import DeciderProcess
 from nowcast_cli.manager.deciders import Deciders
+from nowcast_cli.manager.flows import Flows
 from nowcast_cli.manager.housekeeping import Housekeeping
 from nowcast_cli.manager.inbox import Arrived, Inbox
 from nowcast_cli.manager.intake import Intake
@@ -119,6 +120,8 @@ class Manager:
             self._store, registry, agent_settings(self._config), paths, keys, self._answer
         )
         orders |= AgentRequests(self._agents).orders()
+        self._flows = Flows(self._store, self._config, registry)
+        orders |= self._flows.orders
         self._intake = Intake(self._store, registry, orders, self._logger)
         self._intake.limits = limits(self._config)
         self._intake.hear_agent = self._agents.hear
@@ -213,6 +216,7 @@ class Manager:
             self._deciders.wait_at_most(),
             self._jobs.wait_at_most(),
             self._admission.due_in(),
+            self._flows.due_in(),
             1.0 if self._undecided.stuck() else None,
             self._inbox.wait_at_most(),
             self._agents.wait_at_most(),
@@ -278,6 +282,7 @@ class Manager:
     def _admit(self, turn: Turn) -> None:
         """End ensembles, launch what may begin by now; whatever else a turn does comes before."""
         self._intake.conclude(turn)
+        self._flows.follow(turn)
         turn.add(self._admission.admit(turn.state, turn.changes))
         turn.put_jobs_once()
 
@@ -402,6 +407,7 @@ class Manager:
         self._intake.use(self._registry)
         self._intake.limits = limits(config)
         self._admission.use(self._registry)
+        self._flows.use(config, self._registry)
         self._agents.use(self._registry, agent_settings(config))
         self._deciders.reload()
         self._jobs.use(self._hosts(), self._registry)

@@ -52,6 +52,7 @@ def next_attempt(
         delay=uptime().after(seconds) if seconds else None,
         ensemble=job.ensemble,
         member=job.member,
+        flow_step=job.flow_step,
     )
 
 

@@ -1,4 +1,4 @@
-"""What the store keeps of flows: their runs, the steps of a run, and the definitions they follow."""
+"""What the store keeps of flows: runs, the steps of a run, the definitions that they follow."""
 
 from __future__ import annotations
 

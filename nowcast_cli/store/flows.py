@@ -28,6 +28,7 @@ _PUT_STEP = f"INSERT OR REPLACE INTO flow_step ({', '.join(_STEP)}) VALUES ({', 
 _SELECT_RUN = f"SELECT {', '.join(_RUN)} FROM flow_run"
 _SELECT_STEP = f"SELECT {', '.join(_STEP)} FROM flow_step"
 _ALONE = -1
+SINCE = 9  # the version of the schema that has them
 
 
 def write(execute: Callable[..., Any], change: FlowChange) -> None:

@@ -11,7 +11,8 @@ from types import TracebackType
 from typing import Any, get_args
 
 from nowcast_cli.errors import NotFound, NowcastError
-from nowcast_cli.store import agents, ensembles
+from nowcast_cli.store import agents, ensembles, flows
+from nowcast_cli.store.flow_records import FlowRunRecord
 from nowcast_cli.store.integrity import cannot_be_read
 from nowcast_cli.store.job_figures import Run, runs_of
 from nowcast_cli.store.job_loads import Load, loads
@@ -348,6 +349,25 @@ class Reader:
             return []
         rows = self._connection.execute(f"SELECT {', '.join(HOLD_COLUMNS)} FROM hold ORDER BY 1")
         return [hold_of_row(row) for row in rows]
+
+    def flow_runs(self, flow: str | None = None, limit: int = 20) -> list[FlowRunRecord]:
+        """Give runs of flows with their steps, the newest first."""
+        if self._version < flows.SINCE:
+            return []
+        return flows.latest_runs(self._connection, flow, limit)
+
+    def flow_run(self, text: str) -> FlowRunRecord:
+        """Give the run whose id is ``text`` or ends with it; raises NotFound."""
+        ids = [] if self._version < flows.SINCE else flows.run_ids(self._connection, text)
+        found = flows.run_of(self._connection, ids[0]) if len(ids) == 1 else None
+        if found is None:
+            what = "several runs have" if ids else "there is no run with"
+            raise NotFound(f"{what} the id {text!r}", hint="nowcast flow runs")
+        return found
+
+    def flow_definition(self, digest: str) -> tuple[str, Any] | None:
+        """Give the name of a flow, and what it said by that digest."""
+        return flows.definition_of(self._connection, digest)
 
     def agents(self) -> list[AgentRecord]:
         """Give the agents that are known, by name; of an old store, nothing."""
