@@ -18,7 +18,8 @@ QUIET = 30.0  # seconds in which processes that a job has left behind may still 
 
 # What the other side has a copy of, or no use for; `pid` and `exit` stay, and what is in `scratch`.
 _COPIED = (
-    "stdout", "stderr", "records", "job.json", "node", "cancelled", "runner.lock", "told", "published"
+    "stdout", "stderr", "records", "told", "published",
+    "job.json", "node", "cancelled", "runner.lock",
 )  # fmt: skip
 _PRINTED = ("stdout", "stderr", "records", "exit")
 _OF_A_JOB = re.compile(r"jobs/\d{4}-\d\d-\d\d/[0-9a-f-]{36}-[^/]+(/scratch)?")
