@@ -118,7 +118,7 @@ class Manager:
         self._agents = AgentDesk(
             self._store, registry, agent_settings(self._config), paths, keys, self._answer
         )
-        orders |= AgentRequests(self._agents).orders()
+        orders |= AgentRequests(self._agents.floor).orders()
         self._intake = Intake(self._store, registry, orders, self._logger)
         self._intake.limits = limits(self._config)
         self._intake.hear_agent = self._agents.hear
