@@ -114,8 +114,9 @@ def show(ctx: typer.Context, job: Id, as_json: Json = False) -> None:
     """
     from nowcast_cli.cli.chain import ending_of, jobs_after
     from nowcast_cli.cli.job_view import as_json as json_of
-    from nowcast_cli.cli.job_view import how_it_went
+    from nowcast_cli.cli.job_view import how_it_went, transfer_rows
     from nowcast_cli.executors.job_folder import folder_of, last_lines
+    from nowcast_cli.executors.transfer_note import read_note
     from nowcast_cli.store.reader import Reader
 
     system, out = system_of(ctx), output_of(ctx)
@@ -130,9 +131,11 @@ def show(ctx: typer.Context, job: Id, as_json: Json = False) -> None:
         cause = None if record.cause is None else reader.message_of_number(record.cause)
     folder = folder_of(system.paths.jobs, record.id, record.worker)
     stderr = last_lines(folder / "stderr", _STDERR_LINES)
+    transfer = read_note(folder) if record.unfinished else None
     if as_json:
         details = {
             "folder": str(folder),
+            "transfer": None if transfer is None else vars(transfer),
             "stderr": stderr,
             "jobs": [follower.id for follower in followers],
             "waits": waits,
@@ -140,7 +143,7 @@ def show(ctx: typer.Context, job: Id, as_json: Json = False) -> None:
         out.json({"job": {**json_of(record), **details}})
         return
     near = _what_is_near(cause, ending, followers)
-    out.columns([*how_it_went(record, waits), *near, *_files(folder)])
+    out.columns([*how_it_went(record, waits), *transfer_rows(transfer), *near, *_files(folder)])
     if stderr:
         out.line(f"last lines of {folder / 'stderr'}:")
         for line in stderr:

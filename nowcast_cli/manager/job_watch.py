@@ -16,6 +16,7 @@ from nowcast_cli.config.registry import Registry
 from nowcast_cli.config.remote_hosts import RemoteHost
 from nowcast_cli.errors import NowcastError
 from nowcast_cli.executors.job_folder import (
+    ENDED,
     Claim,
     Exit,
     JobRequest,
@@ -266,7 +267,8 @@ class JobWatch:
             happened = self._look(job_id) if elsewhere is None else self._look_elsewhere(elsewhere)
             yield from self._if_possible(happened)
         for job_id, timeout in self._timeouts.passed():
-            yield Overran(job_id, timeout)
+            if not self._has_ended_elsewhere(job_id):
+                yield Overran(job_id, timeout)
         for job_id, seconds in self._slow.passed():
             yield self._told_slow(job_id, seconds)
 
@@ -290,6 +292,11 @@ class JobWatch:
             self._blind = True
         else:
             self._blind = False
+
+    def _has_ended_elsewhere(self, job_id: str) -> bool:
+        """Whether only the outputs of a job are still on their way, for which it has all time."""
+        job = self._elsewhere.get(job_id)
+        return job is not None and (self._folder(job) / ENDED).exists()
 
     def _knows(self, job_id: str) -> bool:
         return any(job_id in jobs for jobs in (self._unclaimed, self._watched, self._elsewhere))
