@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -179,6 +180,11 @@ class AgentDesk:
     def _send(self, arrived: Arrived, reply: bytes) -> None:
         """Have an answer sent at the end of the turn: what it follows from is committed first."""
         self._replies.append((arrived, reply))
+
+    def status(self) -> dict[str, int]:
+        """Count the agents by state, for a health answer."""
+        states = Counter(agent.state for agent in self._agents.agents.values())
+        return dict(sorted(states.items()))
 
     def act(self) -> None:
         """Answer who is to be answered, now that the turn is committed."""

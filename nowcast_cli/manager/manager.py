@@ -251,6 +251,7 @@ class Manager:
             jobs=sum(job.unfinished for job in self._state.jobs.values()),
             trouble=trouble or self._jobs.trouble_elsewhere(),
             cleaning=self._housekeeping.status(),
+            agents=self._agents.status(),
             **{"next workers": self._deciders.broken or "ok", "refused": self._deciders.refused},
             **({} if self._taken_over is None else {"took over": self._taken_over.told}),
         )
