@@ -43,10 +43,10 @@ from nowcast_cli.manager.job_ending import JobEnder
 from nowcast_cli.manager.job_request import place_of, request_of
 from nowcast_cli.manager.job_words import ending_elsewhere, reason_of
 from nowcast_cli.manager.remote_jobs import RemoteJobs
+from nowcast_cli.manager.rolling_forward import RollingForward
 from nowcast_cli.manager.slowness import History
 from nowcast_cli.messages import outbox
 from nowcast_cli.process_identity import NOT_ABOUT_THE_FILE, is_alive
-from nowcast_cli.runner import roll_forward
 from nowcast_cli.store.records import JobRecord
 
 _logger = logging.getLogger("manager")
@@ -122,7 +122,7 @@ class JobWatch:
         self._clocks = JobClocks(registry, history_of)
         self._refused: list[Ended | Lost] = []
         self._blind = False
-        self._unpublished: set[str] = set()
+        self._outputs = RollingForward()
         self._next_repeat = 0.0
         self._next_scan = 0.0
         self._next_outbox = 0.0
@@ -320,7 +320,7 @@ class JobWatch:
         if (exit_record is None and alive) or self._ender.awaits(job.id):
             return
         if exit_record is None:
-            if not self._publishes(job.id, folder):
+            if not self._outputs.done(job.id, folder):
                 return
             exit_record = read_exit(folder)
         yield from self._outbox(folder / "outbox")
@@ -357,7 +357,7 @@ class JobWatch:
         if asks or (exit_record is None and verdict is None):
             return
         if exit_record is None and claim is not None:
-            if not self._publishes(job.id, folder):
+            if not self._outputs.done(job.id, folder):
                 return
             exit_record = read_exit(folder)
         yield from self._outbox(folder / "outbox")
@@ -369,24 +369,6 @@ class JobWatch:
         if exit_record is not None and (verdict is None or ending.reason != verdict.reason):
             yield from self._told_by_exit(job, exit_record, ending.reason, folder)
         yield ending
-
-    def _publishes(self, job_id: str, folder: Path) -> bool:
-        """Carry out what a dead runner had decided; False when that is not possible as yet."""
-        try:
-            roll_forward(str(folder))
-        except OSError as error:
-            if error.errno in NOT_ABOUT_THE_FILE:
-                raise
-            if job_id not in self._unpublished:
-                _logger.error(
-                    "the outputs of job %s cannot be put in place, which is tried again: %s",
-                    job_id,
-                    error,
-                )
-            self._unpublished.add(job_id)
-            return False
-        self._unpublished.discard(job_id)
-        return True
 
     def _told_by_exit(
         self, job: JobRecord, ending: Exit, reason: str, folder: Path
