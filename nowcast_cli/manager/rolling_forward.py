@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 
 from nowcast_cli.process_identity import NOT_ABOUT_THE_FILE
-from nowcast_cli.publishing import roll_forward
+from nowcast_cli.runner import roll_forward
 
 _logger = logging.getLogger("manager")
 
