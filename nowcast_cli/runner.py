@@ -161,6 +161,8 @@ def fork_worker(
     tell: Tell,
     rehearsal: Iterable[Callable[[], None]] = (),
     wait: Wait = _until_it_ends,
+    *,
+    alike: bool = False,
 ) -> tuple[dict[str, Any], socket.socket]:
     """Turn this process into a runner with a worker; **returns in the worker alone**.
 
@@ -176,14 +178,15 @@ def fork_worker(
 
     All signals should be blocked on entry, and stay so in the runner: it ends with its worker
     and not by a signal that was meant for somebody else; ``wait`` may take them. The worker has
-    to unblock them.
+    to unblock them. With ``alike`` the runner's exit code is that of the worker, for who waits
+    for the runner: 128 and the signal that ended it, as of a shell.
     """
     to_worker, to_runner = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     runner = _identity(os.getpid())  # asked here: the parent of a worker may be another one soon
     worker = os.fork()
     if worker != 0:
         to_runner.close()
-        _run(orders, worker, to_worker, tell, wait)
+        _run(orders, worker, to_worker, tell, wait, alike)
     orders.close()
     to_worker.close()
     reached("worker.forked")
@@ -210,34 +213,39 @@ def fork_worker(
 
 
 def _run(
-    orders: socket.socket, worker: int, wire: socket.socket, tell: Tell, wait: Wait
+    orders: socket.socket, worker: int, wire: socket.socket, tell: Tell, wait: Wait, alike: bool
 ) -> NoReturn:
     """Be the runner: pass the order on, wait for the worker, tell how it ended, end."""
     order, job = _await_order(orders)
     reached("runner.ordered")
     folder: str = job["folder"]
     try:
-        _prepare(folder)
+        if prepare(folder) is None:
+            os._exit(0)
         reached("runner.prepared")
         wire.send(order)
         reached("runner.passed_the_order_on")
     except OSError as error:
         _give_up(job, error, tell)
-    _describe(folder, order)
+    describe(folder, order)
     status, usage = wait(worker)
     reached("runner.before_exit")
     try:
         said = _received(wire)
         if said.startswith(_CLAIMED) or _holds_claim(folder, worker):
             reason = said.removeprefix(_CLAIMED).decode(errors="replace") or None
-            _conclude(job, _exit_of(status, usage, reason))
+            conclude(job, exit_of(status, usage, reason))
     except OSError:
         os._exit(1)  # the folder has gone; the manager learns of the end by this process' own
-    os._exit(0)
+    code = os.waitstatus_to_exitcode(status)
+    os._exit((code if code >= 0 else 128 - code) if alike else 0)
 
 
-def _conclude(job: Mapping[str, Any], outcome: Exit) -> None:
-    """Put the outputs of a command in place, then write ``exit``."""
+def conclude(job: Mapping[str, Any], outcome: Exit) -> None:
+    """Put the outputs of a command in place, then write ``exit``.
+
+    Raises OSError when the folder of the job has gone.
+    """
     folder: str = job["folder"]
     if job.get("command") is None:
         _write_exit(folder, outcome)
@@ -309,23 +317,29 @@ def _await_order(orders: socket.socket) -> tuple[bytes, dict[str, Any]]:
 # process touches is copied for it first, and this is most of what a job costs.
 
 
-def _prepare(folder: str) -> None:
-    """Make and lock the folder; ends this process when others see to the job already."""
+def prepare(folder: str) -> int | None:
+    """Make and lock the folder; gives the lock, None when others see to the job already.
+
+    The lock is held until it is closed. Raises OSError.
+    """
     if not _make_folder(folder):
         day = os.path.dirname(folder)
         os.makedirs(day, exist_ok=True)
         sync_folder(Path(day).parent)
         _make_folder(folder)
-    # Held until this process ends. To save work only: the claim is what counts.
+    # To save work only: the claim is what counts.
     lock = os.open(folder + "/runner.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    if not _lock(lock):
-        os._exit(0)
-    if os.access(folder + "/pid", os.F_OK):
+    is_ours = _lock(lock)
+    if is_ours and os.access(folder + "/pid", os.F_OK):
+        is_ours = False
         if os.access(f"{folder}/{publishing.INTENT}", os.F_OK):
             _roll_forward(folder)
-        os._exit(0)
+    if not is_ours:
+        os.close(lock)
+        return None
     _make_folder(folder + "/outbox")
     _make_folder(folder + "/scratch")
+    return lock
 
 
 def _make_folder(folder: str) -> bool:
@@ -342,6 +356,14 @@ def _claim(folder: str, process: ProcessIdentity, runner: ProcessIdentity) -> bo
     """Take the job for this process, once and for all; False when another process has it."""
     if os.getppid() != runner.pid:
         return False  # nobody would see how it ends; asked again, it begins under a new runner
+    return claim_for(folder, process, runner)
+
+
+def claim_for(folder: str, process: ProcessIdentity, runner: ProcessIdentity) -> bool:
+    """Take the job for ``process``, which runs none of its code before that; see above.
+
+    Raises OSError.
+    """
     content = json.dumps(Claim(process, runner, _now(), uptime()).to_json()).encode()
     temporary = f"{folder}/.pid-{process.pid}-{process.started}"
     write_synced(temporary, content)
@@ -362,7 +384,7 @@ def _claim(folder: str, process: ProcessIdentity, runner: ProcessIdentity) -> bo
     return taken
 
 
-def _describe(folder: str, description: bytes) -> None:
+def describe(folder: str, description: bytes) -> None:
     """Write ``job.json``, for people, while the worker is on its way: nothing waits for it."""
     # Not for others to read: the environment of a job may hold a password.
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
@@ -390,7 +412,8 @@ def _holds_claim(folder: str, worker: int) -> bool:
     return claim.process.pid == worker and claim.runner == _identity(os.getpid())
 
 
-def _exit_of(status: int, usage: struct_rusage, reason: str | None) -> Exit:
+def exit_of(status: int, usage: struct_rusage, reason: str | None) -> Exit:
+    """Give how a process has ended that was waited for."""
     code = os.waitstatus_to_exitcode(status)
     return Exit(
         code=code if code >= 0 else None,

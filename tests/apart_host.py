@@ -27,7 +27,9 @@ from nowcast_cli.executors.file_transfer import Way
 from nowcast_cli.executors.job_folder import JobRequest, folder_of
 from nowcast_cli.executors.transfers import Transfers
 from nowcast_cli.identifiers import new_id
+from nowcast_cli.store.records import JobRecord
 from remote_host import SSHD, Sshd
+from systems import MakeSystem, System
 
 # Bash, for it reaps what is left to it, as the first process of a machine does.
 _FIRST_PROCESS = """\
@@ -245,5 +247,70 @@ def slow_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int]
         line = SlowLine(tmp_path, rate)
         monkeypatch.setenv("PATH", line.path)
         return line
+
+    return make
+
+
+MESSAGES = {"success": "has done it", "failure": "could not do it", "crash": "fell over"}
+
+
+class Apart:
+    """A system, and the host ``east``, on which its worker ``step`` is a shell script."""
+
+    def __init__(self, system: System, host: ApartHost) -> None:
+        self.system = system
+        self.host = host
+        self.sshd = host.sshd
+
+    def launch(self, *arguments: str) -> str:
+        return self.system.launch("workers.step", *arguments, host="east")
+
+    def run(self, *arguments: str, timeout: float = 40.0) -> JobRecord:
+        """Launch the step and wait for its end."""
+        return self.system.wait_for_process_end(self.launch(*arguments), timeout)
+
+    def there(self, job_id: str) -> Path:
+        """Give the folder of a job on the host, as it is seen from here."""
+        (folder,) = self.host.at(self.host.home).glob(f"jobs/*/{job_id}-*")
+        return folder
+
+    def has_begun(self, job_id: str) -> bool:
+        return any(self.host.at(self.host.home).glob(f"jobs/*/{job_id}-*/pid"))
+
+    def touch(self, name: str) -> None:
+        """Make a file in the folder of the deployment there, for which scripts wait."""
+        (self.host.folder / "deployment" / name).touch()
+
+    def trouble(self) -> str:
+        return str((self.system.health() or {}).get("trouble"))
+
+
+MakeApartSystem = Callable[..., Apart]
+
+
+@pytest.fixture
+def apart(make_system: MakeSystem, make_apart: MakeApart, tmp_path: Path) -> MakeApartSystem:
+    """Give what makes a running system whose ``step`` runs ``script`` on the host ``east``."""
+
+    def make(
+        script: str, *, disk: str = "200m", after: dict[str, str] | None = None, **entry: Any
+    ) -> Apart:
+        host = make_apart(disk)
+        deployment = host.folder / "deployment"
+        deployment.mkdir()
+        (deployment / "step.sh").write_text(f"#!/bin/sh\n{script}\n")
+        (deployment / "step.sh").chmod(0o755)
+        settings = host.settings(**{"config file": str(deployment / "nowcast.yaml")})
+        system = make_system(
+            tmp_path / "here" / "system",
+            workers=["step", "then"],
+            after=after or {},
+            settings={"run": {"enabled hosts": {"east": settings}}},
+        )
+        system.registry["step"] = {
+            "checklist key": "step", "command": "./step.sh", **MESSAGES, **entry,
+        }  # fmt: skip
+        system.write_config()
+        return Apart(system.start(), host)
 
     return make

@@ -292,6 +292,10 @@ class GridEngine:
         lines = (self.root / "calls").read_text().splitlines()
         return [line.removeprefix(f"{name} ") for line in lines if line.startswith(f"{name} ")]
 
+    def release(self, job_id: str) -> None:
+        """Let a job begin that was submitted as held."""
+        self.run("qrls", job_id)
+
     def submit(self, script: str, *options: str) -> str:
         """Submit a shell script past nowcast; gives the job's number."""
         file = self._write("script.sh", f"{script}\n")
@@ -339,10 +343,12 @@ def grid_engine_of_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator
         engine.stop()
 
 
+# For `executors:` of a system; what is asked for by workers comes on top.
+CLUSTER = {"default": "cluster", "cluster": {"kind": "sge", "poll": 0.3}}
+
+
 @pytest.fixture
-def grid_engine(
-    grid_engine_of_session: GridEngine, monkeypatch: pytest.MonkeyPatch
-) -> GridEngine:
+def grid_engine(grid_engine_of_session: GridEngine, monkeypatch: pytest.MonkeyPatch) -> GridEngine:
     """Give a running Grid Engine without jobs, whose commands are found by their names."""
     engine = grid_engine_of_session
     monkeypatch.setenv("PATH", f"{engine.commands}:{os.environ['PATH']}")

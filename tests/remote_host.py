@@ -28,7 +28,10 @@ from systems import MakeSystem, System, free_ports
 
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 
+# By SHLVL, bash does not take itself for a login and leaves the start-up files of whoever runs the
+# tests alone: they may take any time, and what is killed in mid-file may leave its locks behind.
 CONFIG = """\
+SetEnv SHLVL=1
 Port {port}
 ListenAddress 127.0.0.1
 HostKey {folder}/host_key

@@ -218,6 +218,11 @@ class Slurm:
         fields = (field.partition("=") for field in ended.stdout.split())
         return {name: value for name, _, value in fields}
 
+    def told(self) -> str:
+        """Give what it tells of its nodes and its last jobs, for who looks at a failed test."""
+        asked = (("sinfo", "-N", "-l"), ("squeue", "-t", "all", "-l"))
+        return "\n".join(self._run(*each).stdout[-4000:] for each in asked)
+
     # --- the commands of others
 
     def called(self, name: str) -> list[str]:
@@ -287,9 +292,10 @@ def one_slurm() -> Iterator[Slurm]:
 
 
 @pytest.fixture
-def slurm(one_slurm: Slurm, monkeypatch: pytest.MonkeyPatch) -> Slurm:
+def slurm(one_slurm: Slurm, monkeypatch: pytest.MonkeyPatch) -> Iterator[Slurm]:
     """Give a Slurm that is idle; its commands are those of this test and of what it starts."""
     one_slurm.clear()
     for name, value in one_slurm.environment.items():
         monkeypatch.setenv(name, value)
-    return one_slurm
+    yield one_slurm
+    print(one_slurm.told())  # shown where the test has failed

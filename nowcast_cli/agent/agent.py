@@ -79,7 +79,7 @@ class Agent:
         self._machine = f"{id_of(settings.state)}@{host.name_of_host()}"
         self._gpus = host.gpus()
         self._link = Link(settings)
-        self._reach = Reach(_logger, str(settings.master))
+        self._reach = Reach(_logger)
         self._mishaps = Mishaps(settings.state / "mishaps.json")
         self._running = RunningJobs(settings.state)
         self._old_jobs = OldJobs(settings.state)
@@ -155,6 +155,7 @@ class Agent:
         self._unknown.clear()
         self._say(self._introduction(seen), _PATIENCE)
         self._registered.set()
+        _logger.info("registered with the manager")
 
     def _introduction(self, seen: Report) -> Register:
         settings = self._settings

@@ -15,7 +15,7 @@ from nowcast_cli.messages.agent_messages import (
     acknowledge_in,
     over_broker,
 )
-from nowcast_cli.messages.client import Client, NoAnswer
+from nowcast_cli.messages.client import Client, NoAnswer, NotAdmitted
 from nowcast_cli.messages.message import MessageError
 
 
@@ -30,6 +30,10 @@ class Link:
     """
 
     def __init__(self, settings: AgentSettings) -> None:
+        self._remedy = (
+            f"Where the system is: nowcast key add {settings.name} --role agent (or rotate it); "
+            "bring the file here, for --key"
+        )
         context: zmq.Context[Any] = zmq.Context()
         self._client = Client(
             settings.master.host,
@@ -44,6 +48,8 @@ class Link:
         """Tell the manager, and give its answer. Raises NotHeard after ``patience`` seconds."""
         try:
             return acknowledge_in(self._client.ask(over_broker(message), deadline=patience))
+        except NotAdmitted as error:
+            raise NotHeard(f"{error.what}, for {error.cause}. {self._remedy}") from None
         except (NoAnswer, MessageError) as error:
             words = error.cause if isinstance(error, NoAnswer) and error.cause else error.what
             raise NotHeard(words) from None
@@ -54,18 +60,15 @@ class Link:
 class Reach:
     """Says once that the manager is away, and once that it is back."""
 
-    def __init__(self, logger: logging.Logger, where: str) -> None:
+    def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
-        self._where = where
         self._trouble: str | None = None
 
     def lost(self, why: str) -> None:
         """Take note that nobody has answered."""
         if self._trouble is None:
             self._logger.warning(
-                "the manager is not reached at %s: %s; jobs go on, and it is tried again",
-                self._where,
-                why,
+                "the manager is not reached: %s; it is tried again, and jobs go on", why
             )
         self._trouble = why
 

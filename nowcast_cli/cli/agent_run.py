@@ -106,9 +106,16 @@ def _configuration(
 
     try:
         file = invocation.config_file
-    except NotFound:
-        if master is None or invocation.config is not None or invocation.directory is not None:
+    except NotFound as error:
+        if invocation.config is not None or invocation.directory is not None:
             raise
+        if master is None:
+            raise NotFound(
+                "an agent has to know where its system is",
+                cause=f"there is no --master, and {error.what.partition(',')[0]}",
+                hint="nowcast agent run --master HOST:PORT --key FILE; or, where there is a "
+                "deployment on this host, nowcast -C DIR agent run --key FILE",
+            ) from None
         return None, None
     config = Config()
     config.load(file)

@@ -24,7 +24,7 @@ from nowcast_cli.errors import NotRunning, UsageError
 
 if TYPE_CHECKING:
     from nowcast_cli.store.reader import Reader
-    from nowcast_cli.store.records import JobRecord
+    from nowcast_cli.store.records import EnsembleRecord, JobRecord
 
 _BETWEEN_LOOKS = 0.2  # seconds
 _INTERRUPTED = 130
@@ -181,13 +181,22 @@ def _job_in(reply_text: str | None) -> str | None:
 def _state_of_chain(reader: Reader, chain: str) -> State:
     if not reader.chain_is_over(chain):
         return "running"
-    jobs = reader.jobs(chain=chain, limit=None)
+    jobs = _jobs_of(reader, chain)
     stuck = reader.messages(chain=chain, states={"stuck"}, limit=1)
     return "failed" if stuck or _bad(jobs) else "done"
 
 
-def _bad(jobs: Sequence[JobRecord]) -> list[JobRecord]:
-    tried_again = {job.predecessor for job in jobs if job.tried > 1}
+def _jobs_of(reader: Reader, chain: str) -> list[JobRecord | EnsembleRecord]:
+    """Give the jobs of a chain, the newest first; of ensembles themselves, not their members."""
+    found: list[JobRecord | EnsembleRecord] = [
+        *reader.jobs(chain=chain, alone=True, limit=None),
+        *reader.ensembles(chain=chain),
+    ]
+    return sorted(found, key=lambda job: job.id, reverse=True)
+
+
+def _bad(jobs: Sequence[JobRecord | EnsembleRecord]) -> list[JobRecord | EnsembleRecord]:
+    tried_again = {job.predecessor for job in jobs if getattr(job, "tried", 1) > 1}
     return [job for job in jobs if job.state != "succeeded" and job.id not in tried_again]
 
 
@@ -235,7 +244,7 @@ def _looked_at(
     chain = each.job
     state, jobs = read_store(
         system,
-        lambda reader: (_state_of_chain(reader, chain), reader.jobs(chain=chain, limit=None)),
+        lambda reader: (_state_of_chain(reader, chain), _jobs_of(reader, chain)),
     )
     if state == "running":
         return each
@@ -249,7 +258,7 @@ def _looked_at(
     return replace(each, state=state)
 
 
-def _why(jobs: Sequence[JobRecord]) -> str:
+def _why(jobs: Sequence[JobRecord | EnsembleRecord]) -> str:
     bad = _bad(jobs)
     if not bad:
         return "what follows could not be decided; see nowcast message list --state stuck"

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nowcast_cli.cli.chain import ending_of, jobs_after
+from nowcast_cli.cli.chain import Follower, ending_of, jobs_after
 from nowcast_cli.cli.context import System
 from nowcast_cli.cli.output import Output
 from nowcast_cli.cli.times import seconds_between, words
 from nowcast_cli.cli.watching import Watch, checklist_holds, read_store
+from nowcast_cli.store.records import EnsembleRecord
 
 if TYPE_CHECKING:
     from nowcast_cli.store.reader import Reader
@@ -25,7 +26,7 @@ class Decision:
     """What the manager made of the last message of a job; no message: it was cancelled early."""
 
     message: MessageRecord | None
-    jobs: Sequence[JobRecord]
+    jobs: Sequence[Follower]
 
 
 @dataclass(frozen=True)
@@ -37,12 +38,12 @@ class News:
 
 
 class Chain:
-    """The jobs that follow from a first one, as they begin and end."""
+    """The jobs that follow from a first one, as they begin and end; ensembles as one each."""
 
-    def __init__(self, first: JobRecord) -> None:
+    def __init__(self, first: JobRecord | EnsembleRecord) -> None:
         self._first = first
-        self._told = {first.id: first.state}
-        self._jobs = [first]
+        self._told: dict[str, str] = {first.id: first.state}
+        self._jobs: list[JobRecord | EnsembleRecord] = [first]
 
     def news(self, system: System) -> News | None:
         """Look again; None when there is nothing new."""
@@ -64,18 +65,27 @@ class Chain:
         took = words(seconds_between(self._first.created, last))
         return f"the chain has ended: {number} job{'s' if number != 1 else ''} in {took}"
 
-    def _look(self, reader: Reader) -> tuple[list[JobRecord], list[MessageRecord], bool]:
+    def _look(
+        self, reader: Reader
+    ) -> tuple[list[JobRecord | EnsembleRecord], list[MessageRecord], bool]:
         # First whether it is over: what begins after that question is seen at the next look.
         chain = self._first.chain
         is_over = reader.chain_is_over(chain)
-        jobs = [job for job in reader.jobs(chain=chain, limit=None) if job.id >= self._first.id]
-        return jobs[::-1], reader.messages(chain=chain, states={"stuck"}), is_over
+        found: list[JobRecord | EnsembleRecord] = [
+            *reader.jobs(chain=chain, alone=True, limit=None),
+            *reader.ensembles(chain=chain),
+        ]
+        since = [job for job in found if job.id >= self._first.id]
+        jobs = sorted(since, key=lambda job: job.id)
+        return jobs, reader.messages(chain=chain, states={"stuck"}), is_over
 
-    def _changes(self, job: JobRecord) -> list[str]:
+    def _changes(self, job: JobRecord | EnsembleRecord) -> list[str]:
         before = self._told.get(job.id)
         if before == job.state:
             return []
         self._told[job.id] = job.state
+        if isinstance(job, EnsembleRecord):
+            return [how_it_ended_as_one(job)]
         lines = []
         if job.started is not None and before in (None, "waiting", "held", "submitting"):
             lines.append(f"{job.worker} began (job {_short(job)})")
@@ -106,6 +116,16 @@ def how_it_ended(job: JobRecord) -> str:
     verb = {"lost": "was lost", "cancelled": "was cancelled"}.get(job.state, job.state)
     time = "" if took is None else f" {'in' if job.state == 'succeeded' else 'after'} {words(took)}"
     return f"{job.worker} {verb}{time} (job {_short(job)})"
+
+
+def how_it_ended_as_one(ensemble: EnsembleRecord) -> str:
+    """Say how an ensemble ended, or that it began."""
+    name = f"{ensemble.worker} {ensemble.members}"
+    if ensemble.unfinished:
+        return f"{name} began (ensemble {ensemble.id[-8:]})"
+    took = words(seconds_between(ensemble.created, ensemble.ended))
+    verb = "was cancelled" if ensemble.state == "cancelled" else ensemble.state
+    return f"{name} {verb} after {took} (ensemble {ensemble.id[-8:]})"
 
 
 def why_it_ended(job: JobRecord) -> list[str]:
@@ -142,9 +162,9 @@ def wait_for_checklist(
         out.note(f"note: {system.paths.checklist_file} does not have it yet: see `nowcast status`")
 
 
-def _in_brackets(job: JobRecord) -> str:
+def _in_brackets(job: Follower) -> str:
     words = {"held": ", held by a barrier", "waiting": ", which waits"}
-    return f"(job {_short(job)}{words.get(job.state, '')})"
+    return f"({job.kind} {job.id[-8:]}{words.get(job.state, '')})"
 
 
 def _stuck(message: MessageRecord) -> str:

@@ -9,13 +9,15 @@ import typer
 from nowcast_cli.cli import complete
 from nowcast_cli.cli.context import System, output_of, system_of
 from nowcast_cli.cli.options import Json, Limit, group_app
-from nowcast_cli.cli.output import Text
+from nowcast_cli.cli.output import Output, Text
+from nowcast_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from nowcast_cli.cli.chain import Follower
     from nowcast_cli.store.reader import Reader
-    from nowcast_cli.store.records import JobRecord, MessageRecord
+    from nowcast_cli.store.records import EnsembleRecord, JobRecord, MessageRecord
 
 State = Literal[
     "waiting",
@@ -59,11 +61,14 @@ def list_jobs(
 ) -> None:
     """List jobs, the newest first.
 
+    An ensemble is one line; with --state its members are listed by themselves.
+
     \b
     Examples:
       nowcast job list
       nowcast job list --worker sleep --state crashed
     """
+    from nowcast_cli.cli import ensemble_view
     from nowcast_cli.cli.job_view import HEADER, row
     from nowcast_cli.cli.job_view import as_json as json_of
     from nowcast_cli.store.reader import Reader
@@ -71,13 +76,24 @@ def list_jobs(
     out = output_of(ctx)
     system = system_of(ctx)
     with Reader(system.paths.database) as reader:
-        jobs = reader.jobs(worker=worker, states=state and {state}, limit=limit)
+        ensembles = [] if state else reader.ensembles(worker=worker, limit=limit)
+        alone = state is None
+        jobs = reader.jobs(worker=worker, states=state and {state}, alone=alone, limit=limit)
+        if limit is not None:
+            ids = [*(job.id for job in jobs), *(each.id for each in ensembles)]
+            newest = sorted(ids, reverse=True)[:limit]
+            jobs = [job for job in jobs if job.id in newest]
+            ensembles = [each for each in ensembles if each.id in newest]
+        left = {each.id: reader.unfinished_members(each) for each in ensembles}
         holds, reasons = reader.holds(), _reasons(reader, system, jobs)
     if as_json:
-        out.json({"jobs": [json_of(job) for job in jobs]})
+        told = [ensemble_view.as_json(each, left[each.id]) for each in ensembles]
+        out.json({"jobs": [json_of(job) for job in jobs], "ensembles": told})
         return
-    out.table(HEADER, [row(job, reasons.get(job.id)) for job in jobs])
-    if not jobs:
+    rows = {job.id: row(job, reasons.get(job.id)) for job in jobs}
+    rows |= {each.id: ensemble_view.row(each, left[each.id]) for each in ensembles}
+    out.table(HEADER, [rows[each] for each in sorted(rows, reverse=True)])
+    if not rows:
         out.note("no such jobs" if worker or state else "no job has been launched as yet")
     if holds:
         from nowcast_cli.cli.waiting import held_words
@@ -90,18 +106,24 @@ def list_jobs(
 def show(ctx: typer.Context, job: Id, as_json: Json = False) -> None:
     """Show a job: how it went and why, and where its files are.
 
+    Of an ensemble it shows how it is as one, and its members.
+
     \b
     Examples:
       nowcast job show 5f3a9c21
     """
     from nowcast_cli.cli.chain import ending_of, jobs_after
     from nowcast_cli.cli.job_view import as_json as json_of
-    from nowcast_cli.cli.job_view import how_it_went
+    from nowcast_cli.cli.job_view import how_it_went, transfer_rows
     from nowcast_cli.executors.job_folder import folder_of, last_lines
+    from nowcast_cli.executors.transfer_note import read_note
     from nowcast_cli.store.reader import Reader
 
     system, out = system_of(ctx), output_of(ctx)
     with Reader(system.paths.database) as reader:
+        if (ensemble := reader.ensemble(job)) is not None:
+            _show_ensemble(out, reader, ensemble, as_json)
+            return
         record = reader.job(job)
         waits = _reasons(reader, system, [record]).get(record.id)
         ending = ending_of(reader, record)
@@ -109,9 +131,11 @@ def show(ctx: typer.Context, job: Id, as_json: Json = False) -> None:
         cause = None if record.cause is None else reader.message_of_number(record.cause)
     folder = folder_of(system.paths.jobs, record.id, record.worker)
     stderr = last_lines(folder / "stderr", _STDERR_LINES)
+    transfer = read_note(folder) if record.unfinished else None
     if as_json:
         details = {
             "folder": str(folder),
+            "transfer": None if transfer is None else vars(transfer),
             "stderr": stderr,
             "jobs": [follower.id for follower in followers],
             "waits": waits,
@@ -119,11 +143,25 @@ def show(ctx: typer.Context, job: Id, as_json: Json = False) -> None:
         out.json({"job": {**json_of(record), **details}})
         return
     near = _what_is_near(cause, ending, followers)
-    out.columns([*how_it_went(record, waits), *near, *_files(folder)])
+    out.columns([*how_it_went(record, waits), *transfer_rows(transfer), *near, *_files(folder)])
     if stderr:
         out.line(f"last lines of {folder / 'stderr'}:")
         for line in stderr:
             out.line("  ", line)
+
+
+def _show_ensemble(out: Output, reader: Reader, ensemble: EnsembleRecord, as_json: bool) -> None:
+    from nowcast_cli.cli import ensemble_view
+    from nowcast_cli.cli.job_view import as_json as json_of
+
+    left = reader.unfinished_members(ensemble)
+    members = reader.last_members(ensemble)
+    if as_json:
+        told = ensemble_view.as_json(ensemble, left)
+        out.json({"ensemble": told, "members": [json_of(job) for job in members]})
+        return
+    out.columns(ensemble_view.how_it_went(reader, ensemble, left))
+    out.table(ensemble_view.MEMBERS_HEADER, ensemble_view.members_rows(members))
 
 
 @app.command()
@@ -187,54 +225,76 @@ def cancel(
     ],
     as_json: Json = False,
 ) -> None:
-    """End a job that waits or runs.
+    """End a job that waits or runs; of an ensemble, all its members.
 
     \b
     Examples:
       nowcast job cancel 5f3a9c21
     """
-    out, record = output_of(ctx), _found(system_of(ctx), job)
-    reply = _ask(ctx, "cancel", record)
+    out, found = output_of(ctx), _found(system_of(ctx), job)
+    reply = _ask(ctx, "cancel", {"job": found.id})
     if as_json:
-        out.json({"job": record.id, "state": reply.get("state")})
+        out.json({"job": found.id, "state": reply.get("state")})
         return
-    out.line(f"{record.worker} (job {_short(record)}) is {reply.get('state', 'cancelled')}")
+    out.line(f"{found.words} is {reply.get('state', 'cancelled')}")
 
 
 @app.command()
-def rerun(ctx: typer.Context, job: Id, as_json: Json = False) -> None:
+def rerun(
+    ctx: typer.Context,
+    job: Id,
+    failed: Annotated[
+        bool,
+        typer.Option("--failed", help="Of an ensemble, only the members that have not succeeded."),
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Run a job again with the same arguments; its chain goes on.
+
+    Of an ensemble all members run again, or with --failed those that have not
+    succeeded; the others count as they ended, and are told with them. So they
+    are where one member is named.
 
     \b
     Examples:
       nowcast job rerun 5f3a9c21
+      nowcast job rerun 8c01d2e4 --failed
     """
-    out, record = output_of(ctx), _found(system_of(ctx), job)
-    new = str(_ask(ctx, "rerun", record)["job"])
+    out, found = output_of(ctx), _found(system_of(ctx), job)
+    if failed and found.kind == "job":
+        raise UsageError(
+            f"--failed is for an ensemble, and {job} is a job", hint=f"nowcast job rerun {job}"
+        )
+    reply = _ask(ctx, "rerun", {"job": found.id, "failed": failed})
+    new = str(reply["job"])
     if as_json:
-        out.json({"job": new, "predecessor": record.id})
+        out.json({**reply, "predecessor": found.id})
         return
-    out.line(f"{record.worker} runs again: job {new[-8:]}")
+    if "ensemble" in reply:
+        some = "1 member runs" if reply["members"] == 1 else f"{reply['members']} members run"
+        out.line(f"{some} again: ensemble {new[-8:]}")
+    else:
+        out.line(f"{found.worker} runs again: job {new[-8:]}")
     out.note(f"`nowcast job show {new[-8:]}` shows how it goes")
 
 
-def _found(system: System, job: str) -> JobRecord:
+def _found(system: System, job: str) -> Follower:
+    """Give the job or the ensemble whose id is, begins or ends so."""
+    from nowcast_cli.cli.chain import Follower
     from nowcast_cli.store.reader import Reader
 
     with Reader(system.paths.database) as reader:
-        return reader.job(job)
+        if (ensemble := reader.ensemble(job)) is not None:
+            name = f"{ensemble.worker} {ensemble.members}"
+            return Follower(ensemble.id, name, ensemble.state, "ensemble")
+        record = reader.job(job)
+        return Follower(record.id, record.worker, record.state)
 
 
-def _ask(ctx: typer.Context, request: str, job: JobRecord) -> dict[str, Any]:
+def _ask(ctx: typer.Context, request: str, payload: dict[str, Any]) -> dict[str, Any]:
     from nowcast_cli.cli.asking import ask_manager
 
-    return ask_manager(system_of(ctx), request, {"job": job.id})
-
-
-def _short(job: JobRecord) -> str:
-    from nowcast_cli.store.records import short_id
-
-    return short_id(job.id)
+    return ask_manager(system_of(ctx), request, payload)
 
 
 def _reasons(reader: Reader, system: System, jobs: list[JobRecord]) -> dict[str, str]:
@@ -248,7 +308,7 @@ def _reasons(reader: Reader, system: System, jobs: list[JobRecord]) -> dict[str,
 
 
 def _what_is_near(
-    cause: MessageRecord | None, ending: MessageRecord | None, followers: list[JobRecord]
+    cause: MessageRecord | None, ending: MessageRecord | None, followers: list[Follower]
 ) -> list[list[Text]]:
     rows: list[list[Text]] = []
     if cause is not None:
@@ -256,8 +316,7 @@ def _what_is_near(
     if ending is not None:
         rows.append(["said", f"message {ending.number} ({ending.source} {ending.type})"])
     if followers:
-        then = ", ".join(f"{job.worker} (job {_short(job)})" for job in followers)
-        rows.append(["launched", then])
+        rows.append(["launched", ", ".join(each.words for each in followers)])
     return rows
 
 

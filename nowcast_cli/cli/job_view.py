@@ -15,6 +15,7 @@ from nowcast_cli.cli.times import local, words
 from nowcast_cli.config.executors import LOCAL, SSH
 from nowcast_cli.config.sizes import size_words
 from nowcast_cli.executors.native import Native
+from nowcast_cli.executors.transfer_note import TransferNote
 from nowcast_cli.store.job_figures import figures_of
 from nowcast_cli.store.records import JobRecord, short_id
 
@@ -101,6 +102,15 @@ def how_it_went(job: JobRecord, waits: str | None) -> list[list[Text]]:
     if job.exit is not None:
         rows.append(["exit", _exit_words(job.exit)])
     return rows
+
+
+def transfer_rows(transfer: TransferNote | None) -> list[list[Text]]:
+    """Say how far the files of a job have come that are on their way; nothing where none are."""
+    if transfer is None:
+        return []
+    came, whole = size_words(transfer.came), size_words(transfer.bytes)
+    files = "1 file" if transfer.files == 1 else f"{transfer.files} files"
+    return [["transfer", f"{transfer.what}, host {transfer.host}: {came} of {whole}, {files}"]]
 
 
 def _executor_words(job: JobRecord) -> str:

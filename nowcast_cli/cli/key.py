@@ -126,7 +126,8 @@ def add(
     out.line(f"made the key {name} of {'an' if role[0] in 'ao' else 'a'} {role}: {file}")
     if role == "agent":
         _make_key_of_its_jobs(system, out, name)
-    if host is None:
+        _say_how_an_agent_begins(system, out, name)
+    elif host is None:
         out.note("copy it to its owner with mode 600, where NOWCAST_KEY is to name it")
     else:
         _say_how_it_gets_there(system, out, host)
@@ -145,8 +146,12 @@ def revoke(ctx: typer.Context, name: Name) -> None:
     it wait in their outboxes.
     """
     system, out = system_of(ctx), output_of(ctx)
-    _ring(system).revoke(name)
+    ring = _ring(system)
+    ring.revoke(name)
     out.line(f"the key {name} opens nothing any more; nowcast key rotate {name} makes another one")
+    of_jobs = ring.roster().key_of_host(name)
+    if of_jobs is not None:
+        out.note(f"the jobs there have one of their own: nowcast key revoke {of_jobs.name}")
 
 
 @app.command()
@@ -184,6 +189,20 @@ def _make_key_of_its_jobs(system: System, out: Output, agent: str) -> None:
     if ring.roster().key_of_host(agent) is None:
         ring.add(f"{agent}.jobs", "worker", agent)
         out.note(f"made the key {agent}.jobs of a worker too: the agent's jobs are given it")
+
+
+def _say_how_an_agent_begins(system: System, out: Output, name: str) -> None:
+    from nowcast_cli.config.settings import endpoints, is_loopback
+
+    broker = endpoints(system.config)
+    host = broker.host
+    if is_loopback(host):
+        out.note(
+            f"agents of other hosts do not reach {host}: write this machine's name into zmq.host"
+        )
+        host = "HOST"
+    out.note(f"copy it to the agent's host with mode 600; there: nowcast agent run --master "
+             f"{host}:{broker.workers} --key {name}.key")  # fmt: skip
 
 
 def _say_how_it_gets_there(system: System, out: Output, host: str) -> None:

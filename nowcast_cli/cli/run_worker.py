@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -99,6 +99,24 @@ def run_worker(
     parallel: Annotated[
         int, typer.Option("--parallel", metavar="N", min=1, help="So many dates at once.")
     ] = 1,
+    members: Annotated[
+        str | None,
+        typer.Option(
+            "--members", metavar="MEMBERS", help="Run it for each, as an ensemble: 1..21, or a,b,c."
+        ),
+    ] = None,
+    at_most: Annotated[
+        int | None,
+        typer.Option("--at-most", metavar="N", min=1, help="So many members at once."),
+    ] = None,
+    ends_when: Annotated[
+        str | None,
+        typer.Option(
+            "--ends-when",
+            metavar="WHEN",
+            help="all members have ended, any has succeeded, or so many have.",
+        ),
+    ] = None,
 ) -> int:
     """Run a worker and show what follows from it.
 
@@ -111,6 +129,7 @@ def run_worker(
       nowcast run-worker --host cluster run_model -- forecast
       nowcast run-worker make_forcing --from 2026-11-01 --to 2026-11-20
       nowcast run-worker make_plots -- --run-date 2026-11-20
+      nowcast run-worker run_model --members 1..21 --at-most 5 -- --member {member}
 
     Shows the log lines of the worker as they come, and returns when its
     entry stands in the checklist file, with the worker's exit code.
@@ -119,11 +138,21 @@ def run_worker(
     With --from and --to there is a chain for each date, in order, up to one
     that fails; with --parallel several at once. After Ctrl-C or a reboot the
     same command goes on with the dates that are not done.
+
+    With --members there is a job for each, whose name stands for {member} in
+    the arguments; they end as one. Ctrl-C cancels what is left of them.
     """
     from nowcast_cli.cli.run_command import check, run_here, show_options, step_of
+    from nowcast_cli.cli.run_ensemble import wish
 
     system, out = system_of(ctx), output_of(ctx)
     given = arguments or []
+    ensemble = wish(members, at_most, ends_when)
+    if ensemble and (debug or first is not None):
+        raise UsageError(
+            "--members, --at-most and --ends-when go without --debug and --from",
+            hint=f"nowcast run-worker {worker} --members 1..21 --at-most 5",
+        )
     module = _module_on(system, host, worker)
     if first is not None or last is not None:
         if first is None or last is None or follow or debug:
@@ -134,8 +163,8 @@ def run_worker(
         from nowcast_cli.cli.backfill import Request, read_dates, run_backfill
 
         dates = read_dates(first, last)
-        request = Request(worker, module, tuple(given), date_option, *dates, parallel, host)
-        return run_backfill(system, out, request)
+        each = Request(worker, module, tuple(given), date_option, *dates, parallel, host)
+        return run_backfill(system, out, each)
     if debug and host not in THIS_MACHINE:
         raise UsageError(
             "--debug runs a worker here, so it goes without --host",
@@ -155,7 +184,8 @@ def run_worker(
             "with --debug a worker sends no messages, so it cannot run as a job",
             hint=f"nowcast run-worker --debug {worker}",
         )
-    return _run_as_job(system, out, worker, module, given, host, follow=follow)
+    request = {"module": module, "arguments": list(given), "host": host, **ensemble}
+    return _run_as_job(system, out, worker, request, follow=follow)
 
 
 def _module_on(system: System, host: str, worker: str) -> str:
@@ -209,9 +239,7 @@ def _run_as_job(
     system: System,
     out: Output,
     worker: str,
-    module: str,
-    arguments: Sequence[str],
-    host: str,
+    request: Mapping[str, Any],
     *,
     follow: bool,
 ) -> int:
@@ -225,10 +253,14 @@ def _run_as_job(
             hint=f"nowcast start; or, for this worker alone, nowcast run-worker --debug {worker}",
         )
     watch = Watch(system, out)
-    request = {"module": module, "arguments": list(arguments), "host": host}
     job_id = ""
     try:
-        job_id = str(ask_manager(system, "launch", request)["job"])
+        reply = ask_manager(system, "launch", request)
+        job_id = str(reply["job"])
+        if "ensemble" in reply:
+            from nowcast_cli.cli.run_ensemble import watch_ensemble
+
+            return watch_ensemble(system, out, watch, job_id, follow=follow)
         attempt: JobRecord | None = read_store(system, lambda reader: reader.job(job_id))
         while attempt is not None:
             job_id = attempt.id

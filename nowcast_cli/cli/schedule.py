@@ -106,8 +106,9 @@ def run(ctx: typer.Context, item: Item) -> None:
         "arguments": list(scheduled.arguments),
         "host": "localhost",
     }
-    job = ask_manager(system, "launch", request)["job"]
-    output_of(ctx).line(f"launched {scheduled.worker} (job {str(job)[-8:]})")
+    reply = ask_manager(system, "launch", request)
+    kind = "ensemble" if "ensemble" in reply else "job"
+    output_of(ctx).line(f"launched {scheduled.worker} ({kind} {str(reply['job'])[-8:]})")
 
 
 @app.command()

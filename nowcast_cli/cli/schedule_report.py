@@ -20,16 +20,16 @@ from nowcast_cli.scheduler.catching_up import next_fire_time
 from nowcast_cli.scheduler.plan import plan_of
 
 if TYPE_CHECKING:
-    from nowcast_cli.store.records import JobRecord, ScheduleRecord
+    from nowcast_cli.store.records import EnsembleRecord, JobRecord, ScheduleRecord
 
 
 @dataclass(frozen=True)
 class Scheduled:
-    """An item, what the manager knows of it, its last job, and when it comes next."""
+    """An item, what the manager knows of it, its last job or ensemble, and when it comes next."""
 
     item: Item
     row: ScheduleRecord | None
-    job: JobRecord | None
+    job: JobRecord | EnsembleRecord | None
     next: datetime | None
 
 
@@ -100,13 +100,19 @@ def upcoming(report: ScheduleReport, count: int) -> list[tuple[datetime, Item]]:
     return list(islice(merged, count))
 
 
-def _known(system: System) -> tuple[dict[str, ScheduleRecord], dict[str, JobRecord]]:
+def _known(
+    system: System,
+) -> tuple[dict[str, ScheduleRecord], dict[str, JobRecord | EnsembleRecord]]:
     from nowcast_cli.store.reader import Reader
 
     try:
         with Reader(system.paths.database) as reader:
             rows = {row.item: row for row in reader.schedule()}
-            jobs = {row.item: reader.job(row.job) for row in rows.values() if row.job}
+            jobs = {
+                row.item: reader.ensemble(row.job) or reader.job(row.job)
+                for row in rows.values()
+                if row.job
+            }
             return rows, jobs
     except NotFound:  # it has never been started
         return {}, {}

@@ -18,7 +18,13 @@ from nowcast_cli.supervisor.observe import DaemonState, SystemState, observe
 if TYPE_CHECKING:
     from nowcast_cli.scheduler.overdue import Overdue
     from nowcast_cli.store.job_loads import Load
-    from nowcast_cli.store.records import BarrierRecord, HoldRecord, JobRecord, MessageRecord
+    from nowcast_cli.store.records import (
+        BarrierRecord,
+        EnsembleRecord,
+        HoldRecord,
+        JobRecord,
+        MessageRecord,
+    )
 
 Verdict: TypeAlias = Literal["well", "degraded", "stopped", "unknown"]
 
@@ -34,6 +40,7 @@ class Stored:
     trouble: str | None = None
     overdue: tuple[Overdue, ...] = ()
     holds: tuple[HoldRecord, ...] = ()
+    ensembles: tuple[tuple[EnsembleRecord, Mapping[str, int]], ...] = ()
     slow: tuple[JobRecord, ...] = ()
     loads: tuple[Load, ...] = ()
 
@@ -97,6 +104,8 @@ def _warnings(config: Mapping[str, Any]) -> tuple[str, ...]:
 
 def as_json(report: Report) -> dict[str, Any]:
     """Return the report as ``nowcast status --json`` prints it."""
+    from nowcast_cli.cli import ensemble_view
+
     return {
         "system": {"state": report.verdict, "config": str(report.config_file)},
         "supervisor": report.state.supervisor,
@@ -119,6 +128,9 @@ def as_json(report: Report) -> dict[str, Any]:
                 "since": barrier.created,
             }
             for barrier in report.stored.barriers
+        ],
+        "ensembles": [
+            ensemble_view.as_json(ensemble, left) for ensemble, left in report.stored.ensembles
         ],
         "holds": [{"worker": hold.worker, "since": hold.since} for hold in report.stored.holds],
         "overdue": [
@@ -184,6 +196,9 @@ def _read(system: System) -> Stored:
                 tuple(reader.barriers()),
                 overdue=_overdue(reader, system.config),
                 holds=tuple(reader.holds()),
+                ensembles=tuple(
+                    (each, reader.unfinished_members(each)) for each in reader.open_ensembles()
+                ),
                 slow=tuple(reader.slow_jobs()),
                 loads=tuple(reader.loads()),
             )

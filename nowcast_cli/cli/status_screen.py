@@ -101,6 +101,10 @@ def _show_stored(stored: Stored, out: Output) -> None:
     now = f"{counts['running']} running, {waiting} waiting, {counts['held']} held"
     ended = ", ".join(f"{counts[word]} {word}" for word in _ENDINGS if counts[word])
     out.line(f"jobs      {now}; today {ended or 'none has failed'}")
+    for ensemble, left in stored.ensembles:
+        from nowcast_cli.cli.ensemble_view import name, progress
+
+        out.line(f"ensemble  {name(ensemble)}: {progress(ensemble, left)}")
     undecided = f", {counts['undecided']} to be decided" if counts["undecided"] else ""
     out.line(f"messages  {counts['stuck']} stuck{undecided}")
     for message in stored.stuck:

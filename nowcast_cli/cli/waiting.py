@@ -32,7 +32,7 @@ class Waiting:
         hold = self._holds.get(None) or self._holds.get(job.worker)
         if hold is not None:
             return held_words(hold)
-        return self._predecessor(job) or self._place(job)
+        return self._predecessor(job) or self._others(job) or self._place(job)
 
     def _barrier(self, job: JobRecord) -> str:
         for barrier in self._reader.barriers():
@@ -56,6 +56,15 @@ class Waiting:
             return self._reader.job(job_id).exit is not None
         except NotFound:  # cleaned away long ago
             return True
+
+    def _others(self, job: JobRecord) -> str | None:
+        """Say so where as many members of its ensemble have a place as may at once."""
+        most = None if job.member is None else job.member.at_most
+        if most is None or job.ensemble is None:
+            return None
+        count = self._reader.launched_members(job.ensemble)
+        they_run = "member of its ensemble runs" if count == 1 else "members of its ensemble run"
+        return f"{count} {they_run}, and at most {most} may at once" if count >= most else None
 
     def _place(self, job: JobRecord) -> str:
         for worker, most, key in (

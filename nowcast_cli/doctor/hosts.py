@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from shutil import which
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -37,7 +38,7 @@ def other_hosts(subject: Subject) -> Iterator[Finding]:
 def findings(
     host: RemoteHost, answer: Mapping[str, Any] | str, before: float, after: float
 ) -> Iterator[Finding]:
-    """Say what is wrong with a host. Pure.
+    """Say what is wrong with a host.
 
     ``answer`` is that of ``remote_probe``, or a sentence that says why there is none; it was
     asked for between the times ``before`` and ``after``, in seconds.
@@ -57,6 +58,8 @@ def findings(
             f"{host.config_file} on {where} cannot be read: {answer['config_file']}",
             f"put it there, or name its place: run: enabled hosts: {host.name}: config file",
         )
+    if not host.shared_storage:
+        yield from _rsync(where, answer["rsync"])
     yield from _clock(where, answer["time"], before, after)
     free = answer["free"]
     if free is not None and free < _LITTLE:
@@ -70,6 +73,16 @@ def findings(
             yield warning(
                 f"workers on {where} do not reach {place}: {why}",
                 "see that the daemons run (nowcast status), and that no firewall is in the way",
+            )
+
+
+def _rsync(where: str, there: bool) -> Iterator[Finding]:
+    for machine, has in ((where, there), ("this machine", which("rsync") is not None)):
+        if not has:
+            yield error(
+                f"{machine} has no rsync: inputs of steps are not sent to {where}, nor are "
+                "outputs fetched from it",
+                f"install the package rsync on {machine}",
             )
 
 

@@ -172,8 +172,8 @@ class BatchRounds:
             return
         self.later = None
         code = files.install(self._code)
-        for job in due:
-            if self._poll_is_due(jobs):  # a thousand to submit must not keep others unseen
+        for number, job in enumerate(due):
+            if number and self._poll_is_due(jobs):  # a thousand must not keep others unseen
                 return
             try:
                 self._submit_one(job, code)

@@ -12,11 +12,12 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from nowcast_cli.atomic_files import write_atomically
 from nowcast_cli.command_end import has_succeeded
 from nowcast_cli.config.remote_hosts import RemoteHost
 from nowcast_cli.executors.carried_files import carried_files
 from nowcast_cli.executors.file_transfer import send
-from nowcast_cli.executors.job_folder import JobRequest, read_exit
+from nowcast_cli.executors.job_folder import ENDED, JobRequest, read_exit
 from nowcast_cli.executors.job_outputs import end_here
 from nowcast_cli.executors.transfers import Transfers
 
@@ -66,13 +67,20 @@ class JobFiles:
         return self._hopeless.get(job_id)
 
     def may_end(self, job: JobRequest, ending: str) -> bool:
-        """Say whether the ``exit`` of a job, its text, may be told; has outputs fetched first."""
+        """Say whether the ``exit`` of a job, its text, may be told; has outputs fetched first.
+
+        Raises OSError.
+        """
         if carried_files(self._host, job) is None or Path(job.folder, "exit").exists():
             return True
         with self._lock:
             if job.id in self._unwanted:
                 return True
-            self._fetching.add(job.id)
+            begins = job.id not in self._fetching
+        if begins:
+            write_atomically(Path(job.folder, ENDED), ending.encode())
+            with self._lock:
+                self._fetching.add(job.id)
         self._transfers.add(
             job, lambda way: end_here(way, job, json.loads(ending)), lambda _: self._ended(job)
         )

@@ -27,6 +27,7 @@ from nowcast_cli.process_identity import NOT_ABOUT_THE_FILE
 from nowcast_cli.runner import Claim, Exit
 
 __all__ = [
+    "ENDED",
     "RECORDS",
     "Claim",
     "Exit",
@@ -43,6 +44,8 @@ T = TypeVar("T")
 _logger = logging.getLogger(__name__)
 _LONGEST_TAIL = 256 * 1024
 RECORDS = "records"
+# That the process has ended of a job whose `exit` waits for its outputs, which are being fetched.
+ENDED = "ended"
 
 
 @dataclass(frozen=True)

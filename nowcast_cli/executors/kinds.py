@@ -57,5 +57,15 @@ def _ssh_health(target: Target, around: Surroundings, deadline: float) -> Health
     return health.of_host(target, around, deadline)
 
 
+def _agents_health(target: Target, around: Surroundings, deadline: float) -> Health:
+    from nowcast_cli.executors import agent_health
+
+    return agent_health.of_agents(target, around, deadline)
+
+
 # Who asks an executor of a kind how it is; works with all daemons down.
-HEALTH: Mapping[str, HealthOf] = {"local": _local_health, "ssh": _ssh_health}
+HEALTH: Mapping[str, HealthOf] = {
+    "local": _local_health,
+    "ssh": _ssh_health,
+    "agents": _agents_health,
+}

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from nowcast_cli.atomic_files import write_atomically
+from nowcast_cli.command_end import TOLD
 from nowcast_cli.executors.job_folder import RECORDS, JobRequest
 
 STREAMS = ("stdout", "stderr", RECORDS)
@@ -63,8 +64,8 @@ def take_in(folder: Path, news: Mapping[str, Any]) -> News:
         found = News.STEP
     if news["left"] is not None:
         write_atomically(folder / "left", json.dumps({"left": news["left"]}).encode())
-    for name in ("pid", "exit"):
-        if news[name] is not None and not (folder / name).exists():
+    for name in ("pid", TOLD, "exit"):
+        if news.get(name) is not None and not (folder / name).exists():
             write_atomically(folder / name, news[name].encode())
             found = News.STEP
     return found

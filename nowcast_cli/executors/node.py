@@ -45,14 +45,16 @@ def main() -> None:
     """Run the job; ends when it has ended."""
     folder, grace, signals = sys.argv[2], float(sys.argv[3]), Signals.of(sys.argv[4:])
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-    own_id = os.environ.pop(OWN_ID, "")
+    own_id = os.environ.get(OWN_ID, "")
     orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     orders.send(Path(folder, "job.json").read_bytes())
     orders.close()
     os.chdir("/")  # whoever stands in a folder keeps its file system from being unmounted
     reached("node.ordered")
     me = os.getpid()
-    job, runner = fork_worker(theirs, _complain, wait=lambda worker: guard(worker, grace, signals))
+    job, runner = fork_worker(
+        theirs, _complain, wait=lambda worker: guard(worker, grace, signals), alike=True
+    )
     _end_with(me)
     write_atomically(Path(job["folder"], RAN_AS), own_id.encode())
     become_job(job, runner)

@@ -211,12 +211,10 @@ def _verdict(job: Mapping[str, str]) -> Verdict | None:
         return Verdict(
             "crashed", f"PBS could not run it: Exit_status {status}" + f"; {why}" * bool(why)
         )
-    if status <= 128:  # nowcast's own runner ended the job as it was told to, and then itself
-        return Verdict("crashed", _BY_QDEL) if deleted else None
-    number = status % 128  # 256 + signal; 128 + signal where a shell has said so
+    number = status - 256  # of the signal that ended the job script
     if deleted or number == _TERMINATED:
         return Verdict("crashed", _BY_QDEL)
-    return Verdict("crashed", f"its batch job was ended by signal {number}")
+    return Verdict("crashed", f"its batch job was ended by signal {number}") if number > 0 else None
 
 
 def _kind(limit: str) -> Literal["crashed", "timed out"]:

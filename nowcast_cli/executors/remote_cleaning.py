@@ -17,7 +17,10 @@ from pathlib import Path
 QUIET = 30.0  # seconds in which processes that a job has left behind may still print
 
 # What the other side has a copy of, or no use for; `pid` and `exit` stay, and what is in `scratch`.
-_COPIED = ("stdout", "stderr", "records", "job.json", "node", "cancelled", "runner.lock")
+_COPIED = (
+    "stdout", "stderr", "records", "told", "published",
+    "job.json", "node", "cancelled", "runner.lock",
+)  # fmt: skip
 _PRINTED = ("stdout", "stderr", "records", "exit")
 _OF_A_JOB = re.compile(r"jobs/\d{4}-\d\d-\d\d/[0-9a-f-]{36}-[^/]+(/scratch)?")
 
@@ -37,7 +40,8 @@ def clear(folder: Path) -> None:
             (folder / name).unlink()
     import shutil  # it loads three compression libraries, and each exchange would pay for it
 
-    shutil.rmtree(folder / "outbox", ignore_errors=True)
+    for name in ("outbox", "tools"):
+        shutil.rmtree(folder / name, ignore_errors=True)
     with suppress(OSError):  # what a worker has left there is kept for a while
         (folder / "scratch").rmdir()
 

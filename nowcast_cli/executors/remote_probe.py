@@ -32,7 +32,8 @@ def probe(order: Mapping[str, Any]) -> dict[str, Any]:
         ``python``, its version; ``node``, the name of the machine; ``time``, seconds since 1970;
         ``root``, the place that is meant; ``writable``, why not, None where it is; ``free``,
         bytes on its disk, None where nobody knows; ``config_file``, why it cannot be read, None
-        where it can; ``reach``, by ``host:port`` why nobody answers there, None where one does.
+        where it can; ``rsync``, whether there is one; ``reach``, by ``host:port`` why nobody
+        answers there, None where one does.
     """
     root = _filled_in(order["root"])
     return {
@@ -44,6 +45,7 @@ def probe(order: Mapping[str, Any]) -> dict[str, Any]:
         "writable": _why_not_writable(Path(root)),
         "free": _free(Path(root)),
         "config_file": _why_not_readable(_filled_in(order["config_file"])),
+        "rsync": _has_rsync(),
         "reach": {f"{host}:{port}": _why_silent(host, port) for host, port in order["reach"]},
     }
 
@@ -83,6 +85,12 @@ def _why_silent(host: str, port: int) -> str | None:
     except OSError as error:
         return error.strerror or str(error)
     return None
+
+
+def _has_rsync() -> bool:
+    import shutil  # it loads three compression libraries, and each exchange would pay for it
+
+    return shutil.which("rsync") is not None
 
 
 def _filled_in(path: str) -> str:

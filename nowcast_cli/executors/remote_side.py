@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from nowcast_cli.atomic_files import write_atomically
+from nowcast_cli.command_end import TOLD
 from nowcast_cli.executors import job_tool
 from nowcast_cli.executors.command_child import become_command, with_tools
 from nowcast_cli.executors.prevent import prevent
@@ -366,8 +367,9 @@ def look(job: Mapping[str, Any]) -> dict[str, Any]:
         for certain and left no ``exit``; ``stdout``, ``stderr``, ``records``, what follows on the
         bytes that the other side has (base64), None without a file; ``at``, by name how many it
         has; ``outbox``, the texts of the files that it has not; ``more``, whether more was
-        written, which is fetched before the end is told; ``age``, the seconds since its process
-        began; ``left``, what is there still of a job that was ended, in words.
+        written, which is fetched before the end is told; ``told``, the text of that file, with the
+        end alone; ``age``, the seconds since its process began; ``left``, what is there still of a
+        job that was ended, in words.
     """
     folder = Path(job["folder"])
     claim_text = _read(folder / "pid")
@@ -390,6 +392,7 @@ def look(job: Mapping[str, Any]) -> dict[str, Any]:
         "at": {name: job[name] for name in _STREAMS},
         "pid": claim_text,
         "exit": None if more else exit_text,
+        "told": None if more or exit_text is None else _read(folder / TOLD),
         "gone": gone and exit_text is None and not more,
         "age": None if claim is None else claim.age(),
         "left": _left(job, claim) if gone or exit_text is not None else None,

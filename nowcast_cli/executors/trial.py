@@ -24,6 +24,7 @@ from nowcast_cli.executors.job_folder import (
     read_claim,
     read_exit,
 )
+from nowcast_cli.executors.kinds import HEALTH
 from nowcast_cli.executors.local import LocalExecutor, stop_launcher
 from nowcast_cli.executors.remote_executor import Maker, RemoteExecutor, Surroundings, Target
 from nowcast_cli.identifiers import new_id
@@ -58,7 +59,9 @@ def try_out(
     if not around.paths.run.is_dir():
         return Tried("it is tried once the system has been started")
     if settings.kind != LOCAL and settings.kind not in makers:
-        return Tried(f"jobs of the kind {settings.kind} go by way of the manager alone")
+        # By way of the manager alone: who would run them is asked, and not tried out.
+        found = HEALTH[settings.kind](target, around, deadline)
+        return Tried(found.words, found.trouble, found.hint)
     quick = replace(target, settings=replace(settings, poll=_POLL))
     try:
         with _request(target, around) as request:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -47,6 +48,8 @@ class Watcher(FileSystemEventHandler):
         self._observer: BaseObserver | None = None
         # It logs each event at DEBUG, and a log file may be what is watched.
         logging.getLogger("watchdog").setLevel(logging.WARNING)
+        # A folder that is made while it is looked for is found twice, which does no harm.
+        warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning)
 
     @property
     def interval(self) -> float:

@@ -1,4 +1,4 @@
-"""An executor of the kind ``agents``: what the watch over jobs sees of the desk."""
+"""An executor of the kind ``agents``: what the watch over jobs sees of the agents."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from nowcast_cli.executors.remote_executor import Target
 from nowcast_cli.executors.ssh import LONGEST_REQUEST
 
 if TYPE_CHECKING:
-    from nowcast_cli.manager.agent_desk import AgentDesk
+    from nowcast_cli.manager.agent_floor import AgentFloor
 
 
 class AgentExecutor:
     """Obeys ``executors.remote_executor.RemoteExecutor``; every agent is for every such executor.
 
-    All is done by the desk, in the manager's own turns: so no thread is here.
+    All is done in the manager's own turns, so there is no thread; ``wakes`` is a descriptor that is
+    readable when a turn is due.
     """
 
-    def __init__(self, desk: AgentDesk) -> None:
-        self._desk = desk
+    def __init__(self, floor: AgentFloor, wakes: int) -> None:
+        self._floor = floor
         self._hints: dict[str, None] = {}
-        # A descriptor of its own for what wakes the desk.
-        self._wake = os.dup(desk.fileno())
+        self._wake = os.dup(wakes)  # for each executor has one of its own
 
     def fileno(self) -> int:
         """Give a descriptor that is readable when something may have happened."""
@@ -44,24 +44,24 @@ class AgentExecutor:
                 cause=f"they take {size:,} bytes of at most {LONGEST_REQUEST:,}",
                 hint="pass long values by a file or by the checklist",
             )
-        self._desk.submit(job, self)
+        self._floor.submit(job, self)
 
     def follow(self, job: JobRequest) -> None:
         """Look at a job that was begun before."""
-        self._desk.follow(job, self)
+        self._floor.follow(job, self)
 
     def cancel(self, job: JobRequest) -> None:
         """Keep a job from beginning, or end it."""
-        self._desk.cancel(job, self)
+        self._floor.cancel(job, self)
 
     def forget(self, job_id: str) -> None:
         """Look at a job no more."""
         self._hints.pop(job_id, None)
-        self._desk.forget(job_id)
+        self._floor.forget(job_id)
 
     def verdict(self, job_id: str) -> Verdict | None:
         """Say that a job is lost: by its agent's word, or by an operator's."""
-        return self._desk.verdict(job_id)
+        return self._floor.verdict(job_id)
 
     def asks(self, job_id: str) -> bool:  # noqa: ARG002
         """Never: the agent's host itself is who knows how a job ended."""
@@ -69,15 +69,15 @@ class AgentExecutor:
 
     def native(self, job_id: str) -> Native | None:
         """Say which agent a job is on; None while it waits for one."""
-        return self._desk.native(job_id)
+        return self._floor.native(job_id)
 
     def age(self, job_id: str) -> float | None:
         """Give the seconds since a job's process began; None while that is not known."""
-        return self._desk.age(job_id)
+        return self._floor.age(job_id)
 
     def trouble(self) -> str | None:
         """Say which agents with jobs are silent, and what no agent can take."""
-        return self._desk.trouble()
+        return self._floor.trouble()
 
     def hint(self, job_id: str) -> None:
         """Take note that there is news of a job."""
@@ -89,5 +89,5 @@ class AgentExecutor:
         return hints
 
     def close(self) -> None:
-        """Let go; the desk is the manager's."""
+        """Let go; the jobs go on."""
         os.close(self._wake)

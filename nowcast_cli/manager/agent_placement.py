@@ -199,6 +199,6 @@ def why_not(wanted: Wanted, whole: Iterable[Room]) -> str | None:
             return f"no agent that it may run on has as many {name} ({asked:,})".replace(
                 "as many memory", "as much memory"
             )
-    if not any(room.cpus >= wanted.cpus and room.memory >= wanted.memory for room in suited):
-        return "no agent that it may run on has both its cpus and its memory"
+    if not any(room.fits(wanted) for room in suited):
+        return "no agent that it may run on has all of its cpus, memory and gpus"
     return None

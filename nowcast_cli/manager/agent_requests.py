@@ -17,7 +17,7 @@ from nowcast_cli.messages.plain import NotPlain
 from nowcast_cli.store.records import AgentDropped, AgentPut, Change, short_id
 
 if TYPE_CHECKING:
-    from nowcast_cli.manager.agent_desk import AgentDesk
+    from nowcast_cli.manager.agent_floor import AgentFloor
 
 _LIST = "nowcast agent list"
 _DOING = {
@@ -28,10 +28,10 @@ _DOING = {
 
 
 class AgentRequests:
-    """Carries them out at a desk; what a request changes goes into the step."""
+    """Carries them out; what a request changes goes into the step, or the next one."""
 
-    def __init__(self, desk: AgentDesk) -> None:
-        self._desk = desk
+    def __init__(self, floor: AgentFloor) -> None:
+        self._floor = floor
 
     def orders(self) -> Mapping[str, Callable[[Turn, Any], Step]]:
         """Give who carries out which request."""
@@ -62,16 +62,16 @@ class AgentRequests:
             raise RequestError(f"an agent cannot be {standing!r}", "nowcast agent --help")
         agent.record = replace(agent.record, standing=standing)
         if standing != "online":
-            on_their_way = [job for job in self._desk.jobs.on(agent.name) if not job.handed]
-            self._desk.take_back(on_their_way)
+            on_their_way = [job for job in self._floor.jobs.on(agent.name) if not job.handed]
+            self._floor.take_back(on_their_way)
         note = warning(f"agent {agent.name} is {standing}: it {_DOING[standing]}")
         step = self._changed(turn, agent, note)
-        self._desk.end_of_draining(agent.name)
+        self._floor.end_of_draining(agent.name)
         return replace(step, reply=self._reply(agent))
 
     def _changed(self, turn: Turn, agent: Agent, note: Note) -> Step:
-        self._desk.stir()
-        self._desk.lines.stir(agent.name)
+        self._floor.stir()
+        self._floor.lines.stir(agent.name)
         return Step(turn.state, (AgentPut(agent.record),), (note,), self._reply(agent))
 
     def _reply(self, agent: Agent) -> Reply:
@@ -81,13 +81,13 @@ class AgentRequests:
                 "agent": agent.name,
                 "standing": agent.record.standing,
                 "limits": limits_kept(agent.limits),
-                "jobs": len(self._desk.jobs.taken.get(agent.name, ())),
+                "jobs": len(self._floor.jobs.taken.get(agent.name, ())),
             },
         )
 
     def _forget(self, turn: Turn, payload: Any) -> Step:
         agent = self._agent(payload)
-        there = list(self._desk.jobs.on(agent.name))
+        there = list(self._floor.jobs.on(agent.name))
         if agent.speaks and not agent.offline:
             raise RequestError(
                 f"agent {agent.name} is heard of: nothing of it is to be forgotten",
@@ -100,7 +100,7 @@ class AgentRequests:
                 "then those of idempotent workers are tried again",
             )
         why = f"agent {agent.name}, which it was on, was given up by hand"
-        self._desk.give_up(agent, Verdict("lost", why))
+        self._floor.give_up(agent, Verdict("lost", why))
         note = warning(f"agent {agent.name} is forgotten; jobs given up: {len(there)}")
         changes: tuple[Change, ...] = (AgentDropped(agent.name),)
         reply = Reply("ack", {"agent": agent.name, "jobs": [job.request.id for job in there]})
@@ -109,30 +109,30 @@ class AgentRequests:
     def _assign(self, turn: Turn, payload: Any) -> Step:
         agent = self._agent(payload)
         job_id = payload.get("job")
-        record = self._desk.record(turn.state, job_id) if isinstance(job_id, str) else None
+        record = self._floor.record(turn.state, job_id) if isinstance(job_id, str) else None
         if record is None:
             raise RequestError("there is no such job", "nowcast job list")
         words = f"job {short_id(record.id)} ({record.worker})"
         if not record.unfinished:
             raise RequestError(f"{words} has ended already: it is {record.state}")
-        if not self._desk.is_for_agents(record):
+        if not self._floor.is_for_agents(record):
             raise RequestError(
                 f"{words} is not for agents, but for the executor {record.executor}",
                 "its worker needs `executor: agents`",
             )
-        job = self._desk.jobs.get(record.id)
+        job = self._floor.jobs.get(record.id)
         if job is not None and job.handed:
             raise RequestError(
                 f"{words} is on agent {job.agent or 'that nobody knows'} already",
                 f"nowcast job cancel {short_id(record.id)} ends it there, then nowcast job rerun",
             )
-        self._desk.choose(record.id, agent.name)
+        self._floor.choose(record.id, agent.name)
         reply = Reply("ack", {"job": record.id, "agent": agent.name, "state": agent.state})
         return Step(turn.state, (), (), reply)
 
     def _agent(self, payload: Any) -> Agent:
         name = payload.get("agent") if isinstance(payload, dict) else None
-        known = self._desk.agents.agents
+        known = self._floor.agents.agents
         if not isinstance(name, str) or name not in known:
             words = f"there is no agent {name}" + did_you_mean(str(name), known)
             raise RequestError(words, _LIST)

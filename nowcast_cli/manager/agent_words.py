@@ -14,7 +14,7 @@ from nowcast_cli.manager.clock import as_stored
 from nowcast_cli.messages.agent_messages import AgentPicture, Picture
 
 if TYPE_CHECKING:
-    from nowcast_cli.manager.agent_desk import AgentDesk
+    from nowcast_cli.manager.agent_floor import AgentFloor
 
 
 def registered(agent: Agent) -> str:
@@ -34,49 +34,53 @@ def silent(agent: Agent, jobs: int, lease: float) -> str:
     return words if not jobs else f"{words}, and its {_jobs(jobs)} may be running still"
 
 
-def trouble(desk: AgentDesk) -> str | None:
+def trouble(floor: AgentFloor) -> str | None:
     """Say which agents with jobs are silent, and what no agent can take; None for nothing."""
     said = [
         f"agent {name} is not heard of: what became of its {_jobs(len(there))} is not known"
-        for name, there in desk.jobs.taken.items()
-        if (agent := desk.agents.agents.get(name)) is None or agent.offline
+        for name, there in floor.jobs.taken.items()
+        if (agent := floor.agents.agents.get(name)) is None or agent.offline
     ]
-    said += stuck(desk)
-    if desk.lines.trouble is not None:
-        said.append(desk.lines.trouble)
+    said += stuck(floor)
+    if floor.lines.trouble is not None:
+        said.append(floor.lines.trouble)
     return "; ".join(said) or None
 
 
-def stuck(desk: AgentDesk) -> list[str]:
+def stuck(floor: AgentFloor) -> list[str]:
     """Say why jobs wait that no agent can take, whatever ends."""
-    if not desk.jobs.waiting:
+    if not floor.jobs.waiting:
         return []
     whole = [
         whole_room(agent)
-        for agent in desk.agents.agents.values()
+        for agent in floor.agents.agents.values()
         if agent.register is not None and agent.state == "online" and agent.speaks
     ]
     counted: Counter[str] = Counter()
-    for wanted, queue in desk.jobs.queues.items():
+    for wanted, queue in floor.jobs.queues.items():
         why = why_not(wanted, whole)
         if why is not None:
             counted[why] += len(queue)
     return [f"{_jobs(count)} wait{'s' * (count == 1)}: {why}" for why, count in counted.items()]
 
 
-def picture(desk: AgentDesk) -> Picture:
+def picture(floor: AgentFloor) -> Picture:
     """Give all that is known of all agents."""
     return Picture(
         agents=tuple(
-            _picture(desk, agent) for _, agent in sorted(desk.agents.agents.items())
+            _picture(floor, agent) for _, agent in sorted(floor.agents.agents.items())
         ),
-        waiting=desk.jobs.waiting,
-        stuck=tuple(stuck(desk)),
+        waiting=floor.jobs.waiting,
+        stuck=tuple(stuck(floor)),
     )  # fmt: skip
 
 
-def _picture(desk: AgentDesk, agent: Agent) -> AgentPicture:
-    heard = as_stored(time.time() - desk.since(agent.heard)) if agent.speaks else agent.record.seen
+def _picture(floor: AgentFloor, agent: Agent) -> AgentPicture:
+    heard = (
+        as_stored(time.time() - (floor.monotonic() - agent.heard))
+        if agent.speaks
+        else agent.record.seen
+    )
     return AgentPicture(
         name=agent.name,
         state=agent.state,
@@ -87,7 +91,7 @@ def _picture(desk: AgentDesk, agent: Agent) -> AgentPicture:
         heard=heard,
         offset=agent.offset,
         errors=tuple(agent.errors),
-        jobs=tuple(desk.jobs.taken.get(agent.name, ())),
+        jobs=tuple(floor.jobs.taken.get(agent.name, ())),
     )
 
 

@@ -16,6 +16,7 @@ from nowcast_cli.config.registry import Registry
 from nowcast_cli.config.remote_hosts import RemoteHost
 from nowcast_cli.errors import NowcastError
 from nowcast_cli.executors.job_folder import (
+    ENDED,
     Claim,
     Exit,
     JobRequest,
@@ -27,7 +28,6 @@ from nowcast_cli.executors.job_folder import (
 from nowcast_cli.executors.native import Native
 from nowcast_cli.executors.prevent import prevent
 from nowcast_cli.executors.remote_executor import RemoteExecutor
-from nowcast_cli.manager.boot_clock import uptime
 from nowcast_cli.manager.command_jobs import final_message, step_of, with_command
 from nowcast_cli.manager.happenings import (
     Claimed,
@@ -35,20 +35,18 @@ from nowcast_cli.manager.happenings import (
     Happening,
     Lost,
     NativeChanged,
-    Overran,
-    Slow,
     Stayed,
     Told,
 )
+from nowcast_cli.manager.job_clocks import JobClocks
 from nowcast_cli.manager.job_ending import JobEnder
 from nowcast_cli.manager.job_request import place_of, request_of
 from nowcast_cli.manager.job_words import ending_elsewhere, reason_of
 from nowcast_cli.manager.remote_jobs import RemoteJobs
+from nowcast_cli.manager.rolling_forward import RollingForward
 from nowcast_cli.manager.slowness import History
-from nowcast_cli.manager.timeouts import Timeouts
 from nowcast_cli.messages import outbox
 from nowcast_cli.process_identity import NOT_ABOUT_THE_FILE, is_alive
-from nowcast_cli.runner import roll_forward
 from nowcast_cli.store.records import JobRecord
 
 _logger = logging.getLogger("manager")
@@ -110,7 +108,6 @@ class JobWatch:
         monotonic: Callable[[], float],
         history_of: Callable[[str], History],
     ) -> None:
-        self._history_of = history_of
         self._registry = registry
         self._executor = executor
         self._remote = remote
@@ -122,11 +119,10 @@ class JobWatch:
         self._natives: dict[str, Native] = {}
         self._claims: dict[str, Claim] = {}
         self._ender = JobEnder(executor.cancel, monotonic)
-        self._timeouts = Timeouts(self._timeout_of, lambda: uptime().seconds)
-        self._slow = Timeouts(self._slow_after, lambda: uptime().seconds)
+        self._clocks = JobClocks(registry, history_of)
         self._refused: list[Ended | Lost] = []
         self._blind = False
-        self._unpublished: set[str] = set()
+        self._outputs = RollingForward()
         self._next_repeat = 0.0
         self._next_scan = 0.0
         self._next_outbox = 0.0
@@ -144,17 +140,11 @@ class JobWatch:
         """Say what is wrong with executors elsewhere that have jobs, None where nothing is."""
         return self._remote.trouble()
 
-    def _timeout_of(self, job: JobRecord) -> float | None:
-        return self._registry.timeout_of(job.worker, place_of(job))
-
-    def _slow_after(self, job: JobRecord) -> float | None:
-        return self._history_of(job.worker).slow_after() if job.slow is None else None
-
     def use(self, hosts: Mapping[str, RemoteHost], registry: Registry) -> None:
         """Go on with a configuration that was reloaded: its executors, and other timeouts."""
         self._registry = registry
         self._remote.use(registry.executors, hosts)
-        self._timeouts.reload()
+        self._clocks.use(registry)
 
     def launch(self, job: JobRecord) -> None:
         """Ask for a job that is committed, now and until it is claimed."""
@@ -201,8 +191,7 @@ class JobWatch:
         ):  # fmt: skip
             known.pop(job_id, None)
         self._ender.forget(job_id)
-        self._timeouts.forget(job_id)
-        self._slow.forget(job_id)
+        self._clocks.forget(job_id)
         self._remote.forget(job_id)
 
     def end(self, job: JobRecord, now: str) -> bool:
@@ -240,8 +229,8 @@ class JobWatch:
         if self._watched or self._elsewhere:
             next_look = min(next_look, self._next_scan)
         wait = max(0.0, next_look - self._monotonic())
-        limits = (self._timeouts.due_in(), self._slow.due_in())
-        return min((wait, *(limit for limit in limits if limit is not None)))
+        until_told = self._clocks.due_in()
+        return wait if until_told is None else min(wait, until_told)
 
     def happenings(self) -> Iterator[Happening]:
         """Give what has happened to jobs since the last call."""
@@ -265,15 +254,9 @@ class JobWatch:
             elsewhere = self._elsewhere.get(job_id)
             happened = self._look(job_id) if elsewhere is None else self._look_elsewhere(elsewhere)
             yield from self._if_possible(happened)
-        for job_id, timeout in self._timeouts.passed():
-            yield Overran(job_id, timeout)
-        for job_id, seconds in self._slow.passed():
-            yield self._told_slow(job_id, seconds)
-
-    def _told_slow(self, job_id: str, seconds: float) -> Slow:
-        job = self._watched.get(job_id) or self._elsewhere[job_id]
-        history = self._history_of(job.worker)
-        return Slow(job_id, seconds, history.runs, history.slowest)
+        for passed in self._clocks.passed():
+            if not self._has_ended_elsewhere(passed.job_id):
+                yield passed
 
     def _if_possible(self, happenings: Iterator[Happening]) -> Iterator[Happening]:
         """Give what can be seen; what no descriptor is left for is looked at again in a while.
@@ -290,6 +273,11 @@ class JobWatch:
             self._blind = True
         else:
             self._blind = False
+
+    def _has_ended_elsewhere(self, job_id: str) -> bool:
+        """Whether only the outputs of a job are still on their way, for which it has all time."""
+        job = self._elsewhere.get(job_id)
+        return job is not None and (self._folder(job) / ENDED).exists()
 
     def _knows(self, job_id: str) -> bool:
         return any(job_id in jobs for jobs in (self._unclaimed, self._watched, self._elsewhere))
@@ -313,18 +301,16 @@ class JobWatch:
             self._watched[job_id] = job
             self._unclaimed.pop(job_id, None)
             yield self._claimed(job, claim)
-        if job_id not in self._timeouts:
-            self._time(job, claim.age())
+        self._time(job, claim.age)
         yield from self._look_for_end(job, folder, claim)
 
     def _claimed(self, job: JobRecord, claim: Claim) -> Claimed:
         self._claims[job.id] = claim
         return Claimed(job.id, claim.process.pid, claim.claimed_at)
 
-    def _time(self, job: JobRecord, age: float | None) -> None:
-        if age is not None:
-            self._timeouts.begin(job.id, job, age)
-            self._slow.begin(job.id, job, age)
+    def _time(self, job: JobRecord, age_of: Callable[[], float | None]) -> None:
+        if job.id not in self._clocks and (age := age_of()) is not None:
+            self._clocks.begin(job, age)
 
     def _look_for_end(self, job: JobRecord, folder: Path, claim: Claim) -> Iterator[Happening]:
         # First who lives, then what they left: what is written after the look is seen next time.
@@ -334,7 +320,7 @@ class JobWatch:
         if (exit_record is None and alive) or self._ender.awaits(job.id):
             return
         if exit_record is None:
-            if not self._publishes(job.id, folder):
+            if not self._outputs.done(job.id, folder):
                 return
             exit_record = read_exit(folder)
         yield from self._outbox(folder / "outbox")
@@ -366,13 +352,12 @@ class JobWatch:
         if claim is not None and claim.runner is not None:
             if job.id not in self._claims:
                 yield self._claimed(job, claim)
-            if job.id not in self._timeouts:
-                self._time(job, executor.age(job.id))
+            self._time(job, lambda: executor.age(job.id))
         exit_record = None if claim is None else read_exit(folder)
         if asks or (exit_record is None and verdict is None):
             return
         if exit_record is None and claim is not None:
-            if not self._publishes(job.id, folder):
+            if not self._outputs.done(job.id, folder):
                 return
             exit_record = read_exit(folder)
         yield from self._outbox(folder / "outbox")
@@ -384,24 +369,6 @@ class JobWatch:
         if exit_record is not None and (verdict is None or ending.reason != verdict.reason):
             yield from self._told_by_exit(job, exit_record, ending.reason, folder)
         yield ending
-
-    def _publishes(self, job_id: str, folder: Path) -> bool:
-        """Carry out what a dead runner had decided; False when that is not possible as yet."""
-        try:
-            roll_forward(str(folder))
-        except OSError as error:
-            if error.errno in NOT_ABOUT_THE_FILE:
-                raise
-            if job_id not in self._unpublished:
-                _logger.error(
-                    "the outputs of job %s cannot be put in place, which is tried again: %s",
-                    job_id,
-                    error,
-                )
-            self._unpublished.add(job_id)
-            return False
-        self._unpublished.discard(job_id)
-        return True
 
     def _told_by_exit(
         self, job: JobRecord, ending: Exit, reason: str, folder: Path

@@ -119,7 +119,7 @@ class Manager:
         self._agents = AgentDesk(
             self._store, registry, agent_settings(self._config), paths, keys, self._answer
         )
-        orders |= AgentRequests(self._agents).orders()
+        orders |= AgentRequests(self._agents.floor).orders()
         self._flows = Flows(self._store, self._config, registry)
         orders |= self._flows.orders
         self._intake = Intake(self._store, registry, orders, self._logger)
@@ -255,6 +255,7 @@ class Manager:
             jobs=sum(job.unfinished for job in self._state.jobs.values()),
             trouble=trouble or self._jobs.trouble_elsewhere(),
             cleaning=self._housekeeping.status(),
+            agents=self._agents.status(),
             **{"next workers": self._deciders.broken or "ok", "refused": self._deciders.refused},
             **({} if self._taken_over is None else {"took over": self._taken_over.told}),
         )

@@ -105,3 +105,14 @@ def unfinished(connection: sqlite3.Connection, ensemble_id: str) -> Mapping[str,
         (ensemble_id,),
     )
     return Counter(dict(rows.fetchall()))
+
+
+def launched(connection: sqlite3.Connection, ensemble_id: str) -> int:
+    """Count the jobs of an ensemble whose process is to begin, runs, or is yet to end."""
+    row = connection.execute(
+        "SELECT count(*) FROM job WHERE ensemble = ? "
+        "AND (state IN ('submitting', 'running') OR (exit IS NULL AND state <> 'waiting' "
+        "AND state <> 'held'))",
+        (ensemble_id,),
+    ).fetchone()
+    return int(row[0])

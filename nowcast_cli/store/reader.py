@@ -200,6 +200,10 @@ class Reader:
         """Count the members that have not ended, by state."""
         return ensembles.unfinished(self._connection, ensemble.id)
 
+    def launched_members(self, ensemble_id: str) -> int:
+        """Count the members of an ensemble whose process is to begin, runs, or is yet to end."""
+        return ensembles.launched(self._connection, ensemble_id)
+
     def _by_begin(self, table: str, columns: str, part: str) -> list[tuple[Any, ...]]:
         """Give the row whose id is ``part``, else at most 6 rows whose id begins so."""
         select = f"SELECT {columns} FROM {table} WHERE"

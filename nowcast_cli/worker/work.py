@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,8 @@ EXIT_UNTOLD = 75
 EXIT_INTERRUPTED = 130
 
 _PATIENCE_WHEN_STOPPED = 5.0  # seconds: who sends SIGTERM does not wait for long
+# Set in a batch job, whose batch system ends it and knows why: its time, its memory, somebody.
+_BATCH_JOB = "NOWCAST_NATIVE_ID"
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,8 @@ class Work:
     def _stopped(self, stopped: Stopped) -> int:
         self.logger.info(stopped.words)
         teller = self.reporter.teller
-        if teller is None or not teller.has_final:
+        why_is_known = _BATCH_JOB in os.environ and not stopped.by_the_terminal
+        if not why_is_known and (teller is None or not teller.has_final):
             self._crash(stopped.words, _PATIENCE_WHEN_STOPPED)
         return EXIT_INTERRUPTED if stopped.by_the_terminal else EXIT_CRASH
 

@@ -227,3 +227,19 @@ def test_a_standby_goes_on_with_the_agents(lab):
     later = lab.launch()
     assert lab.system.wait_for_process_end(later, 30).state == "succeeded"
     assert (lab.times_begun(job), lab.times_begun(later)) == (1, 1)
+
+
+def test_a_command_runs_where_nothing_but_nowcast_is_and_tells_by_its_own(lab):
+    lab.system.registry["second"] |= {
+        "command": "sh -c 'cat {deployment}/wind.txt > waves; nowcast tell success --payload n=3'",
+        "outputs": {"waves": "/tmp/home/results/{run_date}/waves"},
+    }
+    lab.system.write_config()
+    assert lab.system.request("reload").type == "ack"
+    east = lab.add("east")
+    (east.deployment / "wind.txt").write_text("strong")
+    job = lab.launch("--run-date", "2026-11-20", worker="second")
+    assert lab.system.wait_for_process_end(job, 30).state == "succeeded"
+    published = east.host.at(Path("/tmp/home/results/2026-11-20/waves"))
+    assert published.read_text() == "strong"
+    assert lab.system.checklist() == {"second": {"n": 3}}

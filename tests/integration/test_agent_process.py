@@ -50,6 +50,11 @@ def begin(manager, *arguments):
     return job
 
 
+def running(manager):
+    reports = manager.of(Report)
+    return reports[-1].running if reports else None
+
+
 def test_it_says_who_it_is_and_what_its_host_uses(played):
     manager, agent = played
     agent.start("--tag", "fast-disk", "--slots", "3", "--memory", "2 GB")
@@ -91,10 +96,10 @@ def test_what_runs_is_reported_and_ends_when_it_is_cancelled(played):
     manager, agent = played
     agent.start()
     job = begin(manager, "until", "never")
-    wait_until(lambda: manager.of(Report)[-1].running == (job.id,), timeout=30, what="its report")
+    wait_until(lambda: running(manager) == (job.id,), timeout=30, what="its report")
     manager.cancel(job)
     assert manager.wait_for_exit(job).signal == signal.SIGTERM
-    wait_until(lambda: manager.of(Report)[-1].running == (), timeout=30, what="its report")
+    wait_until(lambda: running(manager) == (), timeout=30, what="its report")
 
 
 def test_nothing_is_told_while_nothing_is_new(played):

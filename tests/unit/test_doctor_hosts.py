@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,12 +20,13 @@ WELL: dict[str, Any] = {
     "writable": None,
     "free": 50 << 30,
     "config_file": None,
+    "rsync": True,
     "reach": {"gw:5555": None},
 }
 
 
-def found(answer: dict[str, Any] | str) -> list[tuple[str, str]]:
-    given = list(findings(EAST, answer, 999.0, 1001.0))
+def found(answer: dict[str, Any] | str, host: RemoteHost = EAST) -> list[tuple[str, str]]:
+    given = list(findings(host, answer, 999.0, 1001.0))
     assert all(each.remedy for each in given if each.level != "note")
     return [(each.level, each.what) for each in given if each.level != "note"]
 
@@ -53,6 +55,17 @@ def test_what_is_wrong_is_told_with_a_remedy(
     [(given, what)] = found(WELL | change)
     assert given == level
     assert words in what
+
+
+def test_rsync_is_asked_for_where_files_are_carried(monkeypatch: pytest.MonkeyPatch) -> None:
+    apart = replace(EAST, shared_storage=False)
+    assert found(WELL | {"rsync": False}) == []
+    assert found(WELL, apart) == []
+    [(level, what)] = found(WELL | {"rsync": False}, apart)
+    assert (level, what.partition(":")[0]) == ("error", "host east has no rsync")
+    monkeypatch.setenv("PATH", "/nowhere")
+    [(level, what)] = found(WELL, apart)
+    assert (level, what.partition(":")[0]) == ("error", "this machine has no rsync")
 
 
 @pytest.mark.parametrize("time", [997.5, 1002.5])

@@ -221,7 +221,7 @@ def test_deleting_what_has_ended_is_no_matter():
 # --- why a job ended
 
 
-@pytest.mark.parametrize("status", ["0", "3", "127"])
+@pytest.mark.parametrize("status", ["0", "3", "127", "139", "143"])
 def test_a_job_that_ended_by_itself_has_no_verdict(status: str):
     assert SYSTEM.explained(ended(Exit_status=status)) is None
 
@@ -261,7 +261,6 @@ def test_a_job_that_ended_by_itself_has_no_verdict(status: str):
         (ended(Exit_status="265", substate="91"), "crashed", "deleted in PBS (qdel)"),
         (ended(Exit_status="0", substate="91"), "crashed", "deleted in PBS (qdel)"),
         (ended(Exit_status="265"), "crashed", "ended by signal 9"),
-        (ended(Exit_status="139"), "crashed", "ended by signal 11"),
         (ended(substate="91"), "crashed", "deleted in PBS (qdel), and not by nowcast, before it"),
         (
             ended(Exit_status="-1", comment="job held, too many failed attempts to run"),
