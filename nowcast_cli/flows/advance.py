@@ -163,7 +163,9 @@ class _Moving:
             for record in self._by_step.get(step.name, ()):
                 if record.state == "waiting" and self._may_begin(step, record):
                     self._world.running[(self._flow.name, step.name)] += 1
-                    begun = replace(record, state="running", begun=self._world.now, delay=None)
+                    begun = replace(
+                        record, state="running", begun=self._world.now, delay=None, reason=None
+                    )
                     self._put(begun)
                     yield begun
 

@@ -42,7 +42,7 @@ from nowcast_cli.store.flow_records import (
     StepRecord,
     StepState,
 )
-from nowcast_cli.store.records import Change, JobPut, JobRecord
+from nowcast_cli.store.records import Change, JobPut, JobRecord, MessageRecord
 
 LONGEST_WAIT = 86400.0  # s for a word from outside, where the step sets no timeout
 _BY_JOB: Mapping[str, tuple[StepState, BadEnding | None]] = {
@@ -102,6 +102,7 @@ class FlowRuns:
         self._due: dict[Token, float] = {}  # on the clock of this boot
         self._to_move: dict[str, None] = {}
         self.open: dict[str, FlowRunRecord] = {}
+        self._to_see: list[Token] = []  # attempts that ran when an earlier manager ended
         for run in store.open_flow_runs():
             self._take_up(run)
 
@@ -117,6 +118,7 @@ class FlowRuns:
         for record in run.steps.values():
             if record.state == "running":
                 self._running[(run.flow, record.step)] += 1
+                self._to_see.append(_token(run, record))
                 if record.deadline is not None:
                     self._due[_token(run, record)] = now.seconds + now.left(record.deadline)
 
@@ -192,11 +194,11 @@ class FlowRuns:
         if not self.open:
             return
         moves = _Moves(turn.state)
+        self._see(moves)
         for job in _ended_jobs(turn.changes):
-            ended, ending = _BY_JOB[job.state]
-            gave = _said(turn, job) if ended == "done" else None
-            token = Token.parse(str(job.flow_step))
-            self._complete(moves, token, ended, gave, job.reason or job.state, ending)
+            number = job.final_message
+            said = (each for each in turn.journalled.values() if each.number == number)
+            self._job_ended(moves, Token.parse(str(job.flow_step)), job, next(said, None))
         now = self._outside.uptime().seconds
         for token in [token for token, due in self._due.items() if due <= now]:
             self._overran(moves, token)
@@ -204,6 +206,31 @@ class FlowRuns:
             self._to_move.update(dict.fromkeys(self._waiting))
         self._settle(moves)
         turn.add(moves.step)
+
+    def _see(self, moves: _Moves) -> None:
+        """Find the ends that a store which was put together anew does not tell its runs of."""
+        for token in self._to_see:
+            record = self._current(token)
+            if record is None or record.job is None or record.job in moves.state.jobs:
+                continue
+            job, child = self._store.job(record.job), self._store.flow_run(record.job)
+            if job is not None and not job.unfinished:
+                number = job.final_message
+                said = None if number is None else self._store.message_by_number(number)
+                self._job_ended(moves, token, job, said)
+            elif child is not None and child.state != "running":
+                self._tell_parent(moves, child)
+            elif job is None and child is None:
+                why = f"nothing is known any more of {record.job}"
+                self._complete(moves, token, "failed", None, why, "lost")
+        self._to_see.clear()
+
+    def _job_ended(
+        self, moves: _Moves, token: Token, job: JobRecord, said: MessageRecord | None
+    ) -> None:
+        ended, ending = _BY_JOB[job.state]
+        gave = None if ended != "done" or said is None else plain(payload_of(said))
+        self._complete(moves, token, ended, gave, job.reason or job.state, ending)
 
     def _overran(self, moves: _Moves, token: Token) -> None:
         del self._due[token]
@@ -388,11 +415,13 @@ class FlowRuns:
             f"flow {run.flow} {run.state} (run {run.id}){why}"
         )
         moves.put(FlowRunPut(run), notes=[note])
+        self._tell_parent(moves, run)
+
+    def _tell_parent(self, moves: _Moves, run: FlowRunRecord) -> None:
         if run.parent is not None:
             ended: StepState = "done" if run.state == "done" else "failed"
-            self._complete(
-                moves, Token.parse(run.parent), ended, _given_by(run), run.reason, "failure"
-            )
+            why = run.reason or f"its flow was {run.state}"
+            self._complete(moves, Token.parse(run.parent), ended, _given_by(run), why, "failure")
 
     def _put(self, moves: _Moves, run_id: str, record: StepRecord) -> None:
         run = self.open[run_id]
@@ -411,13 +440,6 @@ def _ended_jobs(changes: Iterable[Change]) -> list[JobRecord]:
     tried_again = {job.predecessor for job in jobs}
     latest = {job.id: job for job in jobs if job.flow_step is not None}
     return [job for job in latest.values() if not job.unfinished and job.id not in tried_again]
-
-
-def _said(turn: Turn, job: JobRecord) -> Any:
-    """Give the payload of the message by which a job has ended, as JSON has it."""
-    number = job.final_message
-    record = next((each for each in turn.journalled.values() if each.number == number), None)
-    return None if record is None else plain(payload_of(record))
 
 
 def plain(value: Any) -> Any:

@@ -278,7 +278,7 @@ def settled_by(
     elif job is not None and job.member is not None and record.outcome is not None:
         note = f"member {job.member.label} of ensemble {job.ensemble}"
     elif job is not None and job.flow_step is not None and record.outcome is not None:
-        note = f"step {job.flow_step} of a flow"
+        note = None
     else:
         return record
     return replace(record, state="decided", decided=record.received, note=note)

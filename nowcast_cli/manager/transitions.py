@@ -238,7 +238,8 @@ def _effective(
     record = _record(state, incoming, job, outcome, None if key is None else "put", key)
     record = settled_by(record, job, following)
     unheard = after_functions is not None and f"after_{record.source}" not in after_functions
-    reply = Reply("no after_worker function") if unheard and record.note is None else ACKNOWLEDGED
+    asks = record.state == "received"
+    reply = Reply("no after_worker function") if unheard and asks else ACKNOWLEDGED
     step = _journal(state, record, reply)
     step = step.then(update_checklist(step.state, worker, record, incoming.message.payload))
     if job is not None and outcome is not None:

@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, get_args
 
 from nowcast_cli.store.delay import Delay
 from nowcast_cli.store.flow_records import (
@@ -16,17 +16,30 @@ from nowcast_cli.store.flow_records import (
     FlowRunRecord,
     FlowStepDropped,
     FlowStepPut,
+    RunState,
     StepRecord,
+    StepState,
 )
 
-_RUN = ("id", "flow", "digest", "parameters", "state", "origin", "created", "parent", "ended",
-        "reason")  # fmt: skip
-_STEP = ("run", "step", "item", "state", "attempt", "value", "gave", "begun", "ended", "reason",
-         "job", "delay", "deadline")  # fmt: skip
-_PUT_RUN = f"INSERT OR REPLACE INTO flow_run ({', '.join(_RUN)}) VALUES ({', '.join('?' * 10)})"
-_PUT_STEP = f"INSERT OR REPLACE INTO flow_step ({', '.join(_STEP)}) VALUES ({', '.join('?' * 13)})"
-_SELECT_RUN = f"SELECT {', '.join(_RUN)} FROM flow_run"
-_SELECT_STEP = f"SELECT {', '.join(_STEP)} FROM flow_step"
+DEFINITION_COLUMNS = ("digest", "flow", "definition")
+RUN_COLUMNS = (
+    "id", "flow", "digest", "parameters", "state", "origin", "created", "parent", "ended", "reason",
+)  # fmt: skip
+STEP_COLUMNS = (
+    "run", "step", "item", "state", "attempt", "value", "gave", "begun", "ended", "reason", "job",
+    "delay", "deadline",
+)  # fmt: skip
+
+
+def _put(table: str, columns: tuple[str, ...]) -> str:
+    marks = ", ".join("?" * len(columns))
+    return f"INSERT OR REPLACE INTO {table} ({', '.join(columns)}) VALUES ({marks})"
+
+
+_PUT_RUN = _put("flow_run", RUN_COLUMNS)
+_PUT_STEP = _put("flow_step", STEP_COLUMNS)
+_SELECT_RUN = f"SELECT {', '.join(RUN_COLUMNS)} FROM flow_run"
+_SELECT_STEP = f"SELECT {', '.join(STEP_COLUMNS)} FROM flow_step"
 _ALONE = -1
 SINCE = 9  # the version of the schema that has them
 
@@ -109,14 +122,14 @@ def remove_runs(connection: sqlite3.Connection, runs: Sequence[str]) -> None:
 
 def run_of_row(row: Sequence[Any]) -> FlowRunRecord:
     """Give the record of a row, without its steps."""
-    values = dict(zip(_RUN, row, strict=True))
+    values = dict(zip(RUN_COLUMNS, row, strict=True))
     values["parameters"] = json.loads(values["parameters"])
     return FlowRunRecord(**values)
 
 
 def step_of_row(row: Iterable[Any]) -> StepRecord:
     """Give the record of a row."""
-    values = dict(zip(_STEP, row, strict=True))
+    values = dict(zip(STEP_COLUMNS, row, strict=True))
     del values["run"]
     values["item"] = None if values["item"] == _ALONE else values["item"]
     for name in ("value", "gave"):
@@ -124,6 +137,37 @@ def step_of_row(row: Iterable[Any]) -> StepRecord:
     for name in ("delay", "deadline"):
         values[name] = None if values[name] is None else Delay(**json.loads(values[name]))
     return StepRecord(**values)
+
+
+def definition_of_row(row: Sequence[Any]) -> DefinitionPut:
+    """Give the record of a row of digest, flow and definition."""
+    digest, flow, definition = row
+    return DefinitionPut(digest, flow, json.loads(definition))
+
+
+def is_definition(found: DefinitionPut) -> bool:
+    """Say whether a row that was read of a damaged store has the form of one."""
+    return isinstance(found.digest, str) and isinstance(found.definition, dict)
+
+
+def is_run(found: FlowRunRecord) -> bool:
+    """Say whether a row that was read of a damaged store has the form of one."""
+    texts = (found.id, found.flow, found.digest, found.origin, found.created)
+    return (
+        found.state in get_args(RunState)
+        and all(isinstance(text, str) for text in texts)
+        and isinstance(found.parameters, dict)
+    )
+
+
+def is_step(found: StepRecord) -> bool:
+    """Say whether a row that was read of a damaged store has the form of one."""
+    return (
+        found.state in get_args(StepState)
+        and isinstance(found.step, str)
+        and isinstance(found.item, int | None)
+        and isinstance(found.attempt, int)
+    )
 
 
 def _row_of_run(run: FlowRunRecord) -> tuple[object, ...]:

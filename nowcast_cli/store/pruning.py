@@ -116,7 +116,7 @@ class Pruner:
         self._what = prunable
         self._connection = open_to_read(database)
         self._after: dict[str, int | str | None] = {
-            "message": 0, "job": "", "ensemble": "", "barrier": 0,
+            "message": 0, "job": "", "ensemble": "", "barrier": 0, "flow run": "",
         }  # fmt: skip
         newest = self._connection.execute("SELECT max(number) FROM message").fetchone()[0]
         self._kept = {newest, *self._last_successes()}
@@ -143,6 +143,8 @@ class Pruner:
             return RowsRemoved(messages=self._messages(rows))
         if self._after["barrier"] is not None:
             return RowsRemoved(barriers=self._barriers(rows))
+        if self._after["flow run"] is not None:
+            return RowsRemoved(flow_runs=self._flow_runs(rows))
         return None
 
     def _messages(self, rows: int) -> tuple[int, ...]:
@@ -184,6 +186,17 @@ class Pruner:
         ).fetchall()
         self._after["ensemble"] = found[-1][0] if found else None
         return tuple(ensemble_id for ensemble_id, goes in found if goes)
+
+    def _flow_runs(self, rows: int) -> tuple[str, ...]:
+        """Give those that have ended, and of whose jobs none is left."""
+        found = self._connection.execute(
+            "SELECT id, state <> 'running' AND ended < ?1 "
+            "AND NOT EXISTS (SELECT 1 FROM job WHERE chain = flow_run.id) "
+            "FROM flow_run WHERE id > ?2 ORDER BY id LIMIT ?3",
+            (self._what.before, self._after["flow run"], rows),
+        ).fetchall()
+        self._after["flow run"] = found[-1][0] if found else None
+        return tuple(run_id for run_id, goes in found if goes)
 
     def _barriers(self, rows: int) -> tuple[int, ...]:
         found = self._connection.execute(

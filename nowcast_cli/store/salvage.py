@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-from nowcast_cli.store import ensembles
+from nowcast_cli.store import ensembles, flows
+from nowcast_cli.store.flow_records import FlowChange, FlowRunPut, FlowStepPut
 from nowcast_cli.store.opening import open_to_read
 from nowcast_cli.store.records import (
     BarrierRecord,
@@ -132,6 +133,32 @@ class Salvage:
             ensemble = _proved(row, lambda found: EnsembleRecord(*found), _is_ensemble)
             if ensemble is not None:
                 yield ensemble
+
+    def flows(self) -> Iterator[FlowChange]:
+        """Give what is readable of flows: definitions, and the runs that have theirs."""
+        if self._version < flows.SINCE:
+            return
+        known = set()
+        for row in self._from_both_ends(
+            "flow_definition", "digest", "digest, flow, definition", ""
+        ):
+            definition = _proved(row, flows.definition_of_row, flows.is_definition)
+            if definition is not None:
+                known.add(definition.digest)
+                yield definition
+        for row in self._from_both_ends("flow_run", "id", ", ".join(flows.RUN_COLUMNS), ""):
+            run = _proved(row, flows.run_of_row, flows.is_run)
+            if run is not None and run.digest in known:
+                yield FlowRunPut(run)
+                yield from self._steps(run.id)
+
+    def _steps(self, run: str) -> Iterator[FlowChange]:
+        columns = ", ".join(flows.STEP_COLUMNS)
+        rows = self._rows(f"SELECT {columns} FROM flow_step WHERE run = ?", (run,))
+        for row in rows or ():
+            step = _proved(row, flows.step_of_row, flows.is_step)
+            if step is not None:
+                yield FlowStepPut(run, step)
 
     def schedule(self) -> Iterator[ScheduleRecord]:
         """Give the readable items of the schedule."""

@@ -35,8 +35,21 @@ from nowcast_cli.manager.state import State
 from nowcast_cli.manager.state import Step as Transition
 from nowcast_cli.manager.turn import Turn
 from nowcast_cli.store.database import Store
-from nowcast_cli.store.flow_records import ENDED_WELL, OPEN, FlowRunRecord, FlowStepPut
-from nowcast_cli.store.records import Delay, JobPut, JobRecord, MessageReceived, MessageRecord
+from nowcast_cli.store.flow_records import (
+    ENDED_WELL,
+    OPEN,
+    FlowRunPut,
+    FlowRunRecord,
+    FlowStepPut,
+)
+from nowcast_cli.store.records import (
+    Delay,
+    JobPut,
+    JobRecord,
+    MessageReceived,
+    MessageRecord,
+    RowsRemoved,
+)
 
 ANY = frozenset({"crash", "failure", "lost"})
 
@@ -485,3 +498,24 @@ def test_a_token_that_is_written_and_read_is_the_same(token: Token) -> None:
 def test_what_is_no_token_is_refused(text: str) -> None:
     with pytest.raises(BadToken):
         Token.parse(text)
+
+
+def test_a_store_that_was_put_together_anew_tells_its_runs_of_the_ends(world: World) -> None:
+    world.flows["inner"] = Flow("inner", (asked("x"),))
+    flow = Flow("f", (work("a"), work("b", "a"), work("c"), Step("d", SubFlow("inner"))))
+    run = world.run(flow)
+    jobs = {job.flow_step: job for job in world.state.jobs.values()}
+    turn = Turn(world.state)
+    end_job(turn, jobs[f"{run}/a//1"], "done", {"n": 1})  # and nobody tells the run
+    gone = replace(jobs[f"{run}/c//1"], id="other", exit={}, state="lost")
+    inner = replace(world.record(str(world.record(run).steps[("d", None)].job)), state="cancelled")
+    world.store.commit([*turn.changes, JobPut(gone), FlowRunPut(inner)])
+    world.store.commit([RowsRemoved(jobs=(jobs[f"{run}/c//1"].id,))])
+    del world.runs.open[inner.id]
+    world.restart()
+    world.tick(0.0)
+    assert world.states(run)["a"] == "done"
+    assert world.record(run).steps[("a", None)].gave == {"n": 1}
+    assert world.states(run)["c"] == "failed"
+    assert "nothing is known any more" in str(world.record(run).steps[("c", None)].reason)
+    assert world.states(run)["d"] == "failed"
