@@ -303,13 +303,14 @@ def apart(make_system: MakeSystem, make_apart: MakeApart, tmp_path: Path) -> Mak
         settings = host.settings(**{"config file": str(deployment / "nowcast.yaml")})
         system = make_system(
             tmp_path / "here" / "system",
-            workers=["step", "then"],
+            workers=["step", "quick", "then"],
             after=after or {},
             settings={"run": {"enabled hosts": {"east": settings}}},
         )
         system.registry["step"] = {
             "checklist key": "step", "command": "./step.sh", **MESSAGES, **entry,
         }  # fmt: skip
+        system.registry["quick"] = {"command": "true", **MESSAGES}
         system.write_config()
         return Apart(system.start(), host)
 

@@ -51,6 +51,8 @@ worker_threads          2
 scheduler_threads       1
 """
 
+REPORTING = "accounting=true reporting=false flush_time={flush} joblog=false sharelog=00:00:00"
+
 # What is unlike the defaults of the packages: everything at once, and for any user.
 CONFIGURATION = {
     "execd_spool_dir": "{root}/spool/execd",
@@ -58,8 +60,7 @@ CONFIGURATION = {
     "min_gid": "0",
     "load_report_time": "00:00:02",
     "max_unheard": "00:00:10",
-    "reporting_params": "accounting=true reporting=false flush_time=00:00:01 joblog=false "
-    "sharelog=00:00:00",
+    "reporting_params": REPORTING.format(flush="00:00:01"),
     # Processes are known by these: another cell on this machine must not have the same.
     "gid_range": "{gids}-{last_gid}",
 }
@@ -102,6 +103,7 @@ QUEUE = {
 WRAPPER = """\
 #!/bin/sh
 echo "{name} $*" >>{root}/calls
+[ ! -e {root}/late ] || [ {name} != qacct ] || {{ echo "error: job id $2 not found" >&2; exit 1; }}
 {environment}
 exec {uts} {program} "$@"
 """
@@ -195,6 +197,9 @@ class GridEngine:
     def start_qmaster(self) -> None:
         self._start("qmaster")
         wait_until(lambda: self._answers("qconf", "-sconf"), timeout=60, what="sge_qmaster")
+        if "execd" in self._daemons:  # it would look for the new one in half a minute only
+            self.kill("execd")
+            self.start_execd()
 
     def start_execd(self) -> None:
         self._start("execd")
@@ -228,6 +233,7 @@ class GridEngine:
             else:
                 start()
         (self.root / "calls").write_text("")
+        self.delay_accounts(False)
         if self._changed:
             self.configure(**self._changed)
             self._changed.clear()
@@ -287,6 +293,13 @@ class GridEngine:
         table |= values
         self.run("qconf", "-Mconf", str(self._write("new/global", _table(table))))
 
+    def delay_accounts(self, on: bool) -> None:
+        """Have ``qacct`` know of no job, as it does for some seconds after each."""
+        if on:
+            (self.root / "late").touch()
+        else:
+            (self.root / "late").unlink(missing_ok=True)
+
     def calls(self, name: str) -> list[str]:
         """Give the arguments of each call of a command that was made by its name."""
         lines = (self.root / "calls").read_text().splitlines()
@@ -295,6 +308,11 @@ class GridEngine:
     def release(self, job_id: str) -> None:
         """Let a job begin that was submitted as held."""
         self.run("qrls", job_id)
+
+    def clear_error(self, job_id: str) -> None:
+        """Have a job in error state tried again; qmod says that it did, and exits with 1."""
+        with contextlib.suppress(AssertionError):
+            self.run("qmod", "-cj", job_id)
 
     def submit(self, script: str, *options: str) -> str:
         """Submit a shell script past nowcast; gives the job's number."""

@@ -83,6 +83,7 @@ def main(name):
     add("--tell", nargs=2, help="send a message in between: its type, and its payload as YAML")
     add("--ignore-sigterm", action="store_true")
     add("--until", help="go on once this file of the deployment exists")
+    add("--allocate", type=int, default=0, help="take and touch so many bytes")
     add("--sleep", type=float, default=0)
     add("--fail", action="store_true", help="raise WorkerError")
     add("--raise", dest="raises", action="store_true", help="raise another exception")
@@ -96,6 +97,7 @@ def main(name):
         leave_mark(name, folder)
         if arguments.print:
             print(arguments.print, file=sys.stderr, flush=True)
+        taken = bytearray(arguments.allocate)
         if arguments.ignore_sigterm:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             (folder / "ignores-sigterm").touch()

@@ -84,7 +84,7 @@ class Agent:
         self._running = RunningJobs(settings.state)
         self._old_jobs = OldJobs(settings.state)
         self._hand = Hand(settings.python, settings.state)
-        self._carrier = Carrier(self._hand, Doing(self._answer, self._begin_until, self._complain))
+        self._carrier = Carrier(self._hand, Doing(self._answer, self._lease, self._complain))
         self._ending = os.eventfd(0, os.EFD_CLOEXEC)
         self._refused: str | None = None
         self._talkback = Talkback()
@@ -92,7 +92,6 @@ class Agent:
         self._unknown = threading.Event()  # it has asked who this is
         self._has_seen = threading.Event()
         self._seen: tuple[Report, float]
-        self._confirmed = 0.0  # when it was asked for another order than the newest, and had none
         self._number = 0
 
     def start(self) -> None:
@@ -193,46 +192,40 @@ class Agent:
         wait = min(_PULL_WAIT, self._talkback.lease / 3)
         pull = Pull(self._settings.name, self._instance, self._carrier.order, wait)
         try:
-            self._confirm(self._say(pull, wait + _PATIENCE))
+            self._say(pull, wait + _PATIENCE)
         except NotHeard:  # of which the reports tell
             time.sleep(_AFTER_A_FAILURE)
 
     def _answer(self, order: str, part: Mapping[str, Any]) -> None:
         answer = Answer(self._settings.name, self._instance, order, part)
-        self._confirm(self._say(answer, _PATIENCE + len(to_text(answer)) / _SLOWEST_LINE))
+        self._say(answer, _PATIENCE + len(to_text(answer)) / _SLOWEST_LINE)
 
     # --- what the manager says
 
-    def _say(self, message: OfAgent, patience: float) -> float:
-        """Tell the manager, and do what it answers; gives when it was asked. Raises NotHeard."""
+    def _say(self, message: OfAgent, patience: float) -> None:
+        """Tell the manager, and do what it answers. Raises NotHeard."""
         asked = uptime()
         answer = self._link.say(message, patience)
         self._take(answer.talkback)
         if answer.assignments is not None:
-            self._carrier.take(answer.assignments)
-        return asked
+            self._carrier.take(answer.assignments, asked)
+        elif isinstance(message, Pull | Answer):
+            self._carrier.confirm(message.order, asked)
 
     def _take(self, talkback: Talkback) -> None:
         if talkback.refused is not None:
             self._refused = talkback.refused
             os.eventfd_write(self._ending, 1)
-        if talkback.state != self._talkback.state:
-            _logger.info("the agent is %s now", talkback.state)
-        self._talkback = talkback
-        if talkback.register:
+        elif talkback.register:  # by a manager that knows nothing else of this agent
             self._registered.clear()
             self._unknown.set()
+        else:
+            if talkback.state != self._talkback.state:
+                _logger.info("the agent is %s now", talkback.state)
+            self._talkback = talkback
 
-    def _confirm(self, asked: float) -> None:
-        self._confirmed = max(self._confirmed, asked)
-
-    def _begin_until(self) -> float:
-        """Give the time, on the clock since the boot, until which the newest order lets jobs begin.
-
-        A lease after the manager was last asked for another one: by then it may have given the
-        jobs to others. An agent that was frozen in between wakes with an order of yesterday.
-        """
-        return self._confirmed + self._talkback.lease
+    def _lease(self) -> float:
+        return self._talkback.lease
 
     def _complain(self, sentence: str) -> None:
         _logger.error("%s", sentence)

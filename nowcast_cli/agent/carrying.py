@@ -24,12 +24,12 @@ class Doing:
     """What carrying out orders needs of the agent.
 
     ``tell`` tells the manager a part of an answer to an order, and raises NotHeard;
-    ``begin_until`` says until when the newest order lets jobs begin; ``complain`` takes note of
-    what went wrong.
+    ``lease`` gives the seconds for which an order counts; ``complain`` takes note of what went
+    wrong.
     """
 
     tell: Callable[[str, Mapping[str, Any]], None]
-    begin_until: Callable[[], float]
+    lease: Callable[[], float]
     complain: Callable[[str], None]
 
 
@@ -41,6 +41,7 @@ class Carrier:
         self._doing = doing
         self._changed = threading.Condition()
         self._order: Assignments | None = None
+        self._asked = 0.0  # when the manager was last asked for another one, and had none
         self._hurry = False
         self._begun: set[str] = set()
         self._told = Told("")
@@ -52,12 +53,23 @@ class Carrier:
         order = self._order
         return None if order is None else order.id
 
-    def take(self, order: Assignments) -> None:
-        """Go on with another order."""
+    def take(self, order: Assignments, asked: float) -> None:
+        """Go on with another order, for which was asked at ``asked``, in seconds since the boot.
+
+        Answers may overtake each other, so it may be older than the one before. It lets jobs begin
+        for a lease from then on: by the end of that the manager may have given them to others, as
+        to an agent that was frozen and wakes with an order of yesterday.
+        """
         with self._changed:
             if order.id != self.order:
-                self._order = order
+                self._order, self._asked = order, asked
                 self._wake()
+
+    def confirm(self, order: str | None, asked: float) -> None:
+        """Take note that the manager was asked for another order than this one, and had none."""
+        with self._changed:
+            if order == self.order:
+                self._asked = max(self._asked, asked)
 
     def hurry(self) -> None:
         """Carry it out now: the manager is reached again."""
@@ -66,14 +78,12 @@ class Carrier:
 
     def turn(self) -> None:
         """Wait until it is time, carry the order out once, and tell what is new."""
-        order = self._await_turn()
+        order, asked = self._await_turn()
         reached("agent.ordered")
         if order.id != self._told.order:
             self._told = Told(order.id)
             self._begun &= {job["id"] for job in order.order["submit"]}
-        until = self._doing.begin_until()
-        if self.order != order.id:  # asked after the lease: it does not speak for this one
-            return
+        until = asked + self._doing.lease()
         try:
             answer = self._hand.carry_out(orders.to_do(order.order, self._begun, until))
         except HandTrouble as error:
@@ -99,13 +109,13 @@ class Carrier:
             return
         self._pace.went_well(weight)
 
-    def _await_turn(self) -> Assignments:
+    def _await_turn(self) -> tuple[Assignments, float]:
         with self._changed:
             self._changed.wait_for(lambda: self._hurry, self._pace.pause)
             while self._order is None or self._is_done(self._order):
                 self._changed.wait()
             self._hurry = False
-            return self._order
+            return self._order, self._asked
 
     def _is_done(self, order: Assignments) -> bool:
         """Whether there is nothing to do and nothing to tell before another order comes."""

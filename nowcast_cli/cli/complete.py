@@ -74,6 +74,18 @@ def keys(ctx: typer.Context, incomplete: str) -> list[str]:
     return _beginning(ctx, incomplete, names)
 
 
+def agents(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the names of agents."""
+
+    def names(system: System) -> list[str]:
+        from nowcast_cli.store.reader import Reader
+
+        with Reader(system.paths.database) as reader:
+            return [agent.name for agent in reader.agents()]
+
+    return _beginning(ctx, incomplete, names)
+
+
 def jobs(ctx: typer.Context, incomplete: str) -> list[str]:
     """Offer the short ids of the latest jobs, newest first."""
     return _beginning(ctx, incomplete, lambda system: _job_ids(system, None))

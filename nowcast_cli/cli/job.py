@@ -1,4 +1,4 @@
-"""``nowcast job``: list, show, stats, cancel, rerun."""
+"""``nowcast job``: list, show, stats, cancel, rerun, assign."""
 
 from __future__ import annotations
 
@@ -276,6 +276,39 @@ def rerun(
     else:
         out.line(f"{found.worker} runs again: job {new[-8:]}")
     out.note(f"`nowcast job show {new[-8:]}` shows how it goes")
+
+
+@app.command()
+def assign(
+    ctx: typer.Context,
+    job: Annotated[
+        str,
+        typer.Argument(
+            metavar="ID",
+            help="The job's id, or its end.",
+            autocompletion=complete.unfinished_jobs,
+        ),
+    ],
+    agent: Annotated[
+        str, typer.Argument(metavar="AGENT", help="The agent.", autocompletion=complete.agents)
+    ],
+) -> None:
+    """Give a job that waits for an agent to that one, whatever its tags.
+
+    \b
+    Examples:
+      nowcast job assign 5f3a9c21 ocean1
+
+    It still waits until there is room for it. A job that an agent was given
+    already stays there.
+    """
+    from nowcast_cli.cli.asking import ask_manager
+
+    out, record = output_of(ctx), _found(system_of(ctx), job)
+    reply = ask_manager(system_of(ctx), "assign", {"job": record.id, "agent": agent})
+    out.line(f"{record.worker} (job {record.id[-8:]}) goes to {agent}")
+    if reply.get("state") != "online":
+        out.note(f"{agent} is {reply.get('state')}: the job waits until it takes jobs again")
 
 
 def _found(system: System, job: str) -> Follower:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 KINDS = ("local", "ssh", "slurm", "sge", "pbs", "agents")
 BATCH_SYSTEMS = frozenset({"slurm", "sge", "pbs"})
 LOCAL = "local"
+# Elements of a job array: what Slurm takes where nobody has set it (MaxArraySize is 1001).
+LARGEST_ARRAY = 1000
 # What the executor of a job is called that runs on an enabled host which nobody named anew.
 SSH = "ssh"
 HERE = "localhost"

@@ -38,11 +38,8 @@ def token_of(job: JobRequest) -> str:
 
 def script_of(system: BatchSystem, job: JobRequest, python: str, code: Path) -> str:
     """Give the job script; ``code`` is the shipped archive."""
-    words = [python, "-I", "-S", str(code), "run", job.folder, f"{_MARGIN * system.grace:g}"]
-    if system.signals_script_alone:
-        words.append("forward")
-    if system.warning is not None:
-        words.append(system.warning)
+    before, after = program(system, python, code)
+    words = [*before, job.folder, *after]
     return "\n".join(
         (
             "#!/bin/sh",
@@ -52,6 +49,16 @@ def script_of(system: BatchSystem, job: JobRequest, python: str, code: Path) -> 
             "",
         )
     )
+
+
+def program(system: BatchSystem, python: str, code: Path) -> tuple[list[str], list[str]]:
+    """Give the words that run a job on its node: those before its folder, and those after it."""
+    after = [f"{_MARGIN * system.grace:g}"]
+    if system.signals_script_alone:
+        after.append("forward")
+    if system.warning is not None:
+        after.append(system.warning)
+    return [python, "-I", "-S", str(code), "run"], after
 
 
 def install(folder: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +22,8 @@ class BatchJob:
     ``may_be_submitted`` that its token has to be looked up first. Times are in seconds of a
     monotonic clock: ``left_at`` since when an ``exit`` waits for its explanation, ``ended_at``
     since when the batch system has called it ended, ``asked_at`` when it was last asked why,
-    ``cancelled_at`` when it was last asked to end it. ``before`` is its state before it ended.
+    ``cancelled_at`` when it was last asked to end it, ``since`` when this process was asked for
+    the job. ``before`` is its state before it ended.
     """
 
     request: JobRequest
@@ -40,6 +42,7 @@ class BatchJob:
     cancelled_at: float | None = None
     verdict: Verdict | None = None
     settled: bool = False
+    since: float = field(default_factory=time.monotonic)
     folder: Path = field(init=False)
 
     def __post_init__(self) -> None:

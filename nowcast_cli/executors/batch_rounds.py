@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 
 from nowcast_cli.crash_points import reached
+from nowcast_cli.executors import batch_arrays
 from nowcast_cli.executors import batch_folder as files
 from nowcast_cli.executors.batch_job import BEGUN, ENDED, BatchJob, is_clean, never_began, vanished
 from nowcast_cli.executors.batch_system import Answer, BatchSystem, Later, Refused, TooEarly
@@ -98,7 +99,8 @@ class BatchRounds:
         job.native_id = files.read_native(job.folder)
         job.claimed = (job.folder / "pid").exists()
         if job.native_id is None:
-            job.may_be_submitted = files.was_submitted(job.folder) or not job.begin
+            was_submitted = files.was_submitted(job.folder) or _is_element(job)
+            job.may_be_submitted = was_submitted or not job.begin
         job.loaded = True
         if job.claimed:
             self._tell(job)
@@ -127,17 +129,25 @@ class BatchRounds:
 
     def _look_up(self, jobs: Sequence[BatchJob]) -> None:
         """Find the ids of jobs whose submission nobody noted: its manager was killed just then."""
-        unknown = {files.token_of(job.request): job for job in jobs if job.may_be_submitted}
+        unknown = [(self._searched_by(job), job) for job in jobs if job.may_be_submitted]
         if not unknown:
             return
-        found = self.system.found(self._ask(self.system.find(list(unknown))), unknown.keys())
-        for token, job in unknown.items():
+        tokens = list(dict.fromkeys(token for (token, _), _ in unknown))
+        found = self.system.found(self._ask(self.system.find(tokens)), tokens)
+        for (token, element), job in unknown:
             job.may_be_submitted = False
-            native_id = found.get(token) or files.read_ran_as(job.folder)
+            native_id = found.get(token)
+            if native_id is not None and element is not None and self.system.arrays is not None:
+                native_id = self.system.arrays.element(native_id, element)
+            native_id = native_id or files.read_ran_as(job.folder)
             if native_id is not None:
                 self._take(job, native_id)
             elif job.claimed or not (job.begin or job.cancel):
                 job.ended_at = time.monotonic()  # the batch system has forgotten it
+
+    def _searched_by(self, job: BatchJob) -> tuple[str, int | None]:
+        """Give the token of a job, or that of its array and its number there."""
+        return batch_arrays.element_of(job.folder) or (files.token_of(job.request), None)
 
     def _take(self, job: BatchJob, native_id: str) -> None:
         files.note_native(job.folder, native_id)
@@ -172,18 +182,48 @@ class BatchRounds:
             return
         self.later = None
         code = files.install(self._code)
-        for number, job in enumerate(due):
+        has_arrays = self.system.arrays is not None
+        together = batch_arrays.batches(due, has_arrays, time.monotonic())
+        for number, batch in enumerate(together):
             if number and self._poll_is_due(jobs):  # a thousand must not keep others unseen
                 return
             try:
-                self._submit_one(job, code)
+                self._submit_batch(batch, code)
             except Later as reason:
                 self.later, self._next_submission = str(reason), time.monotonic() + self.poll
                 return
             except Refused as reason:
-                prevent(job.folder, _now())
-                job.claimed = True
-                self._conclude(job, Verdict("crashed", str(reason)))
+                for job in batch:
+                    prevent(job.folder, _now())
+                    job.claimed = True
+                    self._conclude(job, Verdict("crashed", str(reason)))
+
+    def _submit_batch(self, jobs: Sequence[BatchJob], code: Path) -> None:
+        arrays = self.system.arrays
+        if len(jobs) == 1 or arrays is None:
+            if jobs[0].request.ensemble is not None:
+                batch_arrays.forget(jobs[0].folder)
+            self._submit_one(jobs[0], code)
+            return
+        first, token = jobs[0].request, files.token_of(jobs[0].request)
+        words = files.program(self.system, self.python, code)
+        requests = [job.request for job in jobs]
+        script = batch_arrays.prepare(self.system, arrays, requests, words, token)
+        for job in jobs:
+            job.may_be_submitted = True
+        reached("batch.before_submit")
+        links = str(batch_arrays.folder_of_links(first))
+        answer = self._ask(arrays.submit(str(script), token, first, links, len(jobs)))
+        reached("batch.submitted")
+        try:
+            array = self.system.submitted(answer)
+        except (Later, Refused):
+            for job in jobs:
+                job.may_be_submitted = False
+            raise
+        for element, job in enumerate(jobs, start=1):
+            self._take(job, arrays.element(array, element))
+        reached("batch.noted")
 
     def _submit_one(self, job: BatchJob, code: Path) -> None:
         script = files.script_of(self.system, job.request, self.python, code)
@@ -273,6 +313,10 @@ class BatchRounds:
 
 
 _CANCELLED = Verdict("lost", "it was cancelled before it began")
+
+
+def _is_element(job: BatchJob) -> bool:
+    return batch_arrays.element_of(job.folder) is not None
 
 
 def _is_over(since: float, seconds: float) -> bool:

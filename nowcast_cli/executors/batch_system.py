@@ -61,6 +61,31 @@ class TooEarly(Exception):
     """The batch system does not tell as yet how a job ended; it is to be asked again."""
 
 
+class Arrays(Protocol):
+    """What a batch system is told of a job array, whose elements are numbered from 1 on."""
+
+    @property
+    def number(self) -> str:
+        """What the number of the element is on the node, as in the job script: ``$SGE_TASK_ID``."""
+
+    @property
+    def own_id(self) -> str:
+        """What the id of the element is on the node, as a word of the job script."""
+
+    def submit(
+        self, script: str, token: str, request: JobRequest, links: str, count: int
+    ) -> list[str]:
+        """Give the command that submits an array of ``count`` elements.
+
+        ``request`` is that of the first. Output is to go into ``OUTPUT`` in the folder below
+        ``links`` that has the element's number, and no more elements are to run at once than the
+        ensemble allows.
+        """
+
+    def element(self, native_id: str, number: int) -> str:
+        """Give the id of an element, of the id of the array or of any element of it."""
+
+
 class BatchSystem(Protocol):
     """One kind of batch system.
 
@@ -95,6 +120,10 @@ class BatchSystem(Protocol):
         Where there is one, it is an argument of the runner on the node, and ``grace`` counts from
         it.
         """
+
+    @property
+    def arrays(self) -> Arrays | None:
+        """How it is told of job arrays; None where each job is submitted by itself."""
 
     def header(self, request: JobRequest) -> list[str]:
         """Give the directives of the job script: from the resources, then those given verbatim."""

@@ -14,14 +14,14 @@ import socket
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from nowcast_cli.command_end import filled, put_in
 from nowcast_cli.crash_points import reached
 
 MESSAGES = "NOWCAST_MESSAGES"  # the types that the command may tell, as JSON
 
-_CANNOT_BE_RUN = 127  # what a shell answers for a command that it does not find
+CANNOT_BE_RUN = 127  # what a shell answers for a command that it does not find
 # Python ignores these from its start on; a command is to find them as any program does.
 _IGNORED = (signal.SIGPIPE, signal.SIGXFSZ)
 _TAKEN = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGCHLD)
@@ -35,29 +35,52 @@ def become_command(
     The claim is made and the standard streams are open. ``environment`` is all of it but what the
     step itself says. A sentence about why the command cannot begin goes to ``runner``.
     """
-    step, folder = job["command"], job["folder"]
-    deployment = os.path.dirname(job["config_file"])
-    words = [filled(word, folder, deployment) for word in step["words"]]
-    own = {name: filled(text, folder, deployment) for name, text in step["environment"].items()}
-    variables = {**environment, MESSAGES: json.dumps(step["messages"]), **own}
-    where = f"{folder}/scratch"
+    command = command_of(job, environment)
     try:
-        _bring_inputs(step, folder, deployment)
+        bring_inputs(job)
         reached("worker.brought_its_inputs")
-        if step["directory"] is not None:
-            where = put_in(step["directory"], folder, deployment)
-        os.chdir(where)
+        os.chdir(command.where)
     except OSError as error:
         stop(runner, f"the command could not begin: {error}")
     take_default_signals()
-    program = os.path.join(deployment, words[0]) if "/" in words[0] else words[0]
     try:
-        os.execvpe(program, words, variables)
+        os.execvpe(command.words[0], command.words, command.environment)
     except OSError as error:
-        stop(runner, f"{program} could not be run: {error.strerror}")
+        stop(runner, cannot_be_run(command, error))
 
 
-def _bring_inputs(step: Mapping[str, Any], folder: str, deployment: str) -> None:
+class Command(NamedTuple):
+    """What is run: a program that is a path or looked up on PATH, with all that it is given."""
+
+    words: list[str]
+    environment: dict[str, str]
+    where: str
+
+
+def command_of(job: Mapping[str, Any], environment: Mapping[str, str]) -> Command:
+    """Give what a job runs, where ``environment`` is all but what the step itself says of it."""
+    step, folder = job["command"], job["folder"]
+    deployment = os.path.dirname(job["config_file"])
+    words = [filled(word, folder, deployment) for word in step["words"]]
+    if "/" in words[0]:
+        words[0] = os.path.join(deployment, words[0])
+    own = {name: filled(text, folder, deployment) for name, text in step["environment"].items()}
+    return Command(
+        words,
+        {**environment, MESSAGES: json.dumps(step["messages"]), **own},
+        put_in(step["directory"] or f"{folder}/scratch", folder, deployment),
+    )
+
+
+def cannot_be_run(command: Command, error: OSError) -> str:
+    """Say why no process could become the command."""
+    return f"{command.words[0]} could not be run: {error.strerror}"
+
+
+def bring_inputs(job: Mapping[str, Any]) -> None:
+    """Copy and link the inputs of a job into its scratch. Raises OSError."""
+    step, folder = job["command"], job["folder"]
+    deployment = os.path.dirname(job["config_file"])
     for kind in ("link", "copy"):
         for name, path in step[kind].items():
             source = put_in(path, folder, deployment)
@@ -118,7 +141,7 @@ def stop(runner: socket.socket, sentence: str) -> NoReturn:
         os.write(2, sentence.encode(errors="replace") + b"\n")
     with suppress(OSError):  # the runner may be dead
         runner.send(sentence.encode(errors="replace")[:4000])
-    os._exit(_CANNOT_BE_RUN)
+    os._exit(CANNOT_BE_RUN)
 
 
 def tools_beside_the_interpreter() -> str:

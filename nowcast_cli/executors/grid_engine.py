@@ -39,9 +39,40 @@ _NOT_REACHED = re.compile(
 _ABOUT_THE_COMMAND = re.compile(r"^Unable to run job: |^error: ")
 _WHEN_AND_WHO = re.compile(r"^\d+/\d+/\d+ [\d:]+ \[\d+:\d+\]: (error: )?")
 _KILLED = 9
+_BY_FORCE = (
+    "its batch job was killed (SIGKILL), by none of Grid Engine's limits: by hand, or by its node "
+    "for want of memory"
+)
 _DELETED = "it was deleted in Grid Engine (qdel), and not by nowcast"
 _LIMITS_ENFORCED = 37
 _ENDED_BY_SIGNAL = 100
+
+
+class GridEngineArrays:
+    """What Grid Engine is told of a job array (see ``batch_system.Arrays``)."""
+
+    number = "$SGE_TASK_ID"
+    own_id = '"$JOB_ID.$SGE_TASK_ID"'
+
+    def submit(
+        self, script: str, token: str, request: JobRequest, links: str, count: int
+    ) -> list[str]:
+        """Give the qsub command."""
+        at_most = None if request.ensemble is None else request.ensemble.at_most
+        array = ["-t", f"1-{count}", *(() if at_most is None else ("-tc", str(at_most)))]
+        return _qsub(script, token, request, f"{links}/$TASK_ID/{OUTPUT}", array)
+
+    def element(self, native_id: str, number: int) -> str:
+        """Give ``ARRAY.NUMBER``."""
+        return f"{native_id.partition('.')[0]}.{number}"
+
+
+def _qsub(
+    script: str, token: str, request: JobRequest, output: str, more: Sequence[str] = ()
+) -> list[str]:
+    # Of an option that is given twice the last counts: what we rely on comes last.
+    how = ("-notify", "-r", "n", "-j", "y", "-o", output, "-S", "/bin/sh", *more)
+    return ["qsub", *request.resources.extra, "-terse", "-N", _NAME + token, *how, script]
 
 
 @dataclass(frozen=True)
@@ -54,6 +85,7 @@ class GridEngine:
     parallel_environment: str = "smp"
 
     name = "Grid Engine"
+    arrays = GridEngineArrays()
     own_id = '"$JOB_ID"'
     grace = 10.0  # of the 60 that a queue leaves by default between SIGUSR2 and SIGKILL
     signals_script_alone = True  # it signals a process group, and workers have one of their own
@@ -79,11 +111,7 @@ class GridEngine:
 
     def submit(self, script: str, token: str, request: JobRequest) -> list[str]:
         """Give the command that submits a script."""
-        output = f"{request.folder}/{OUTPUT}"
-        # Of an option that is given twice the last counts: what we rely on comes last.
-        how = ("-notify", "-r", "n", "-j", "y", "-o", output, "-S", "/bin/sh")
-        extra = request.resources.extra
-        return ["qsub", *extra, "-terse", "-N", _NAME + token, *how, script]
+        return _qsub(script, token, request, f"{request.folder}/{OUTPUT}")
 
     def submitted(self, answer: Answer) -> str:
         """Give the number of the job. Raises Outage, Later or Refused."""
@@ -286,7 +314,7 @@ def _ended_by_signal(account: Mapping[str, str]) -> Verdict:
     status = re.match(r"\d+", account.get("exit_status", ""))
     number = int(status[0]) - 128 if status else 0
     if number == _KILLED:
-        return Verdict("crashed", f"{_DELETED}; it was given no time to end")
+        return Verdict("crashed", _BY_FORCE)
     return Verdict("crashed", f"its batch job was ended by signal {number}")
 
 

@@ -26,6 +26,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
@@ -36,13 +37,27 @@ from nowcast_cli.crash_points import reached
 from nowcast_cli.daemon.signals import Signals
 from nowcast_cli.errors import NowcastError
 from nowcast_cli.executors.child import become_job
+from nowcast_cli.executors.command_launcher import KEPT
 from nowcast_cli.executors.forks import LULL, Forks, decode
 from nowcast_cli.executors.job_folder import JobRequest
 from nowcast_cli.executors.warm import first_uses, warm_up
 from nowcast_cli.process_identity import identity_of, to_json
 from nowcast_cli.runner import LONGEST_ORDER, fork_worker
 
+_LONGEST_SILENCE = 15.0  # s in which the helper has to answer
 _LOOK_AROUND = 30.0  # s between looks whether a manager is there and the run folder still ours
+
+
+@dataclass
+class _Helper:
+    """The process that runs commands; ``asked`` is when it was that has not answered since."""
+
+    process: subprocess.Popen[bytes]
+    channel: socket.socket
+    asked: float | None = None
+
+    def fileno(self) -> int:
+        return self.channel.fileno()
 
 
 class Launcher:
@@ -54,7 +69,7 @@ class Launcher:
         self._lock_file = lock_file
         self._lock = lock
         self._managers: dict[int, socket.socket] = {}
-        self._helper: socket.socket | None = None
+        self._helper: _Helper | None = None
         self.forks = Forks(self._hint)
         # Children tell by one end that a claim was made; the other is polled here.
         self._told, self.tell_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -93,9 +108,10 @@ class Launcher:
 
     def close(self) -> None:
         """Close everything but the descriptor on which a child tells of its claim."""
-        for end in (*self._managers.values(), self._listener, self._told, self._helper):
-            if end is not None:
-                end.close()
+        for end in (*self._managers.values(), self._listener, self._told):
+            end.close()
+        if self._helper is not None:
+            self._helper.channel.close()
         self.forks.close()
         self._poll.close()
 
@@ -146,30 +162,39 @@ class Launcher:
             self._helper = _begin_helper()
             self._poll.register(self._helper.fileno(), select.EPOLLIN)
         try:
-            self._helper.send(request)
+            self._helper.channel.send(request)
         except BlockingIOError:
             pass  # it has its hands full, and will be asked again
         except OSError:
+            self._lose_helper()
+            return
+        if self._helper.asked is None:
+            self._helper.asked = time.monotonic()
+        elif time.monotonic() - self._helper.asked > _LONGEST_SILENCE:
+            print("the helper for commands is silent: it is ended", file=sys.stderr, flush=True)
+            self._helper.process.kill()
             self._lose_helper()
 
     def _lose_helper(self) -> None:
         if self._helper is not None:
             self._poll.unregister(self._helper.fileno())
-            self._helper.close()
+            self._helper.channel.close()
             self._helper = None
 
     def _pass_on_hints(self) -> None:
         """Pass on what the helper tells; it is begun anew for the next command when it has died."""
         while self._helper is not None:
             try:
-                data = self._helper.recv(LONGEST_ORDER)
+                data = self._helper.channel.recv(LONGEST_ORDER)
             except BlockingIOError:
                 return
             except OSError:
                 data = b""
             if not data:
                 self._lose_helper()
-            else:
+                return
+            self._helper.asked = None
+            if KEPT not in json.loads(data):
                 self._send(data)
 
     def _pass_on(self) -> None:
@@ -277,16 +302,16 @@ def _listen(address: Path) -> socket.socket:
     return listener
 
 
-def _begin_helper() -> socket.socket:
-    """Start the process that runs commands; gives the socket to it."""
+def _begin_helper() -> _Helper:
+    """Start the process that runs commands."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     command = [sys.executable, "-m", "nowcast_cli.executors.command_launcher"]
     # The configuration is named for people alone, who see it in the list of processes.
     command += [str(theirs.fileno()), *sys.argv[1:]]
     with theirs:
-        subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
+        process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
     ours.setblocking(False)
-    return ours
+    return _Helper(process, ours)
 
 
 if __name__ == "__main__":

@@ -37,6 +37,17 @@ def prepare(job: JobRequest) -> None:
     write_atomically(folder / "job.json", json.dumps(job.to_json()).encode(), 0o600)
 
 
+def as_begun(job: JobRequest) -> JobRequest:
+    """Give the request with which a job was begun, by an earlier manager, from its folder.
+
+    The configuration may be another one since then. ``job`` where that is not known.
+    """
+    try:
+        return JobRequest.from_json(json.loads(Path(job.folder, "job.json").read_bytes()))
+    except (OSError, ValueError, KeyError, TypeError):
+        return job
+
+
 def folder_there(job: JobRequest) -> str:
     """Give the folder of a job on its host, below the state directory."""
     return "/".join(("jobs", *Path(job.folder).parts[-2:]))

@@ -57,6 +57,7 @@ class Pbs:
     """OpenPBS and PBS Professional (see ``batch_system.BatchSystem``)."""
 
     name = "PBS"
+    arrays = None  # each member of an ensemble is a job by itself
     own_id = '"$PBS_JOBID"'
     grace = 10.0  # kill_delay of a queue, where nobody has set it
     signals_script_alone = True  # it signals a session, and workers have one of their own

@@ -42,10 +42,51 @@ _CANCELLED = "it was cancelled in Slurm (scancel), and not by nowcast"
 _PREEMPTED = "Slurm ended it for a job that goes first (PREEMPTED)"
 
 
+class SlurmArrays:
+    """What Slurm is told of a job array (see ``batch_system.Arrays``)."""
+
+    number = "$SLURM_ARRAY_TASK_ID"
+    own_id = '"${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}"'
+
+    def submit(
+        self, script: str, token: str, request: JobRequest, links: str, count: int
+    ) -> list[str]:
+        """Give the sbatch command."""
+        at_most = None if request.ensemble is None else request.ensemble.at_most
+        array = f"--array=1-{count}" + (f"%{at_most}" if at_most is not None else "")
+        return _sbatch(script, token, request, f"{_escaped(links)}/%a/{OUTPUT}", array)
+
+    def element(self, native_id: str, number: int) -> str:
+        """Give ``ARRAY_NUMBER``."""
+        return f"{native_id.partition('_')[0]}_{number}"
+
+
+def _sbatch(script: str, token: str, request: JobRequest, output: str, *more: str) -> list[str]:
+    return [
+        "sbatch",
+        f"--job-name={request.worker}",
+        *request.resources.extra,
+        "--parsable",
+        "--no-requeue",
+        f"--comment={_MARK}{token}",
+        f"--chdir={request.folder}",
+        f"--output={output}",
+        f"--error={output}",
+        "--open-mode=append",
+        *more,
+        script,
+    ]
+
+
+def _escaped(path: str) -> str:
+    return path.replace("%", "%%")
+
+
 class Slurm:
     """The adapter for Slurm; verified with 22.05."""
 
     name = "Slurm"
+    arrays = SlurmArrays()
     own_id = '"$SLURM_JOB_ID"'
     grace = 25.0  # s; KillWait is 30 s where nothing is said
     signals_script_alone = False
@@ -67,19 +108,7 @@ class Slurm:
 
     def submit(self, script: str, token: str, request: JobRequest) -> list[str]:
         """Give the sbatch command; what we rely on comes last, and of an option the last counts."""
-        return [
-            "sbatch",
-            f"--job-name={request.worker}",
-            *request.resources.extra,
-            "--parsable",
-            "--no-requeue",
-            f"--comment={_MARK}{token}",
-            f"--chdir={request.folder}",
-            f"--output={request.folder.replace('%', '%%')}/{OUTPUT}",
-            f"--error={request.folder.replace('%', '%%')}/{OUTPUT}",
-            "--open-mode=append",
-            script,
-        ]
+        return _sbatch(script, token, request, f"{_escaped(request.folder)}/{OUTPUT}")
 
     def submitted(self, answer: Answer) -> str:
         """Read ``ID`` or ``ID;CLUSTER``."""

@@ -128,12 +128,12 @@ class SshExecutor:
 
     def follow(self, job: JobRequest) -> None:
         """Look at a job that was begun before."""
-        self._follow(Followed(job, begin=False))
+        self._follow(Followed(mirror.as_begun(job), begin=False))
 
     def cancel(self, job: JobRequest) -> None:
         """Keep a job from beginning, or end it, as soon as the host can be reached."""
         self._files.cancel(job.id)
-        self._follow(Followed(job, begin=False, cancel=True))
+        self._follow(Followed(mirror.as_begun(job), begin=False, cancel=True))
 
     def forget(self, job_id: str) -> None:
         """Look at a job no more."""

@@ -12,7 +12,7 @@ from dataclasses import replace
 from heapq import heappop, heappush
 from typing import NamedTuple
 
-from nowcast_cli.config.executors import Place
+from nowcast_cli.config.executors import LARGEST_ARRAY, Place
 from nowcast_cli.config.registry import Registry
 from nowcast_cli.manager.boot_clock import Uptime
 from nowcast_cli.manager.clock import now
@@ -211,7 +211,8 @@ class Admission:
         most = None if job.member is None else job.member.at_most
         if most is None or self._members[ensemble] < most:
             return True
-        return ensemble in self._begun and self._has_arrays(job)
+        fits = job.member is not None and job.member.size <= LARGEST_ARRAY
+        return fits and ensemble in self._begun and self._has_arrays(job)
 
     def _has_arrays(self, job: JobRecord) -> bool:
         settings = self._registry.executors.at(Place(job.executor, job.host))

@@ -297,7 +297,8 @@ class JobWatch:
                 else:
                     yield Lost(job_id, "its folder tells nothing of its process")
                 return
-            self._executor.watch(job_id, claim)
+            if not (folder / "exit").exists():
+                self._executor.watch(job_id, claim)
             self._watched[job_id] = job
             self._unclaimed.pop(job_id, None)
             yield self._claimed(job, claim)
@@ -313,13 +314,10 @@ class JobWatch:
             self._clocks.begin(job, age)
 
     def _look_for_end(self, job: JobRecord, folder: Path, claim: Claim) -> Iterator[Happening]:
-        # First who lives, then what they left: what is written after the look is seen next time.
-        runner_alive = claim.runner is not None and is_alive(claim.runner)
-        alive = runner_alive or is_alive(claim.process)
         exit_record = read_exit(folder)
-        if (exit_record is None and alive) or self._ender.awaits(job.id):
+        if (exit_record is None and _lives(claim)) or self._ender.awaits(job.id):
             return
-        if exit_record is None:
+        if exit_record is None:  # looked for once more: it may have come just before they ended
             if not self._outputs.done(job.id, folder):
                 return
             exit_record = read_exit(folder)
@@ -386,6 +384,12 @@ class JobWatch:
         """Let go of the executors; the jobs go on."""
         self._executor.close()
         self._remote.close()
+
+
+def _lives(claim: Claim) -> bool:
+    """Whether there is a process that may yet tell how the job ended."""
+    runner_lives = claim.runner is not None and is_alive(claim.runner)
+    return runner_lives or is_alive(claim.process)
 
 
 def _in_turn(jobs: dict[str, JobRecord], most: int) -> list[str]:

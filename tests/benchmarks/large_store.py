@@ -48,6 +48,7 @@ COMMANDS = {
     "job list": ["job", "list"],
     "job list of a worker": ["job", "list", "--worker", "w03"],
     "job list of a state": ["job", "list", "--state", "crashed"],
+    "job stats": ["job", "stats", "w03"],
     "message list": ["message", "list"],
     "message list of a worker": ["message", "list", "--source", "w03"],
     "stuck messages": ["message", "list", "--state", "stuck"],

@@ -402,7 +402,7 @@ def test_a_job_that_ended_by_itself_has_no_verdict():
         (
             account(failed="100 : assumedly after job", status="137                  (Killed)"),
             "crashed",
-            "deleted in Grid Engine (qdel), and not by nowcast",
+            "was killed (SIGKILL), by none of Grid Engine's limits",
         ),
         (
             account(failed="100 : assumedly after job", status="139        (Segmentation fault)"),
