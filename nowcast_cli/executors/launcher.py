@@ -44,7 +44,7 @@ from nowcast_cli.executors.warm import first_uses, warm_up
 from nowcast_cli.process_identity import identity_of, to_json
 from nowcast_cli.runner import LONGEST_ORDER, fork_worker
 
-_LONGEST_SILENCE = 15.0  # s in which the helper has to answer
+_LONGEST_SILENCE = 5.0  # s in which the helper has to answer; to replace it costs next to nothing
 _LOOK_AROUND = 30.0  # s between looks whether a manager is there and the run folder still ours
 
 
