@@ -66,7 +66,8 @@ def exchange(order: Mapping[str, Any]) -> dict[str, Any]:
         SIGKILL; ``look``, by id: ``folder`` below the root, and what the other side has of it;
         ``clear``, ids of jobs that have ended, of which all that the other side has may go;
         ``remove``, by id the names in scratch that may go with it;
-        ``key``, None or the ``file`` and ``text`` of the key that the jobs connect with.
+        ``key``, None or the ``file`` and ``text`` of the key that the jobs connect with; ``part``,
+        where it is given, how many bytes of each file an answer tells at most.
 
     Returns
     -------
@@ -76,8 +77,9 @@ def exchange(order: Mapping[str, Any]) -> dict[str, Any]:
         not begin, be ended or be looked at: of these nothing is known.
     """
     root = _filled_in(order["root"])
-    jobs = {job_id: dict(job, id=job_id, folder=f"{root}/{job['folder']}") for job_id, job in
-            order["look"].items()}  # fmt: skip
+    part = order.get("part", _LONGEST_PART)
+    jobs = {job_id: dict(job, id=job_id, folder=f"{root}/{job['folder']}", part=part)
+            for job_id, job in order["look"].items()}  # fmt: skip
     key = _keep_key(Path(root, "keys"), order.get("key"))
     trouble = begin([_on_this_host(job, root, key) for job in order["submit"]])
     for job_id in order["cancel"]:
@@ -134,7 +136,6 @@ _OTHER_ORDERS = {
     "probe": probe,
     "make room": _about_files,
     "examine": _about_files,
-    "left": _about_files,
     "outputs": _about_files,
 }
 
@@ -329,8 +330,9 @@ def look(job: Mapping[str, Any]) -> dict[str, Any]:
         exit_text = _read(folder / "exit")
     if _is_being_ended(claim, folder):  # what is left of it is no less to end than it was
         gone, exit_text = False, None
-    streams = {name: _part(folder / name, job[name]) for name in _STREAMS}
-    more = any(len(part or b"") == _LONGEST_PART for part in streams.values())
+    longest = job.get("part", _LONGEST_PART)
+    streams = {name: _part(folder / name, job[name], longest) for name in _STREAMS}
+    more = any(len(part or b"") == longest for part in streams.values())
     found: dict[str, Any] = {
         name: None if part is None else base64.b64encode(part).decode()
         for name, part in streams.items()
@@ -377,11 +379,11 @@ def _read(path: Path) -> str | None:
         return None
 
 
-def _part(path: Path, offset: int) -> bytes | None:
+def _part(path: Path, offset: int, longest: int) -> bytes | None:
     try:
         with path.open("rb") as file:
             file.seek(offset)
-            return file.read(_LONGEST_PART)
+            return file.read(longest)
     except FileNotFoundError:
         return None
 
