@@ -33,6 +33,7 @@ from typing import NoReturn
 from nowcast_cli.atomic_files import write_atomically
 from nowcast_cli.config import Config, SystemPaths, system_paths
 from nowcast_cli.config.paths import ensure
+from nowcast_cli.config.settings import registered_workers
 from nowcast_cli.crash_points import reached
 from nowcast_cli.daemon.signals import Signals
 from nowcast_cli.errors import NowcastError
@@ -156,11 +157,16 @@ class Launcher:
                 return
             yield data
 
+    def begin_helper(self) -> None:
+        """Start the process that runs commands, so that it is warm when the first one comes."""
+        self._helper = _begin_helper()
+        self._poll.register(self._helper.fileno(), select.EPOLLIN)
+
     def _pass_to_commands(self, request: bytes) -> None:
         """Have a command run by the helper, which is begun for the first one; or it is dropped."""
         if self._helper is None:
-            self._helper = _begin_helper()
-            self._poll.register(self._helper.fileno(), select.EPOLLIN)
+            self.begin_helper()
+        assert self._helper is not None, "it has been begun"
         try:
             self._helper.channel.send(request)
         except BlockingIOError:
@@ -258,6 +264,8 @@ def _serve(config: Config, paths: SystemPaths, lock_file: Path, lock: int) -> in
             print(f"error: {error.filename or address}: {error.strerror}", file=sys.stderr)
             return 1
         launcher = Launcher(listener, signals, lock_file, lock)
+        if any("command" in entry for _, entry in registered_workers(config)):
+            launcher.begin_helper()
         orders = launcher.serve()
         launcher.close()
     if orders is not None:
