@@ -25,5 +25,5 @@ def of_batch_system(
             try:
                 words = system.well(commands.run(command))
             except Outage as outage:
-                return Health(system.name + where, str(outage), f"{shlex.join(command)}{where}")
+                return Health(system.name + where, str(outage), f"try {shlex.join(command)}{where}")
     return Health(f"{system.name}{where}; {words}")

@@ -442,3 +442,15 @@ def test_a_warning_without_a_limit_is_a_deletion():
     verdict = SYSTEM.said("hello\nnowcast: told to end by SIGUSR2\n")
     assert verdict is not None
     assert "qdel" in verdict.reason
+
+
+def test_how_its_queues_are():
+    queue = "<cluster_queue_summary><name>{}</name><available>{}</available><total>{}</total>"
+    queue += "</cluster_queue_summary>"
+    text = f"<job_info>{queue.format('all.q', 3, 4)}{queue.format('long.q', 0, 16)}</job_info>"
+    words = SYSTEM.well(Answer(0, text, ""))
+    assert words == "3 of 4 slots free in all.q, 0 of 16 slots free in long.q"
+    with pytest.raises(Outage, match="no queue with slots"):
+        SYSTEM.well(Answer(0, "<job_info></job_info>", ""))
+    with pytest.raises(Outage, match="Connection refused"):
+        SYSTEM.well(Answer(1, "", AWAY))
