@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nowcast_cli.config.agents import agent_findings
-from nowcast_cli.config.command_step import program_findings, step_findings
+from nowcast_cli.config.command_step import step_findings
 from nowcast_cli.config.config import Config, fill_in, unreadable
 from nowcast_cli.config.cross_check import cross_findings
 from nowcast_cli.config.executors import executor_findings
@@ -111,7 +111,6 @@ def _findings(data: dict[Any, Any], file: Path) -> Iterator[Finding]:
     yield from log_findings(data)
     yield from job_findings(data)
     yield from step_findings(data)
-    yield from program_findings(data, file.absolute().parent)
     yield from executor_findings(data)
     yield from limit_findings(data)
     yield from agent_findings(data)

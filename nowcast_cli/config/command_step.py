@@ -6,13 +6,12 @@ runs.
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from nowcast_cli.config.placeholders import placeholders, shell_text_of
@@ -118,28 +117,6 @@ def step_findings(config: Mapping[str, Any]) -> Iterator[Finding]:
     for name, entry in registered_workers(config):
         path = ("message registry", "workers", name)
         yield from command_step(entry, path, tuple(message_types(entry)))[1]
-
-
-def program_findings(config: Mapping[str, Any], deployment: Path) -> Iterator[Finding]:
-    """Look for the programs of the commands that are run on this machine, beside the file."""
-    from nowcast_cli.config.findings import Finding
-    from nowcast_cli.config.registry import message_types
-
-    for name, entry in registered_workers(config):
-        path = ("message registry", "workers", name)
-        step, _ = command_step(entry, path, tuple(message_types(entry)))
-        program = "" if step is None else step.words[0]
-        if "/" not in program or [*placeholders(program)] or "executor" in entry:
-            continue
-        file = deployment / program
-        if not file.is_file():
-            yield Finding(
-                (*path, "command"),
-                f"there is no program {file}",
-                hint="relative commands are looked for in the folder of the configuration file",
-            )
-        elif not os.access(file, os.X_OK):
-            yield Finding((*path, "command"), f"{file} cannot be run", hint=f"chmod +x {file}")
 
 
 class _Reading:
