@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nowcast_cli.config.executors import executors_of
 from nowcast_cli.config.resources import Resources
 from nowcast_cli.executors.batch_system import (
     Answer,
@@ -454,3 +455,14 @@ def test_how_its_queues_are():
         SYSTEM.well(Answer(0, "<job_info></job_info>", ""))
     with pytest.raises(Outage, match="Connection refused"):
         SYSTEM.well(Answer(1, "", AWAY))
+
+
+def test_the_parallel_environment_is_a_key_of_grid_engine_alone():
+    named = {"kind": "sge", "parallel environment": "threaded"}
+    executors, findings = executors_of({"executors": {"cluster": named}})
+    cluster = executors.named("cluster")
+    assert cluster is not None
+    assert (cluster.parallel_environment, findings) == ("threaded", [])
+    _, findings = executors_of({"executors": {"cluster": {**named, "kind": "slurm"}}})
+    (finding,) = findings
+    assert finding.message == "is not a key of an executor of the kind slurm"
