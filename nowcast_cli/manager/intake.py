@@ -86,6 +86,7 @@ class Intake:
         self.after_functions: Collection[str] | None = None
         self.limits = DEFAULTS
         self.hear_agent: Callable[[Arrived, Message], None] | None = None
+        self.is_waiting: Callable[[Arrived], bool] = lambda _: False
         self.use(registry)
 
     def use(self, registry: Registry) -> None:
@@ -99,6 +100,8 @@ class Intake:
 
     def arrived(self, turn: Turn, arrived: Arrived) -> None:
         """Take in a request of the broker; each gets an answer, also what is no message."""
+        if self.is_waiting(arrived):
+            return
         try:
             refuse_large(len(arrived.body), self.limits)
             message = Message.deserialize(arrived.body, self.limits)
@@ -303,16 +306,16 @@ class Intake:
         """Take in what the ends of members in this turn make of their ensembles."""
         if not turn.changes:
             return
-        turn.add(
-            ensembles.conclude(
-                turn.begun,
-                turn.state,
-                turn.changes,
-                self._registry,
-                lambda ensemble: self._heard.of(turn, ensemble),
-                now(),
-            )
+        steps = ensembles.conclude(
+            turn.begun,
+            turn.state,
+            tuple(turn.changes),
+            self._registry,
+            lambda ensemble: self._heard.of(turn, ensemble),
+            now(),
         )
+        for step in steps:
+            turn.add(step)
         self._heard.forget_ended(turn.state.ensembles)
 
     def _told(self, turn: Turn, told: Told) -> None:
