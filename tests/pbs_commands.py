@@ -27,6 +27,11 @@ NODE = "node01"
 NCPUS = 4
 KILL_DELAY = 2.0
 UNKNOWN, FINISHED = 153, 35
+QUEUES = """\
+Queue              Max   Tot Ena Str   Que   Run   Hld   Wat   Trn   Ext Type
+---------------- ----- ----- --- --- ----- ----- ----- ----- ----- ----- ----
+workq                0     0 yes yes     0     0     0     0     0     0 Exec
+night                0     0 yes  no     0     0     0     0     0     0 Exec"""
 
 
 def main() -> None:
@@ -98,6 +103,9 @@ class Queue:
         }
 
     def qstat(self, arguments: list[str]) -> int:
+        if arguments == ["-Q"]:
+            print(QUEUES)
+            return 0
         history = "-x" in arguments
         code = 0
         for native_id in (argument for argument in arguments if not argument.startswith("-")):

@@ -41,7 +41,7 @@ class Pbs:
         if on:
             (self.root / what).touch()
         else:
-            (self.root / what).unlink()
+            (self.root / what).unlink(missing_ok=True)
 
     def run(self, name: str, *arguments: str) -> str:
         """Run a command and give what it prints; it has to succeed."""

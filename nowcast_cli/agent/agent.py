@@ -84,7 +84,8 @@ class Agent:
         self._running = RunningJobs(settings.state)
         self._old_jobs = OldJobs(settings.state)
         self._hand = Hand(settings.python, settings.state)
-        self._carrier = Carrier(self._hand, Doing(self._answer, self._lease, self._complain))
+        doing = Doing(self._answer, self._lease, self._complain)
+        self._carrier = Carrier(self._hand, doing, settings.message_limits.message_size)
         self._ending = os.eventfd(0, os.EFD_CLOEXEC)
         self._refused: str | None = None
         self._talkback = Talkback()

@@ -36,8 +36,9 @@ class Doing:
 class Carrier:
     """Has the newest order, and carries it out."""
 
-    def __init__(self, hand: Hand, doing: Doing) -> None:
+    def __init__(self, hand: Hand, doing: Doing, message_size: int) -> None:
         self._hand = hand
+        self._sizes = orders.sizes_for(message_size)
         self._doing = doing
         self._changed = threading.Condition()
         self._order: Assignments | None = None
@@ -85,7 +86,9 @@ class Carrier:
             self._begun &= {job["id"] for job in order.order["submit"]}
         until = asked + self._doing.lease()
         try:
-            answer = self._hand.carry_out(orders.to_do(order.order, self._begun, until))
+            answer = self._hand.carry_out(
+                orders.to_do(order.order, self._begun, until, self._sizes)
+            )
         except HandTrouble as error:
             self._pace.failed()
             self._doing.complain(str(error))
@@ -98,7 +101,7 @@ class Carrier:
         news = orders.news_in(answer, self._told)
         weight = orders.weight_of(news, self._told)
         try:
-            for part in () if news is None else orders.parts_of(news):
+            for part in () if news is None else orders.parts_of(news, self._sizes.told):
                 self._doing.tell(order.id, part)
                 reached("agent.told")
                 self._told = self._told.and_(part)

@@ -13,19 +13,35 @@ from typing import Any
 
 from nowcast_cli.executors.mirror import STREAMS, News
 
-LARGEST_PART = 2_000_000  # bytes of an answer that are told at once, unless one job has more
+_LARGEST_PART = 2_000_000  # bytes of an answer that are told at once, unless one job has more
+_LONGEST_READ = 1 << 18  # bytes of one file of a job: all that is told of a job comes to 1 MiB
 _FACTS = ("pid", "exit", "gone", "left")
 
 Answer = Mapping[str, Any]
 
 
-def to_do(order: Mapping[str, Any], begun: Collection[str], until: float) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Sizes:
+    """Bytes: of an answer that is told at once, and of a file of a job that are read for one."""
+
+    told: int = _LARGEST_PART
+    read: int = _LONGEST_READ
+
+
+def sizes_for(message_size: int) -> Sizes:
+    """Give sizes that keep an answer well below the largest message."""
+    return Sizes(min(_LARGEST_PART, message_size // 4), min(_LONGEST_READ, message_size // 16))
+
+
+def to_do(
+    order: Mapping[str, Any], begun: Collection[str], until: float, sizes: Sizes
+) -> dict[str, Any]:
     """Give what is to be carried out now: a job that has begun is not to be begun again.
 
     After ``until``, in seconds since the boot, no job may begin (see ``serving``).
     """
     submit = [job for job in order["submit"] if job["id"] not in begun]
-    return {**order, "submit": submit, "until": until}
+    return {**order, "submit": submit, "until": until, "part": sizes.read}
 
 
 def asks_for_nothing(order: Mapping[str, Any]) -> bool:
@@ -88,7 +104,7 @@ def weight_of(news: Answer | None, told: Told) -> News:
     return most
 
 
-def parts_of(news: Answer, largest: int = LARGEST_PART) -> Iterator[dict[str, Any]]:
+def parts_of(news: Answer, largest: int) -> Iterator[dict[str, Any]]:
     """Give an answer in parts, the jobs with little to tell first: one talks no other down."""
     sized = sorted(
         ((len(json.dumps(job)), job_id, job) for job_id, job in news["jobs"].items()),

@@ -13,6 +13,7 @@ from nowcast_cli.cli.job_stats import Spread, Stats
 from nowcast_cli.cli.output import Color, Painted, Text
 from nowcast_cli.cli.times import local, words
 from nowcast_cli.config.executors import LOCAL, SSH
+from nowcast_cli.config.settings import THIS_MACHINE
 from nowcast_cli.config.sizes import size_words
 from nowcast_cli.executors.native import Native
 from nowcast_cli.executors.transfer_note import TransferNote
@@ -84,7 +85,7 @@ def how_it_went(job: JobRecord, waits: str | None) -> list[list[Text]]:
     figures = figures_of(job)
     rows: list[list[Text]] = [
         ["job", job.id],
-        ["worker", f"{job.worker} ({job.module} on {job.host})"],
+        ["worker", f"{job.worker} ({job.module}{_on_host(job)})"],
         ["executor", _executor_words(job)],
         ["arguments", shlex.join(job.arguments) or "-"],
         ["state", painted(job.state)],
@@ -119,7 +120,11 @@ def _executor_words(job: JobRecord) -> str:
     if native is None:
         return name if job.executor != LOCAL else "local"
     state = native.words if job.unfinished else f"last seen {native.words}"
-    return f"{name}: job {native.id} there, {state}"
+    return f"{name}: {native.id}, {state}"
+
+
+def _on_host(job: JobRecord) -> str:
+    return "" if job.host in THIS_MACHINE else f" on {job.host}"
 
 
 def _where_known(name: str, value: str | None) -> list[list[Text]]:

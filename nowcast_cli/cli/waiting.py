@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from nowcast_cli.cli.times import local
+from nowcast_cli.executors.native import Native
 
 if TYPE_CHECKING:
     from nowcast_cli.store.reader import Reader
@@ -27,6 +28,8 @@ class Waiting:
         """Give what a job waits for; None for one that has begun, or is about to."""
         if job.state == "held":
             return self._barrier(job)
+        if job.state == "submitting" and job.native is not None:
+            return Native.from_json(job.native).words
         if job.state != "waiting":
             return None
         hold = self._holds.get(None) or self._holds.get(job.worker)

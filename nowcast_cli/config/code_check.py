@@ -19,10 +19,12 @@ from typing import Any
 
 from nowcast_cli.config.config import Config
 from nowcast_cli.config.hints import did_you_mean
+from nowcast_cli.config.placeholders import placeholders
 from nowcast_cli.config.positions import KeyPath, path_text, read_document
 from nowcast_cli.config.probe import ARGUMENTS_OF_AFTER
 from nowcast_cli.config.problem import Problem
 from nowcast_cli.config.registry import Registry, registry_of
+from nowcast_cli.config.settings import is_reached_from_elsewhere
 
 DEADLINE = 30.0
 
@@ -52,6 +54,7 @@ def check_code(config: Config, *, deadline: float = DEADLINE) -> list[Problem]:
     places = _Places(config.file)
     return [
         *_worker_problems(registry, probed.report["workers"], places),
+        *_program_problems(config, registry, places),
         *_next_workers_problems(registry, probed, places, deadline),
     ]
 
@@ -139,6 +142,23 @@ def _worker_problems(
             error = worker["error"]
             words = f"the worker cannot be imported: {error['type']}: {error['message']}"
             yield places.in_code(error, path, name, words)
+
+
+def _program_problems(config: Config, registry: Registry, places: _Places) -> Iterator[Problem]:
+    """Look for the programs of commands, where no other host is known that may have them."""
+    if is_reached_from_elsewhere(config) or config.get("executors") is not None:
+        return
+    for name, entry in registry.workers.items():
+        program = "" if entry.step is None else entry.step.words[0]
+        if "/" not in program or [*placeholders(program)]:
+            continue
+        file = config.file.parent / program
+        path = ("message registry", "workers", name, "command")
+        if not file.is_file():
+            hint = "relative commands are looked for in the folder of the configuration file"
+            yield places.at(path, f"there is no program {file}", hint)
+        elif not os.access(file, os.X_OK):
+            yield places.at(path, f"{file} cannot be run", f"chmod +x {file}")
 
 
 def _next_workers_problems(

@@ -289,6 +289,11 @@ class ExecutorSettings(ClosedSection):
     directives: list[str] | None = Field(
         default=None, description="Lines for the head of the script that a batch system is given."
     )
+    parallel_environment: str | None = Field(
+        default=None,
+        description="The parallel environment of Grid Engine in which jobs with several processors "
+        "run; smp.",
+    )
 
 
 class ExecutorsSettings(BaseModel):

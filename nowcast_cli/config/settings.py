@@ -109,7 +109,17 @@ def is_reached_from_elsewhere(config: Mapping[str, Any]) -> bool:
     run = config.get("run")
     hosts = run.get("enabled hosts") if isinstance(run, Mapping) else None
     has_hosts = isinstance(hosts, Mapping) and any(name not in THIS_MACHINE for name in hosts)
-    return has_hosts or broker_host(config) not in THIS_MACHINE
+    return has_hosts or broker_host(config) not in THIS_MACHINE or _names_executors(config)
+
+
+def _names_executors(config: Mapping[str, Any]) -> bool:
+    """Tell whether any executor but that of this machine is named; looks at names alone."""
+    section = config.get("executors")
+    declared = section if isinstance(section, Mapping) else {}
+    names = [name for name in declared if name != "default"]
+    of_workers = [entry.get("executor") for _, entry in registered_workers(config)]
+    wanted = (declared.get("default"), *names, *of_workers)
+    return any(name not in (None, "local") for name in wanted)
 
 
 def _section(config: Mapping[str, Any], key: str) -> Mapping[str, Any]:

@@ -107,7 +107,8 @@ class BatchRounds:
 
     def _in_turn(self, jobs: Sequence[BatchJob]) -> Iterator[BatchJob]:
         """Give all jobs that run, and some of those that wait: those looked at longest ago."""
-        unsettled = [job for job in jobs if not job.settled and job.native_id is not None]
+        known = (job for job in jobs if job.native_id is not None or job.claimed)
+        unsettled = [job for job in known if not job.settled]
         waiting = [job for job in unsettled if not job.is_active]
         yield from (job for job in unsettled if job.is_active)
         if waiting:

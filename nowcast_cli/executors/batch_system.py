@@ -169,5 +169,11 @@ class BatchSystem(Protocol):
         Outage.
         """
 
+    def health(self) -> list[str]:
+        """Give a command that costs it little and tells how its queues are."""
+
+    def well(self, answer: Answer) -> str:
+        """Say how they are, in words. Raises Outage, also where no queue takes jobs."""
+
     def said(self, output: str) -> Verdict | None:
         """Read the same from what it printed into the job's output, where it does that."""

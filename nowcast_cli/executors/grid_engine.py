@@ -44,6 +44,7 @@ _BY_FORCE = (
     "for want of memory"
 )
 _DELETED = "it was deleted in Grid Engine (qdel), and not by nowcast"
+_SLOTS = ("available", "total")
 _LIMITS_ENFORCED = 37
 _ENDED_BY_SIGNAL = 100
 
@@ -193,6 +194,21 @@ class GridEngine:
             return _ended_by_signal(account)
         return Verdict("crashed", f"Grid Engine could not run it: {words} (failed {code})")
 
+    def health(self) -> list[str]:
+        """Give the command that sums up the queues."""
+        return ["qstat", "-g", "c", "-xml"]
+
+    def well(self, answer: Answer) -> str:
+        """Say how many slots of each queue are free. Raises Outage."""
+        queues = [
+            (each.findtext("name", "?"), *(int(each.findtext(key, "0")) for key in _SLOTS))
+            for each in _xml_of(answer)[0].iter("cluster_queue_summary")
+        ]
+        words = ", ".join(f"{free} of {total} slots free in {name}" for name, free, total in queues)
+        if not any(total for _, _, total in queues):
+            raise Outage("it has no queue with slots on any host (qstat -f)")
+        return words
+
     def said(self, output: str) -> Verdict | None:
         """Read that the runner on the node was warned: by qdel, where no limit was enforced."""
         return Verdict("crashed", _DELETED) if f"{TOLD_TO_END}{self.warning}" in output else None
@@ -229,24 +245,16 @@ def _ranges(tasks: str) -> Iterator[tuple[int, int, int]]:
 
 def _read_poll(answer: Answer) -> tuple[list[_Listed], dict[str, str]]:
     """Give the jobs that ``qstat`` lists, and by number the reasons of those in error state."""
-    if answer.code != 0:
-        raise Outage(f"qstat: {_first_words(answer)}")
-    texts = [text for text in re.split(r"<\?xml[^>]*\?>", answer.stdout) if text.strip()]
-    if not texts:
-        raise Outage("qstat: it printed nothing")
-    try:
-        listing, *details = map(ElementTree.fromstring, texts)
-        jobs = [
-            _Listed(
-                number=job.findtext("JB_job_number", ""),
-                name=job.findtext("JB_name", ""),
-                state=job.findtext("state", ""),
-                tasks=job.findtext("tasks", ""),
-            )
-            for job in listing.iter("job_list")
-        ]
-    except ElementTree.ParseError as error:
-        raise Outage(f"qstat: what it printed is not XML: {error}") from None
+    listing, *details = _xml_of(answer)
+    jobs = [
+        _Listed(
+            number=job.findtext("JB_job_number", ""),
+            name=job.findtext("JB_name", ""),
+            state=job.findtext("state", ""),
+            tasks=job.findtext("tasks", ""),
+        )
+        for job in listing.iter("job_list")
+    ]
     errors = {}
     for detail in details:
         for job in detail.iter("element"):
@@ -254,6 +262,19 @@ def _read_poll(answer: Answer) -> tuple[list[_Listed], dict[str, str]]:
             if number and message:
                 errors[number] = _WHEN_AND_WHO.sub("", message.strip())
     return jobs, errors
+
+
+def _xml_of(answer: Answer) -> list[ElementTree.Element]:
+    """Read the documents that ``qstat`` printed, at least one. Raises Outage."""
+    if answer.code != 0:
+        raise Outage(f"qstat: {_first_words(answer)}")
+    texts = [text for text in re.split(r"<\?xml[^>]*\?>", answer.stdout) if text.strip()]
+    if not texts:
+        raise Outage("qstat: it printed nothing")
+    try:
+        return [ElementTree.fromstring(text) for text in texts]
+    except ElementTree.ParseError as error:
+        raise Outage(f"qstat: what it printed is not XML: {error}") from None
 
 
 def _state(letters: str, number: str, error: str) -> NativeState:

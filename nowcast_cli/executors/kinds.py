@@ -27,6 +27,13 @@ def _slurm(target: Target, around: Surroundings) -> RemoteExecutor:
     return BatchExecutor(target, around, lambda _: Slurm())
 
 
+def _slurm_health(target: Target, around: Surroundings, deadline: float) -> Health:
+    from nowcast_cli.executors import batch_health
+    from nowcast_cli.executors.slurm import Slurm
+
+    return batch_health.of_batch_system(Slurm(), target, around, deadline)
+
+
 def _sge(target: Target, around: Surroundings) -> RemoteExecutor:
     from nowcast_cli.executors.batch import BatchExecutor
     from nowcast_cli.executors.grid_engine import GridEngine
@@ -34,11 +41,25 @@ def _sge(target: Target, around: Surroundings) -> RemoteExecutor:
     return BatchExecutor(target, around, lambda settings: GridEngine(settings.parallel_environment))
 
 
+def _sge_health(target: Target, around: Surroundings, deadline: float) -> Health:
+    from nowcast_cli.executors import batch_health
+    from nowcast_cli.executors.grid_engine import GridEngine
+
+    return batch_health.of_batch_system(GridEngine(), target, around, deadline)
+
+
 def _pbs(target: Target, around: Surroundings) -> RemoteExecutor:
     from nowcast_cli.executors.batch import BatchExecutor
     from nowcast_cli.executors.pbs import Pbs
 
     return BatchExecutor(target, around, lambda _: Pbs())
+
+
+def _pbs_health(target: Target, around: Surroundings, deadline: float) -> Health:
+    from nowcast_cli.executors import batch_health
+    from nowcast_cli.executors.pbs import Pbs
+
+    return batch_health.of_batch_system(Pbs(), target, around, deadline)
 
 
 # Who makes the executor of a kind. That of this machine has a contract of its own (``local``).
@@ -67,5 +88,8 @@ def _agents_health(target: Target, around: Surroundings, deadline: float) -> Hea
 HEALTH: Mapping[str, HealthOf] = {
     "local": _local_health,
     "ssh": _ssh_health,
+    "slurm": _slurm_health,
+    "sge": _sge_health,
+    "pbs": _pbs_health,
     "agents": _agents_health,
 }

@@ -33,6 +33,7 @@ from typing import NoReturn
 from nowcast_cli.atomic_files import write_atomically
 from nowcast_cli.config import Config, SystemPaths, system_paths
 from nowcast_cli.config.paths import ensure
+from nowcast_cli.config.settings import registered_workers
 from nowcast_cli.crash_points import reached
 from nowcast_cli.daemon.signals import Signals
 from nowcast_cli.errors import NowcastError
@@ -44,7 +45,7 @@ from nowcast_cli.executors.warm import first_uses, warm_up
 from nowcast_cli.process_identity import identity_of, to_json
 from nowcast_cli.runner import LONGEST_ORDER, fork_worker
 
-_LONGEST_SILENCE = 15.0  # s in which the helper has to answer
+_LONGEST_SILENCE = 5.0  # s in which the helper has to answer; to replace it costs next to nothing
 _LOOK_AROUND = 30.0  # s between looks whether a manager is there and the run folder still ours
 
 
@@ -156,11 +157,16 @@ class Launcher:
                 return
             yield data
 
+    def begin_helper(self) -> None:
+        """Start the process that runs commands, so that it is warm when the first one comes."""
+        self._helper = _begin_helper()
+        self._poll.register(self._helper.fileno(), select.EPOLLIN)
+
     def _pass_to_commands(self, request: bytes) -> None:
         """Have a command run by the helper, which is begun for the first one; or it is dropped."""
         if self._helper is None:
-            self._helper = _begin_helper()
-            self._poll.register(self._helper.fileno(), select.EPOLLIN)
+            self.begin_helper()
+        assert self._helper is not None, "it has been begun"
         try:
             self._helper.channel.send(request)
         except BlockingIOError:
@@ -258,6 +264,8 @@ def _serve(config: Config, paths: SystemPaths, lock_file: Path, lock: int) -> in
             print(f"error: {error.filename or address}: {error.strerror}", file=sys.stderr)
             return 1
         launcher = Launcher(listener, signals, lock_file, lock)
+        if any("command" in entry for _, entry in registered_workers(config)):
+            launcher.begin_helper()
         orders = launcher.serve()
         launcher.close()
     if orders is not None:

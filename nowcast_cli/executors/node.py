@@ -26,7 +26,7 @@ from resource import struct_rusage
 
 from nowcast_cli.atomic_files import write_atomically
 from nowcast_cli.crash_points import reached
-from nowcast_cli.executors.remote_side import become_job
+from nowcast_cli.executors.remote_job import become_job
 from nowcast_cli.executors.sessions import signal_session
 from nowcast_cli.process_identity import identity_of
 from nowcast_cli.runner import fork_worker

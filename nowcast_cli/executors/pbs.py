@@ -161,6 +161,20 @@ class Pbs:
             raise TooEarly
         return _verdict(job)
 
+    def health(self) -> list[str]:
+        """Give the command that sums up the queues."""
+        return ["qstat", "-Q"]
+
+    def well(self, answer: Answer) -> str:
+        """Say which queues take jobs. Raises Outage."""
+        if answer.code != 0:
+            raise Outage(f"qstat: {answer.last_words.removeprefix('qstat: ')}")
+        lines = [line.split() for line in answer.stdout.splitlines()]
+        queues = [line[0] for line in lines if line[3:5] == ["yes", "yes"]]
+        if not queues:
+            raise Outage("it has no queue that is enabled and started (qstat -Q)")
+        return f"queues that take jobs: {', '.join(queues)}"
+
     def said(self, output: str) -> Verdict | None:
         """Read the line that PBS writes into the output of a job which it ends."""
         lines = _KILLED.findall(output)

@@ -26,23 +26,20 @@ from typing import Any, NoReturn
 
 from nowcast_cli.atomic_files import write_atomically
 from nowcast_cli.command_end import TOLD
-from nowcast_cli.executors import job_tool
-from nowcast_cli.executors.command_child import become_command, with_tools
 from nowcast_cli.executors.prevent import prevent
 from nowcast_cli.executors.remote_cleaning import clear, is_quiet, removed
 from nowcast_cli.executors.remote_commands import run_command
+from nowcast_cli.executors.remote_job import NODE, become_job
 from nowcast_cli.executors.remote_probe import probe
 from nowcast_cli.executors.sessions import members, remaining, signal_session
 from nowcast_cli.process_identity import ProcessIdentity, boot_id, is_alive, uptime
-from nowcast_cli.runner import Claim, environment_of, fork_worker, roll_forward
+from nowcast_cli.runner import Claim, fork_worker, roll_forward
 
 MARK = b"nowcast-answer:"
 
 _STREAMS = ("stdout", "stderr", "records")
 _LONGEST_PART = 1 << 20  # bytes of each of them that one answer tells of a job
 _CLAIM_WAIT = 1.0  # s that an exchange waits for the claims of what it has begun
-_CANNOT_BE_RUN = 127
-_NODE = "node"  # beside the claim: the name of the machine that it was made on
 _CANCELLED = "cancelled"  # says when to kill, and when to give up, in s since the boot
 _LAST_WAIT = 2.0  # s from SIGKILL on; what the kernel has not ended by then hangs in it
 
@@ -69,7 +66,8 @@ def exchange(order: Mapping[str, Any]) -> dict[str, Any]:
         SIGKILL; ``look``, by id: ``folder`` below the root, and what the other side has of it;
         ``clear``, ids of jobs that have ended, of which all that the other side has may go;
         ``remove``, by id the names in scratch that may go with it;
-        ``key``, None or the ``file`` and ``text`` of the key that the jobs connect with.
+        ``key``, None or the ``file`` and ``text`` of the key that the jobs connect with; ``part``,
+        where it is given, how many bytes of each file an answer tells at most.
 
     Returns
     -------
@@ -79,8 +77,9 @@ def exchange(order: Mapping[str, Any]) -> dict[str, Any]:
         not begin, be ended or be looked at: of these nothing is known.
     """
     root = _filled_in(order["root"])
-    jobs = {job_id: dict(job, id=job_id, folder=f"{root}/{job['folder']}") for job_id, job in
-            order["look"].items()}  # fmt: skip
+    part = order.get("part", _LONGEST_PART)
+    jobs = {job_id: dict(job, id=job_id, folder=f"{root}/{job['folder']}", part=part)
+            for job_id, job in order["look"].items()}  # fmt: skip
     key = _keep_key(Path(root, "keys"), order.get("key"))
     trouble = begin([_on_this_host(job, root, key) for job in order["submit"]])
     for job_id in order["cancel"]:
@@ -137,7 +136,6 @@ _OTHER_ORDERS = {
     "probe": probe,
     "make room": _about_files,
     "examine": _about_files,
-    "left": _about_files,
     "outputs": _about_files,
 }
 
@@ -239,69 +237,20 @@ def _be_job(orders: socket.socket, tell: int) -> NoReturn:
 
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     _close_all_but(orders.fileno(), tell)
-    _open_streams(os.devnull, os.devnull)
+    _let_go_of_streams()
     # A runner that stands in a folder would keep its file system from being unmounted.
     os.chdir("/")
     job, runner = fork_worker(orders, say)
     become_job(job, runner)
 
 
-def become_job(job: Mapping[str, Any], runner: socket.socket) -> NoReturn:
-    """Turn the worker of a runner, which holds the claim, into what the job is to run."""
-    folder = job["folder"]
-    new = {
-        **environment_of(job),
-        "NOWCAST_JOB_PID": str(os.getpid()),
-        "NOWCAST_RECORDS": folder + "/records",  # the system's log files are on another host
-    }
-    command = [sys.executable, "-m", job["module"], *job["arguments"]]
-    where = folder
-    try:
-        write_atomically(Path(folder, _NODE), socket.gethostname().encode())
-        _take_in_what_was_sent(Path(folder), job.get("received") or ())
-        _open_streams(folder + "/stdout", folder + "/stderr")
-        if job.get("command") is not None:
-            tools = job_tool.keep_in(folder)
-            become_command(job, runner, with_tools({**os.environ, **new}, tools))
-        where = job["working_directory"]
-        os.chdir(where)
-    except OSError as error:
-        _stop(runner, f"the job could not begin in {where}: {error}")
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):
-        signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    try:
-        os.execve(sys.executable, command, {**os.environ, **new})
-    except OSError as error:
-        _stop(runner, f"{sys.executable} could not be run: {error}")
-
-
-def _take_in_what_was_sent(folder: Path, names: Sequence[str]) -> None:
-    if names:
-        from nowcast_cli.executors import remote_files
-
-        remote_files.take_in(folder, names)
-
-
-def _stop(runner: socket.socket, sentence: str) -> NoReturn:
-    with suppress(OSError):
-        os.write(2, sentence.encode() + b"\n")
-    with suppress(OSError):
-        runner.send(sentence.encode()[:4000])
-    os._exit(_CANNOT_BE_RUN)
-
-
-def _open_streams(stdout: str, stderr: str) -> None:
-    append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-    for number, path, flags in (
-        (0, os.devnull, os.O_RDONLY),
-        (1, stdout, append),
-        (2, stderr, append),
-    ):
-        opened = os.open(path, flags, 0o644)
-        os.dup2(opened, number)
-        if opened > 2:
-            os.close(opened)
+def _let_go_of_streams() -> None:
+    """Have what another process gave this one as stdin, stdout and stderr lead nowhere."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for number in (0, 1, 2):
+        os.dup2(nowhere, number)
+    if nowhere > 2:
+        os.close(nowhere)
 
 
 def _close_all_but(*kept: int) -> None:
@@ -381,8 +330,9 @@ def look(job: Mapping[str, Any]) -> dict[str, Any]:
         exit_text = _read(folder / "exit")
     if _is_being_ended(claim, folder):  # what is left of it is no less to end than it was
         gone, exit_text = False, None
-    streams = {name: _part(folder / name, job[name]) for name in _STREAMS}
-    more = any(len(part or b"") == _LONGEST_PART for part in streams.values())
+    longest = job.get("part", _LONGEST_PART)
+    streams = {name: _part(folder / name, job[name], longest) for name in _STREAMS}
+    more = any(len(part or b"") == longest for part in streams.values())
     found: dict[str, Any] = {
         name: None if part is None else base64.b64encode(part).decode()
         for name, part in streams.items()
@@ -405,7 +355,7 @@ def _has_gone(claim: Claim | None, folder: Path) -> bool:
     """Whether all processes of the job have ended, as far as this machine can know."""
     if claim is None:
         return False
-    if claim.process.boot != boot_id() and _read(folder / _NODE) != socket.gethostname():
+    if claim.process.boot != boot_id() and _read(folder / NODE) != socket.gethostname():
         # A name may lead to one of several machines that share their folders.
         return False
     return not any(_lives(process) for process in (claim.runner, claim.process))
@@ -429,11 +379,11 @@ def _read(path: Path) -> str | None:
         return None
 
 
-def _part(path: Path, offset: int) -> bytes | None:
+def _part(path: Path, offset: int, longest: int) -> bytes | None:
     try:
         with path.open("rb") as file:
             file.seek(offset)
-            return file.read(_LONGEST_PART)
+            return file.read(longest)
     except FileNotFoundError:
         return None
 

@@ -24,6 +24,7 @@ MODULES = (
     "executors.remote_cleaning",
     "executors.remote_files",
     "executors.remote_commands",
+    "executors.remote_job",
     "executors.remote_probe",
     "executors.remote_side",
     "executors.node",

@@ -179,6 +179,24 @@ class Slurm:
             raise Outage(f"scontrol does not answer: {answer.last_words}")
         return None
 
+    def health(self) -> list[str]:
+        """Give the sinfo command: nodes by partition and state."""
+        return ["sinfo", "-h", "-o", "%P|%a|%D|%T"]
+
+    def well(self, answer: Answer) -> str:
+        """Say how many nodes of each partition are in which state. Raises Outage."""
+        if answer.code != 0:
+            raise Outage(f"sinfo does not answer: {_bare(answer.last_words)}")
+        lines = [line.split("|") for line in answer.stdout.splitlines()]
+        nodes = [
+            f"{count} {state} in {partition.rstrip('*')}"
+            for partition, available, count, state in (line for line in lines if len(line) == 4)
+            if available == "up" and int(count)
+        ]
+        if not nodes:
+            raise Outage("it has no partition that is up and has nodes (sinfo)")
+        return f"nodes: {', '.join(nodes)}"
+
     def said(self, output: str) -> Verdict | None:
         """Read what slurmstepd writes when it ends a job."""
         lines = [line for line in output.splitlines() if line.startswith("slurmstepd")]

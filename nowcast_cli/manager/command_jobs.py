@@ -48,12 +48,27 @@ def with_command(request: JobRequest, job: JobRecord, registry: Registry) -> Job
     if request.ensemble is not None:
         facts["member"] = request.ensemble.member
     try:
-        if step.has_date and RUN_DATE not in given(step, job.worker, job.arguments):
+        arguments = _with_values(step, job)
+        if step.has_date and RUN_DATE not in given(step, job.worker, arguments):
             facts[RUN_DATE] = _day(job)
-        command = filled(step, job.arguments, facts, job.worker)
+        command = filled(step, arguments, facts, job.worker)
     except StepError as error:
         raise NowcastError(error.what, hint=error.hint) from None
     return replace(request, command=command)
+
+
+def _with_values(step: CommandStep, job: JobRecord) -> tuple[str, ...]:
+    """Give the arguments of a job, with those parameters of its member that they do not give."""
+    values = None if job.member is None else job.member.values
+    if not values:
+        return job.arguments
+    read = given(step, job.worker, job.arguments)
+    more = (
+        f"--{name.replace('_', '-')}={value}"
+        for name, value in values.items()
+        if name in step.parameters and name not in read
+    )
+    return (*job.arguments, *more)
 
 
 def final_message(

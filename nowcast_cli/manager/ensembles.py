@@ -7,7 +7,7 @@ the combined message are committed together.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -76,19 +76,20 @@ def conclude(
     registry: Registry,
     heard_of: HeardOf,
     now: str,
-) -> Step:
+) -> Iterator[Step]:
     """Count the members that have ended by ``changes``, which led from ``before`` to ``state``.
 
     An ensemble whose ending is decided by them ends: the members that are left are cancelled, and
-    the combined message asks what follows.
+    the combined message asks what follows. Gives a step for each ensemble, as each may have a
+    message.
     """
-    step = Step(state)
     for ensemble_id, jobs in _ended(before, changes).items():
-        ensemble = step.state.ensembles.get(ensemble_id)
+        ensemble = state.ensembles.get(ensemble_id)
         if ensemble is not None:
             counted = members.counted(ensemble, jobs)
-            step = step.then(_counted(before, step.state, counted, registry, heard_of, now))
-    return step
+            step = _counted(before, state, counted, registry, heard_of, now)
+            state = step.state
+            yield step
 
 
 def _ended(before: State, changes: Iterable[Change]) -> dict[str, list[JobRecord]]:

@@ -35,7 +35,7 @@ from nowcast_cli.manager.happenings import (
     Told,
 )
 from nowcast_cli.manager.inbox import Arrived
-from nowcast_cli.manager.members_heard import heard, last_jobs
+from nowcast_cli.manager.members_heard import MembersHeard
 from nowcast_cli.manager.replies import encode_reply, reply_of_text, reply_text
 from nowcast_cli.manager.retries import BadEnding, next_attempt
 from nowcast_cli.manager.state import ACKNOWLEDGED, Reply, State, Step, refused
@@ -80,11 +80,13 @@ class Intake:
     ) -> None:
         self._uptime = uptime
         self._store = store
+        self._heard = MembersHeard(store)
         self._orders = orders
         self._logger = logger
         self.after_functions: Collection[str] | None = None
         self.limits = DEFAULTS
         self.hear_agent: Callable[[Arrived, Message], None] | None = None
+        self.is_waiting: Callable[[Arrived], bool] = lambda _: False
         self.use(registry)
 
     def use(self, registry: Registry) -> None:
@@ -98,6 +100,8 @@ class Intake:
 
     def arrived(self, turn: Turn, arrived: Arrived) -> None:
         """Take in a request of the broker; each gets an answer, also what is no message."""
+        if self.is_waiting(arrived):
+            return
         try:
             refuse_large(len(arrived.body), self.limits)
             message = Message.deserialize(arrived.body, self.limits)
@@ -137,6 +141,10 @@ class Intake:
             after_functions=self.after_functions,
             again=self._again,
         )
+        if sender is not None and sender.ensemble is not None and step.journalled is not None:
+            said = step.journalled
+            if said.outcome is not None:
+                self._heard.remember(sender.ensemble, said, incoming.message.payload)
         self._log(turn, message, step)
         turn.add(_with_reply_text(step))
         return step.reply or ACKNOWLEDGED
@@ -242,7 +250,7 @@ class Intake:
         self, turn: Turn, ensemble: EnsembleRecord, member: JobRecord | None, failed: bool, at: str
     ) -> tuple[Step, str]:
         """Run again all of an ensemble, what of it has not succeeded, or one ``member``."""
-        last = last_jobs(self._store, turn, ensemble)
+        last = self._heard.last_jobs(turn, ensemble)
         chosen: Collection[int] | None = None if failed else last.keys()
         if member is not None and member.member is not None:
             chosen = (member.member.index,)
@@ -298,16 +306,17 @@ class Intake:
         """Take in what the ends of members in this turn make of their ensembles."""
         if not turn.changes:
             return
-        turn.add(
-            ensembles.conclude(
-                turn.begun,
-                turn.state,
-                turn.changes,
-                self._registry,
-                lambda ensemble: heard(self._store, turn, ensemble),
-                now(),
-            )
+        steps = ensembles.conclude(
+            turn.begun,
+            turn.state,
+            tuple(turn.changes),
+            self._registry,
+            lambda ensemble: self._heard.of(turn, ensemble),
+            now(),
         )
+        for step in steps:
+            turn.add(step)
+        self._heard.forget_ended(turn.state.ensembles)
 
     def _told(self, turn: Turn, told: Told) -> None:
         message = told.message

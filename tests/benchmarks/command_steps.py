@@ -6,12 +6,10 @@ of this machine: a process that forks one that forks ``true`` and waits for it, 
 
 from __future__ import annotations
 
-import os
 import resource
 import sqlite3
 import subprocess
 import sys
-import time
 from pathlib import Path
 from statistics import median
 
@@ -62,7 +60,7 @@ def command_steps(number: int, rounds: int) -> tuple[list[float], dict[str, floa
     taken = []
     with deployment(["root"], NEXT_WORKERS, many=number) as made:
         _register_command(made)
-        with running_system(made) as (broker, manager):
+        with running_system(made) as (_, manager):
             _run(made, number)
             launcher = read_pid_file(made.paths.run / "launcher.pid")
             assert launcher is not None

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import stat
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from executor_helpers import children_of, lines_of
 from helpers import wait_until
 from nowcast_cli.executors.job_folder import read_claim
-from nowcast_cli.messages.agent_messages import Answer, Register, Report
+from nowcast_cli.messages.agent_messages import Answer, Register, Report, to_text
 from nowcast_cli.process_identity import is_alive
 
 WORK = """
@@ -233,3 +234,17 @@ def test_jobs_outlive_the_hand_and_the_hand_no_agent(played):
     wait_until(lambda: not Path(f"/proc/{hand}").exists(), timeout=20, what="the hand to end")
     (folder,) = agent.state.glob(f"jobs/*/{job.id}-*")
     assert is_alive(read_claim(folder).process)
+
+
+def test_output_comes_through_where_messages_have_to_be_small(stand_in):
+    manager, agent, _ = stand_in
+    (manager.folder / "work.py").write_text(WORK)
+    (manager.folder / "nowcast.yaml").write_text(
+        f"checklist file: c.yaml\npython: {sys.executable}\nlogging: {{}}\n"
+        "limits: {message size: 40 kB}\nzmq: {host: localhost, ports: {workers: 1, manager: 2}}\n"
+    )
+    agent.start("--config", str(manager.folder / "nowcast.yaml"))
+    job = manager.submit("work", "print", "300000")
+    manager.wait_for_exit(job, 60)
+    assert (Path(job.folder) / "stdout").stat().st_size == 300_006
+    assert max(len(to_text(said)) for said in manager.of(Answer)) < 40_000

@@ -286,3 +286,56 @@ def test_a_command_can_be_run_by_hand_without_daemons(step):
     assert f"to {system.folder}/results/a" in done.err
     assert "as a job it would fail: there is no /" in done.err
     assert not (system.folder / "results").exists()
+
+
+@pytest.mark.ssh
+def test_a_command_runs_on_a_host_without_nowcast_and_finds_its_tools_there(remote):
+    results = remote.there.folder / "results"
+    for system in (remote.system, remote.there):
+        system.registry["first"] = {
+            "checklist key": "first",
+            "command": "./step.sh {deployment}",
+            "outputs": {"made": str(results / "made")},
+            **MESSAGES,
+        }
+        system.write_config()
+    script = "#!/bin/sh\necho $1 > made; command -v nowcast\nnowcast tell success --payload n=3\n"
+    remote.there.write("step.sh", script).chmod(0o755)
+    assert remote.system.request("reload").type == "ack"
+    job = remote.system.launch("first", host="east")
+    ended = remote.system.wait_for_process_end(job, 30)
+    assert ended.state == "succeeded", ended.reason
+    assert (results / "made").read_text() == f"{remote.there.folder}\n"
+    assert remote.system.checklist() == {"first": {"n": 3}}
+    assert "/nowcast" in (remote.system.job_folder(job) / "stdout").read_text()
+
+
+def test_the_schedule_launches_a_command(step):
+    system = step("true", begin=False)
+    system.settings["scheduled workers"] = [{"step": {"every": "1s"}}]
+    system.write_config()
+    system.start("message_broker", "manager", "scheduler")
+    job = wait_until(lambda: next(iter(system.jobs("step")), None))
+    assert system.wait_for_process_end(job.id).state == "succeeded"
+
+
+def test_no_more_of_a_command_run_at_once_than_may(step):
+    system = step(
+        "d=../../at-once; mkdir -p $d/$$; ls $d | wc -l; sleep 0.1; rmdir $d/$$", concurrency=2
+    )
+    jobs = [system.launch("workers.step") for _ in range(6)]
+    ended = [system.wait_for_process_end(job, timeout=30) for job in jobs]
+    assert {int(output(system, job)) for job in ended} <= {1, 2}
+
+
+def test_validate_looks_for_the_program_and_for_no_module(step):
+    system = step("true", begin=False)
+    done = nowcast(system.folder, "validate")
+    assert done.code == 0, done.err
+    (system.folder / "step.sh").chmod(0o644)
+    done = nowcast(system.folder, "validate")
+    assert f"{system.folder}/step.sh cannot be run" in done.out + done.err
+    (system.folder / "step.sh").unlink()
+    done = nowcast(system.folder, "validate")
+    assert done.code != 0
+    assert f"there is no program {system.folder}/step.sh" in done.out + done.err

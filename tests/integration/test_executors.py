@@ -12,6 +12,7 @@ from helpers import wait_until
 from nowcast_cli.store.records import JobRecord
 from nowcast_command import nowcast
 from remote_host import Remote
+from slurm_system import Slurm
 from systems import MakeSystem, System
 from webhook import Webhook
 
@@ -258,3 +259,35 @@ def test_jobs_of_before_there_were_executors_go_on(remote: Remote) -> None:
         assert ended.submitted is None
     assert system.ran() == ["first"]
     assert remote.ran() == ["second"]
+
+
+@pytest.mark.slurm
+def test_a_batch_system_is_listed_tried_and_told_of(slurm: Slurm, make_system: MakeSystem) -> None:
+    cluster = {"kind": "slurm", "poll": 0.3, "resources": {"memory": "100 MB", "cpus": 64}}
+    system = make_system(settings={"executors": {"default": "cluster", "cluster": cluster}})
+    system.start()
+    # 64 processors are more than any node has: Slurm takes the job and never begins it.
+    system.registry["first"]["resources"] = {"cpus": 1}
+    system.write_config()
+    assert system.request("reload").type == "ack"
+    job = system.launch("first", "--until", "go")
+    system.wait_for_job(job, "running", timeout=60)
+    wait_until(
+        lambda: (system.job(job).native or {}).get("state") == "RUNNING", timeout=60, what="Slurm"
+    )
+    (listed,) = nowcast(system.folder, "executor", "list", "--json").json["executors"]
+    assert (listed["name"], listed["kind"], listed["default"]) == ("cluster", "slurm", True)
+    assert listed["reached"], listed
+    assert (listed["running"], listed["states"]) == (1, {"RUNNING": 1})
+    assert "cluster   1 running, RUNNING" in nowcast(system.folder, "status").out
+    native = system.job(job).native
+    assert native is not None
+    shown = nowcast(system.folder, "job", "show", job).out
+    assert f"cluster: {native['id']}, RUNNING" in shown
+    checks = nowcast(system.folder, "doctor", "--json").json["checks"]
+    (finding,) = next(check for check in checks if check["name"] == "executors")["findings"]
+    assert finding["level"] == "note", finding
+    assert "executor cluster: a job ran (job " in finding["what"]
+    assert list(system.paths.state.glob(".trial-*")) == []
+    system.touch("go")
+    assert system.wait_for_process_end(job, 60).state == "succeeded"

@@ -10,6 +10,7 @@ import pytest
 from grid_engine import CLUSTER, GridEngine
 from helpers import wait_until
 from nowcast_cli.store.records import JobRecord
+from nowcast_command import nowcast
 from systems import MakeSystem, System
 
 pytestmark = pytest.mark.sge
@@ -166,3 +167,13 @@ def test_a_queue_that_is_full_takes_the_job_later(grid_engine: GridEngine, syste
     grid_engine.run("qdel", other)
     assert system.wait_for_process_end(job, 60).state == "succeeded"
     assert system.ran() == ["first"]
+
+
+def test_its_health_is_told_and_a_job_is_tried(grid_engine: GridEngine, system: System):
+    told = nowcast(system.folder, "executor", "list").out
+    assert "Grid Engine; 4 of 4 slots free in all.q" in told
+    assert "executor cluster: a job ran (job " in nowcast(system.folder, "doctor").out
+    grid_engine.kill("qmaster")
+    told = nowcast(system.folder, "executor", "list")
+    assert "commlib error" in told.out
+    assert "try qstat -g c -xml" in told.err

@@ -6,11 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nowcast_cli.agent.orders import (
+    Sizes,
     Told,
     asks_for_nothing,
     facts_of,
     news_in,
     parts_of,
+    sizes_for,
     to_do,
     weight_of,
 )
@@ -28,7 +30,15 @@ def answer(trouble=(), cleared=(), **jobs):
 
 def test_a_job_that_has_begun_is_not_begun_again():
     order = {"submit": [{"id": "a"}, {"id": "b"}], "look": {"a": {}, "b": {}}, "cancel": ["a"]}
-    assert to_do(order, {"a"}, 7.5) == {**order, "submit": [{"id": "b"}], "until": 7.5}
+    done = to_do(order, {"a"}, 7.5, Sizes())
+    assert done == {**order, "submit": [{"id": "b"}], "until": 7.5, "part": Sizes().read}
+
+
+@given(message_size=st.integers(10_000, 100_000_000))
+def test_all_that_is_told_of_a_job_at_once_fits_into_a_message(message_size):
+    sizes = sizes_for(message_size)
+    assert sizes.told + 3 * (sizes.read * 4 / 3) <= 0.51 * message_size
+    assert 0 < sizes.read <= Sizes().read
 
 
 def test_an_order_without_jobs_asks_for_nothing():

@@ -123,6 +123,13 @@ class Ensembles(World):
             message = Message(job.worker, kind, payload, id=new_id(), job=job.id, outcome=outcome)
             self._send(turn, message)
 
+    def all_succeed(self, turn) -> None:
+        for job in list(turn.state.jobs.values()):
+            message = Message(
+                job.worker, "success", None, id=new_id(), job=job.id, outcome="success"
+            )
+            self._send(turn, message)
+
     def say(self, turn, message) -> None:
         self._send(turn, message)
 
@@ -313,6 +320,17 @@ def test_an_ensemble_passes_a_barrier_as_one_worker(tmp_path):
     assert world.state.barriers == ()
     assert {job.state for job in world.state.jobs.values() if job.worker == "c"} == {"submitting"}
     assert world.state.checklist["A"] == {1: 0, 2: 1, "failed": [], "cancelled": []}
+    world.store.close()
+
+
+def test_ensembles_that_end_in_one_turn_each_ask_what_follows(tmp_path):
+    world = Ensembles(tmp_path)
+    for ending in ("all", "any"):
+        world.play(("launch ensemble", "a", EnsembleSettings(members_of("1..2"), None, ending)))
+    world.play(("all succeed",))
+    world.check()
+    undecided = world._undecided()
+    assert [each.id for each in undecided] == [f"ensemble-{each.id}" for each in world._known()]
     world.store.close()
 
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nowcast_cli.config.executors import executors_of
 from nowcast_cli.config.resources import Resources
 from nowcast_cli.executors.batch_system import (
     Answer,
@@ -442,3 +443,26 @@ def test_a_warning_without_a_limit_is_a_deletion():
     verdict = SYSTEM.said("hello\nnowcast: told to end by SIGUSR2\n")
     assert verdict is not None
     assert "qdel" in verdict.reason
+
+
+def test_how_its_queues_are():
+    queue = "<cluster_queue_summary><name>{}</name><available>{}</available><total>{}</total>"
+    queue += "</cluster_queue_summary>"
+    text = f"<job_info>{queue.format('all.q', 3, 4)}{queue.format('long.q', 0, 16)}</job_info>"
+    words = SYSTEM.well(Answer(0, text, ""))
+    assert words == "3 of 4 slots free in all.q, 0 of 16 slots free in long.q"
+    with pytest.raises(Outage, match="no queue with slots"):
+        SYSTEM.well(Answer(0, "<job_info></job_info>", ""))
+    with pytest.raises(Outage, match="Connection refused"):
+        SYSTEM.well(Answer(1, "", AWAY))
+
+
+def test_the_parallel_environment_is_a_key_of_grid_engine_alone():
+    named = {"kind": "sge", "parallel environment": "threaded"}
+    executors, findings = executors_of({"executors": {"cluster": named}})
+    cluster = executors.named("cluster")
+    assert cluster is not None
+    assert (cluster.parallel_environment, findings) == ("threaded", [])
+    _, findings = executors_of({"executors": {"cluster": {**named, "kind": "slurm"}}})
+    (finding,) = findings
+    assert finding.message == "is not a key of an executor of the kind slurm"

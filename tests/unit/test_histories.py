@@ -29,7 +29,7 @@ from nowcast_cli.manager.transitions import Decision, Launch
 from nowcast_cli.manager.turn import Turn
 from nowcast_cli.messages.message import Message
 from nowcast_cli.store.database import Store
-from nowcast_cli.store.records import JobPut
+from nowcast_cli.store.records import JobPut, MessageReceived
 
 WORKERS = ("a", "b", "c")
 TYPES = {"success": "", "failure": "", "crash": "", "progress": "", "need": "", "clear": ""}
@@ -156,6 +156,9 @@ class World:
             if isinstance(change, JobPut):
                 self._note(change.job, before.get(change.job.id))
                 before[change.job.id] = change.job
+        received = [change.message for change in turn.changes if type(change) is MessageReceived]
+        to_decide = {message.number for message in received if message.state == "received"}
+        assert turn.undecided().keys() == to_decide, "what a turn brought is decided after it"
         self.asked |= {entry.number for entry in turn.entries if entry.decide}
         self.store.commit(turn.changes)
         self.state = turn.state

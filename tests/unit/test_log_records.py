@@ -110,6 +110,11 @@ def test_a_job_of_this_host_looks_up_no_names(monkeypatch) -> None:
 def test_a_system_that_others_can_be_part_of_has_its_aggregator() -> None:
     assert wants_aggregator({"run": {"enabled hosts": {"localhost": None, "east": None}}})
     assert wants_aggregator({"zmq": {"host": "gw"}})
+    assert wants_aggregator({"executors": {"cluster": {"kind": "slurm"}}})
+    assert wants_aggregator({"executors": {"default": "slurm"}})
+    assert wants_aggregator({"message registry": {"workers": {"first": {"executor": "sge"}}}})
+    here = {"default": "local", "local": {"resources": {"walltime": "2h"}}}
+    assert not wants_aggregator({"executors": here})
     assert not wants_aggregator({"run": {"enabled hosts": {"localhost": None}}})
     assert not wants_aggregator({"zmq": {"host": "localhost"}, "run": None})
 

@@ -301,3 +301,14 @@ def test_what_pbs_writes_into_the_output(line: str, kind: str):
     assert verdict.kind == kind
     assert line.partition("killed: ")[2] in verdict.reason
     assert SYSTEM.said("hello\n") is None
+
+
+def test_how_its_queues_are():
+    head = "Queue              Max   Tot Ena Str   Que   Run   Hld   Wat   Trn   Ext Type\n"
+    workq = "workq                0     0 yes yes     0     0     0     0     0     0 Exec\n"
+    night = "night                0     0 yes  no     0     0     0     0     0     0 Exec\n"
+    assert SYSTEM.well(Answer(0, head + workq + night, "")) == "queues that take jobs: workq"
+    with pytest.raises(Outage, match="enabled and started"):
+        SYSTEM.well(Answer(0, head + night, ""))
+    with pytest.raises(Outage, match="cannot connect"):
+        SYSTEM.well(Answer(255, "", AWAY))
