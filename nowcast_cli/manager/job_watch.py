@@ -188,7 +188,8 @@ class JobWatch:
     def forget(self, job_id: str) -> None:
         """Stop watching a job that is closed."""
         for known in (
-            self._unclaimed, self._requests, self._watched, self._elsewhere, self._natives, self._claims,
+            self._unclaimed, self._requests, self._watched, self._elsewhere, self._natives,
+            self._claims,
         ):  # fmt: skip
             known.pop(job_id, None)
         self._ender.forget(job_id)
