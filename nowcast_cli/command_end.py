@@ -53,7 +53,7 @@ def outputs_of(job: Mapping[str, Any]) -> list[Output]:
         )
         for source, destination, link in job["command"]["outputs"]
     ]
-    outputs += _published_in(folder)
+    outputs += published_in(folder)
     return outputs
 
 
@@ -106,8 +106,11 @@ def publish_outputs(job: Mapping[str, Any], ending: Mapping[str, Any]) -> str | 
         return f"the outputs could not be put in place: {error}"
 
 
-def _published_in(folder: str) -> list[Output]:
-    """Give what ``nowcast publish`` was told; of two with one destination, the later."""
+def published_in(folder: str) -> list[Output]:
+    """Give what ``nowcast publish`` was told; of two with one destination, the later.
+
+    Raises OSError and ValueError when it cannot be read.
+    """
     try:
         with open(f"{folder}/{PUBLISHED}", encoding="utf-8") as file:
             lines = [Output.from_json(json.loads(line)) for line in file]

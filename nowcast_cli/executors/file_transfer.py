@@ -12,7 +12,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from nowcast_cli.config.remote_hosts import RemoteHost
@@ -42,6 +42,10 @@ class NotTransferred(Exception):
 
 class NotYetTransferred(Exception):
     """To be tried again: the host is away, or there is something to be mended; a sentence."""
+
+
+# Gives the names of what is wanted of what a job has left.
+Choose = Callable[[Mapping[str, Any]], Sequence[str]]
 
 
 @dataclass(frozen=True)
@@ -96,29 +100,41 @@ def send(way: Way, job: JobRequest, inputs: Mapping[str, Path]) -> None:
     raise NotTransferred(_why_other(way, inputs, wanted, wrong) + said)
 
 
-def fetch(way: Way, job: JobRequest, names: Sequence[str]) -> None:
-    """Fetch what a job has left under ``names``, into its scratch folder on this machine.
+def fetch(
+    way: Way, job: JobRequest, names: Sequence[str], choose: Choose = lambda left: left["there"]
+) -> None:
+    """Fetch what a job has left, into its scratch folder on this machine.
 
-    Raises NotTransferred, NotYetTransferred and Stopped.
+    Parameters
+    ----------
+    names
+        What it may be, below its scratch folder.
+    choose
+        Is given what the job has left (see ``remote_files.outputs``), and gives the names of
+        what is wanted of that; what is wanted and missing is an error.
+
+    Raises
+    ------
+    NotTransferred, NotYetTransferred, Stopped
+        And what ``choose`` raises.
     """
     scratch = Path(job.folder, "scratch")
     wrong: list[str] = []
     for _ in range(_TRIES):
-        told = way.ask("outputs", job, names=names)
-        missing = [name for name in names if name not in told["there"]]
-        if missing:
-            words = "output was" if len(missing) == 1 else "outputs were"
-            where = f"{told['folder']}/scratch on host {way.host.name}"
-            raise NotTransferred(f"declared {words} not made in {where}: {', '.join(missing)}")
-        _need_rsync(way, told["rsync"])
+        left = way.ask("outputs", job, names=names)
+        wanted = choose(left)
+        if not wanted:
+            return
+        _need_all(way, left, wanted)
+        _need_rsync(way, left["rsync"])
+        goals = frozenset(map(PurePosixPath, wanted))
+        files = {name: each for name, each in left["files"].items() if _is_in(name, goals)}
         try:
             scratch.mkdir(parents=True, exist_ok=True)
-            _check_room_here(scratch, told["files"])
-            said = _pull(
-                way, job, names, f"{told['folder']}/scratch", told["files"], again=bool(wrong)
-            )
-            there = {name: path for name in told["files"] if (path := scratch / name).is_file()}
-            wrong = differing(told["files"], digests_of(there, way.went_on))
+            _check_room_here(scratch, files)
+            said = _pull(way, job, wanted, left["scratch"], files, again=bool(wrong))
+            there = {name: path for name in files if (path := scratch / name).is_file()}
+            wrong = differing(files, digests_of(there, way.went_on))
         except OSError as error:
             raise NotYetTransferred(
                 f"the outputs of job {job.id} cannot be written to {scratch}: {error.strerror}"
@@ -126,8 +142,8 @@ def fetch(way: Way, job: JobRequest, names: Sequence[str]) -> None:
         if not wrong:
             return
     raise NotTransferred(
-        f"{', '.join(wrong)} in {told['folder']}/scratch on host {way.host.name} could not be "
-        f"fetched as it is, in {_TRIES} tries: something still writes there{said}"
+        f"{', '.join(wrong)} in {left['scratch']} on host {way.host.name} could not be fetched "
+        f"as it is, in {_TRIES} tries: something still writes there{said}"
     )
 
 
@@ -220,6 +236,20 @@ def _why_other(way: Way, inputs: Mapping[str, Path], wanted: Digests, wrong: Seq
 
 
 # --- fetching
+
+
+def _need_all(way: Way, left: Mapping[str, Any], wanted: Sequence[str]) -> None:
+    there = set(left["there"])
+    missing = [name for name in wanted if name not in there]
+    if missing:
+        words = "output was" if len(missing) == 1 else "outputs were"
+        where = f"{left['scratch']} on host {way.host.name}"
+        raise NotTransferred(f"declared {words} not made in {where}: {', '.join(missing)}")
+
+
+def _is_in(name: str, wanted: frozenset[PurePosixPath]) -> bool:
+    path = PurePosixPath(name)
+    return not wanted.isdisjoint((path, *path.parents))
 
 
 def _check_room_here(scratch: Path, files: Mapping[str, Sequence[Any]]) -> None:

@@ -46,22 +46,23 @@ def end_here(way: Way, job: JobRequest, ending: Mapping[str, Any]) -> None:
 
 def _fetched(way: Way, job: JobRequest, ending: Mapping[str, Any]) -> str | None:
     """Fetch what is wanted of a job; gives a sentence when that is not to be had."""
-    left = way.ask("left", job)
     folder = Path(job.folder)
-    if left["told"] is not None:
-        write_atomically(folder / TOLD, left["told"].encode())
-    if not has_succeeded(job.to_json(), ending):
-        return None
-    try:
+    declared = [name for name, *_ in job.command["outputs"]] if job.command else []
+
+    def choose(left: Mapping[str, Any]) -> list[str]:
+        if left["told"] is not None:
+            write_atomically(folder / TOLD, left["told"].encode())
+        if not has_succeeded(job.to_json(), ending):
+            return []
         published = published_here(job, left["published"] or "", left["scratch"])
         if published:
             lines = "".join(json.dumps(each.to_json()) + "\n" for each in published)
             write_atomically(folder / PUBLISHED, lines.encode())
-        scratch = folder / "scratch"
-        names = [name for name, *_ in job.command["outputs"]] if job.command else []
-        names += [str(Path(each.source).relative_to(scratch)) for each in published]
-        if names:
-            fetch(way, job, list(dict.fromkeys(names)))
+        more = [str(Path(each.source).relative_to(folder / "scratch")) for each in published]
+        return list(dict.fromkeys((*declared, *more)))
+
+    try:
+        fetch(way, job, declared, choose)
     except NotTransferred as error:
         return str(error)
     return None

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nowcast_cli.command_end import PUBLISHED, TOLD
+from nowcast_cli.command_end import PUBLISHED, TOLD, published_in
 from nowcast_cli.executors.file_digests import differing, digests_of, files_of, sizes_of
 
 INCOMING = "incoming"
@@ -69,39 +69,35 @@ def examine(order: Mapping[str, Any]) -> dict[str, Any]:
     return {"wrong": differing(order["files"], digests_of(there, _alive())), "claimed": False}
 
 
-def left(order: Mapping[str, Any]) -> dict[str, Any]:
-    """Tell what a command has said before its end.
-
-    ``told`` and ``published`` are the texts of these files, None without one; ``scratch``, where
-    the scratch folder is.
-    """
-    folder = _folder_of(order)
-    return {
-        "told": _text(folder / TOLD),
-        "published": _text(folder / PUBLISHED),
-        "scratch": str(folder / "scratch"),
-    }
-
-
 def outputs(order: Mapping[str, Any]) -> dict[str, Any]:
-    """Tell what a job has left under ``names`` of its scratch folder.
+    """Tell what a job has left under ``names`` of its scratch folder, and what it has said.
 
-    ``files`` of the answer has sizes and SHA-256 by name; ``there`` is the names at which
-    something lies; ``rsync`` says whether there is one; ``folder``, where the job's folder is.
+    Returns
+    -------
+    dict
+        ``files``, sizes and SHA-256 by name, also of what the command has published from scratch;
+        ``there``, the names at which something lies; ``told`` and ``published``, the texts of
+        these files, None without one; ``scratch``, where the scratch folder is; ``rsync``,
+        whether there is one.
     """
     folder = _folder_of(order)
     scratch = folder / "scratch"
-    there = {name: scratch / name for name in order["names"] if os.path.lexists(scratch / name)}
+    published = [Path(output.source) for output in published_in(str(folder))]
+    more = [str(path.relative_to(scratch)) for path in published if scratch in path.parents]
+    names = dict.fromkeys((*order["names"], *more))
+    there = {name: scratch / name for name in names if os.path.lexists(scratch / name)}
     return {
-        "folder": str(folder),
         "files": digests_of(files_of(there, links=False), _alive()),
         "there": list(there),
+        "told": _text(folder / TOLD),
+        "published": _text(folder / PUBLISHED),
+        "scratch": str(scratch),
         "rsync": shutil.which("rsync") is not None,
     }
 
 
 # By the `what` of an order.
-ORDERS = {"make room": make_room, "examine": examine, "left": left, "outputs": outputs}
+ORDERS = {"make room": make_room, "examine": examine, "outputs": outputs}
 
 
 def take_in(folder: Path, names: Sequence[str]) -> None:

@@ -153,9 +153,9 @@ def _given_up(executor: RemoteExecutor, request: JobRequest, deadline: float) ->
     """Say why the job has not ended in time, and see that it does not run later."""
     trouble, native = executor.trouble(), executor.native(request.id)
     executor.cancel(request)
-    _wait_for_end(executor, request, monotonic() + _TO_END)
-    if trouble is not None:
+    if trouble is not None:  # nobody can be told, and a job that does nothing does no harm
         return Tried(trouble=trouble, hint=_HINT)
+    _wait_for_end(executor, request, monotonic() + _TO_END)
     if native is not None and read_claim(Path(request.folder)) is None:
         words = f"its job waited for all of {deadline:.0f} s: {native.words}"
         return Tried(words, hint="see whether its queue is full, or closed", waits=True)

@@ -24,7 +24,6 @@ _WORDS: Mapping[str, StepState] = {"done": "done", "failed": "failed"}
 def run(state: State, runs: FlowRuns, payload: Any, flow_named: FlowNamed) -> Step:
     """Begin a run: ``{flow, parameters, origin}``."""
     flow = flow_named(_text(payload, "flow"))
-    _refuse_what_nobody_does(flow)
     given = payload.get("parameters") or {}
     if not isinstance(given, Mapping):
         raise RequestError("the parameters of a flow are names with values", "nowcast flow run -h")
@@ -34,16 +33,6 @@ def run(state: State, runs: FlowRuns, payload: Any, flow_named: FlowNamed) -> St
     except BadParameter as error:
         raise RequestError(str(error), f"nowcast flow show {flow.name}") from None
     return replace(step, reply=Reply("ack", {"run": begun.id}))
-
-
-def _refuse_what_nobody_does(flow: Flow) -> None:
-    for step in flow.steps:
-        if isinstance(step.does, Action) and step.does.key.decorator != "ASYNC":
-            raise RequestError(
-                f"step {step.name} of flow {flow.name} asks {step.does.key}, and there are no "
-                "action workers that would do it",
-                "an action decorated with @ASYNC is ended from outside: nowcast flow complete",
-            )
 
 
 def cancel(state: State, runs: FlowRuns, payload: Any, run_of: RunOf) -> Step:

@@ -12,8 +12,8 @@ from nowcast_cli.config.hints import did_you_mean
 from nowcast_cli.config.registry import Registry
 from nowcast_cli.config.workers import find_worker_module
 from nowcast_cli.config.zones import local_zone
-from nowcast_cli.errors import NotFound
-from nowcast_cli.flows.definition import Flow
+from nowcast_cli.errors import NotFound, NowcastError
+from nowcast_cli.flows.definition import Action, Flow
 from nowcast_cli.flows.loading import declared, has_flows
 from nowcast_cli.identifiers import new_id
 from nowcast_cli.manager import flow_requests
@@ -91,22 +91,33 @@ class Flows:
                 _logger.error("%s", trouble.text)
 
     def _named(self, name: str) -> Flow:
-        """Give the flow of that name. Raises NotFound."""
+        """Give the flow of that name. Raises NowcastError."""
         if name not in self._declared:
             raise NotFound(
                 f"there is no flow {name!r} that can be used{did_you_mean(name, self._declared)}",
                 hint="nowcast flow validate; nowcast reload takes in what has changed",
             )
+        _refuse_what_nobody_does(self._declared[name])
         return self._declared[name]
 
     def _wanted(self, name: str) -> Flow:
         try:
             return self._named(name)
-        except NotFound as error:
+        except NowcastError as error:
             raise RequestError(error.what, error.hint) from None
 
     def _run_of(self, run_id: str) -> FlowRunRecord | None:
         return self._store.flow_run(run_id)
+
+
+def _refuse_what_nobody_does(flow: Flow) -> None:
+    for step in flow.steps:
+        if isinstance(step.does, Action) and step.does.key.decorator != "ASYNC":
+            raise NowcastError(
+                f"step {step.name} of flow {flow.name} asks {step.does.key}, and there are no "
+                "action workers that would do it",
+                hint="an action decorated with @ASYNC is ended from outside: nowcast flow complete",
+            )
 
 
 def _today() -> date:

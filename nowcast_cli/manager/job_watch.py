@@ -114,6 +114,7 @@ class JobWatch:
         self._paths = paths
         self._monotonic = monotonic
         self._unclaimed: dict[str, JobRecord] = {}
+        self._requests: dict[str, JobRequest] = {}  # of those, to be repeated as they were
         self._watched: dict[str, JobRecord] = {}
         self._elsewhere: dict[str, JobRecord] = {}
         self._natives: dict[str, Native] = {}
@@ -152,7 +153,7 @@ class JobWatch:
             request = with_command(self._request(job), job, self._registry)
             if _is_here(job):
                 self._executor.submit(request)
-                self._unclaimed[job.id] = job
+                self._unclaimed[job.id], self._requests[job.id] = job, request
             else:
                 self._remote.on(place_of(job)).submit(request)
                 self._watch_elsewhere(job)
@@ -187,7 +188,8 @@ class JobWatch:
     def forget(self, job_id: str) -> None:
         """Stop watching a job that is closed."""
         for known in (
-            self._unclaimed, self._watched, self._elsewhere, self._natives, self._claims,
+            self._unclaimed, self._requests, self._watched, self._elsewhere, self._natives,
+            self._claims,
         ):  # fmt: skip
             known.pop(job_id, None)
         self._ender.forget(job_id)
@@ -207,6 +209,7 @@ class JobWatch:
             self.forget(job.id)
             return True
         self._unclaimed.pop(job.id, None)
+        self._requests.pop(job.id, None)
         self._watched[job.id] = job
         claim = self._claims.get(job.id) or read_claim(folder)
         if claim is not None and claim.runner is not None:  # else a manager kept it from beginning
@@ -293,7 +296,7 @@ class JobWatch:
                 if claimed:
                     yield Lost(job_id, f"its claim {folder / 'pid'} is damaged")
                 elif job_id in self._unclaimed:
-                    self.launch(job)
+                    self._executor.submit(self._requests[job_id])
                 else:
                     yield Lost(job_id, "its folder tells nothing of its process")
                 return
@@ -301,6 +304,7 @@ class JobWatch:
                 self._executor.watch(job_id, claim)
             self._watched[job_id] = job
             self._unclaimed.pop(job_id, None)
+            self._requests.pop(job_id, None)
             yield self._claimed(job, claim)
         self._time(job, claim.age)
         yield from self._look_for_end(job, folder, claim)

@@ -266,7 +266,7 @@ def test_a_batch_system_is_listed_tried_and_told_of(slurm: Slurm, make_system: M
     cluster = {"kind": "slurm", "poll": 0.3, "resources": {"memory": "100 MB", "cpus": 64}}
     system = make_system(settings={"executors": {"default": "cluster", "cluster": cluster}})
     system.start()
-    # 64 processors are more than any node has: Slurm takes the job and never begins it.
+    # What is asked for by default is more than any node has; the worker and the trial ask for less.
     system.registry["first"]["resources"] = {"cpus": 1}
     system.write_config()
     assert system.request("reload").type == "ack"

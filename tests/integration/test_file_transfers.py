@@ -21,7 +21,7 @@ def send_and_wait(carrier: Carrier, job: JobRequest, inputs: dict[str, Path]) ->
 
 
 def fetch_and_wait(carrier: Carrier, job: JobRequest, names: list[str]) -> str | None:
-    carrier.move(job, lambda way: fetch(way, job, names))
+    carrier.move(job, lambda way: fetch(way, job, names, lambda _: names))
     return carrier.wait(job)
 
 

@@ -171,11 +171,11 @@ def test_a_pending_job_tells_why_it_waits_and_what_is_only_the_last_that_was_kno
     unknown = replace(job, native=replace(native, unknown=True).to_json())
     assert row(unknown, None)[-1] == "PENDING (Resources), as last known"
     told = dict(map(tuple, how_it_went(unknown, None)))  # type: ignore[arg-type]
-    assert told["executor"] == "cluster: job 4711 there, PENDING (Resources), as last known"
+    assert told["executor"] == "cluster: 4711, PENDING (Resources), as last known"
     ended = replace(job_of(), executor="cluster", native=Native("4711", "RUNNING").to_json())
     assert row(ended, None)[-1] == ""
     told = dict(map(tuple, how_it_went(ended, None)))  # type: ignore[arg-type]
-    assert told["executor"] == "cluster: job 4711 there, last seen RUNNING"
+    assert told["executor"] == "cluster: 4711, last seen RUNNING"
     assert told["started"].endswith(", after 3.5 s in the queue")
     document = as_json(ended)
     assert document["native"]["id"] == "4711"

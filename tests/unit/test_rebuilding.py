@@ -86,6 +86,16 @@ def test_a_job_that_was_asked_for_and_has_not_begun_is_asked_for():
     assert after(KNOWN, FOUND) == (None, None), "it is asked for anyway"
 
 
+@pytest.mark.parametrize("claim", [CLAIM, None])
+def test_a_job_of_an_executor_stays_with_it(claim):
+    """Its folder may lie here: it must not be begun here for that."""
+    request = replace(REQUEST, executor="cluster", host="head")
+    _, job = after(None, replace(FOUND, request=request, claim=claim))
+    assert (job.executor, job.host) == ("cluster", "head")
+    _, job = after(None, replace(FOUND, claim=claim))
+    assert (job.executor, job.host) == ("local", "localhost")
+
+
 @pytest.mark.parametrize(
     "found",
     [replace(FOUND, request=None), replace(FOUND, here=False),

@@ -48,13 +48,16 @@ def main(name):
             except WorkerError:
                 pass  # nobody has put anything there as yet
         time.sleep(do.get("sleep", 0) / 1000)
-        if do.get("end") == "failure":
+        end, ends = do.get("end"), do.get("ends")
+        if ends:
+            end = ends[(int(os.environ["NOWCAST_MEMBER"]) - 1) % len(ends)]
+        if end == "failure":
             raise WorkerError("as it was told to")
-        if do.get("end") == "raise":
+        if end == "raise":
             raise ValueError("as it was told to")
-        if do.get("end") == "exit":
+        if end == "exit":
             os._exit(3)
-        if do.get("end") == "sys.exit":
+        if end == "sys.exit":
             sys.exit(4)
         payload = do.get("payload")
         # Under one of 256 keys: what a system knows does not grow with its age.
@@ -89,7 +92,8 @@ def follow(source, message, config, checklist):
     if rule["manner"] == "slow" and time.monotonic_ns() // 1000 % 8 == 0:
         time.sleep(1.1)
     launches = [
-        NextWorker(f"workers.{{worker}}", args=["--do", do]) for worker, do in rule["launches"]
+        NextWorker(f"workers.{{worker}}", args=["--do", do], **ensemble)
+        for worker, do, ensemble in rule["launches"]
     ]
     return (launches, set(rule["barrier"])) if rule["barrier"] else launches
 
@@ -120,7 +124,17 @@ def next_workers_of(plan: Plan) -> str:
 
 def _as_json(rule: Rule) -> Mapping[str, Any]:
     return {
-        "launches": [[worker, json.dumps(asdict(doing))] for worker, doing in rule.launches],
+        "launches": [
+            [worker, json.dumps(asdict(doing)), _ensemble_of(doing)]
+            for worker, doing in rule.launches
+        ],
         "barrier": list(rule.barrier),
         "manner": rule.manner,
     }
+
+
+def _ensemble_of(doing: Doing) -> Mapping[str, Any]:
+    if not doing.members:
+        return {}
+    members = list(range(1, doing.members + 1))
+    return {"for_each": members, "at_most": doing.at_most, "ending": doing.ending}

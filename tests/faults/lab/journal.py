@@ -6,14 +6,15 @@ outside of the system, and whom the lab has killed. It shares no code with the m
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from lab import ensembles
 from lab.catalogue import DESCRIPTORS
 from lab.deployment import arguments_of, module_of
+from lab.ensembles import FoundEnsembles
 from lab.plans import JobSettings, Rule
 from lab.samples import Samples
 from lab.system import LabSystem
@@ -46,6 +47,7 @@ class Found:
     by_cause: dict[int, list[JobRecord]] = field(default_factory=lambda: defaultdict(list))
     by_job: dict[str, list[MessageRecord]] = field(default_factory=lambda: defaultdict(list))
     next_tries: dict[str, list[JobRecord]] = field(default_factory=lambda: defaultdict(list))
+    ensembles: FoundEnsembles = field(default_factory=FoundEnsembles)
 
     @classmethod
     def in_(cls, system: LabSystem) -> Found:
@@ -53,7 +55,9 @@ class Found:
             messages = reader.messages(limit=None)[::-1]
             jobs = reader.jobs(limit=None)[::-1]
             barriers = {each.number: each for each in reader.barriers(active_only=False)}
+            records = reader.ensembles()
         found = cls(messages, jobs, barriers, Counter(system.begun()))
+        found.ensembles = FoundEnsembles.of(records, jobs)
         for job in jobs:
             if job.predecessor is not None:
                 found.next_tries[job.predecessor].append(job)
@@ -74,6 +78,7 @@ def violations(system: LabSystem, samples: Samples) -> list[str]:
         *_messages(system, found),
         *_launches(system, found),
         *_barriers(found),
+        *ensembles.violations(system, found.ensembles, found.messages),
         *_places(system, found),
         *(said for job in found.jobs for said in _job(system, found, job)),
         *_requests(system, found),
@@ -114,10 +119,12 @@ def _launches(system: LabSystem, found: Found) -> Iterator[str]:
     for message in found.messages:
         rule = rule_of(system, message)
         again = message.outcome is not None and message.job in found.next_tries
+        again = again or ensembles.is_of_member(message)
         decided = message.state == "decided" and rule.manner != "raise" and not again
         expected = Counter(
             (module_of(worker), tuple(arguments_of(doing)))
             for worker, doing in (rule.launches if decided else ())
+            for _ in range(ensembles.count_of(doing))
         )
         launched = Counter(
             (job.module, job.arguments) for job in found.by_cause.get(message.number, ())
@@ -134,7 +141,7 @@ def _barriers(found: Found) -> Iterator[str]:
     """What a barrier held began after all of its workers had ended, or never."""
     ends: dict[str, list[MessageRecord]] = defaultdict(list)
     for message in found.messages:
-        if message.outcome is not None:
+        if message.outcome is not None and not ensembles.is_of_member(message):
             ends[message.source].append(message)
     for number, barrier in found.barriers.items():
         if barrier.state == "active":
@@ -259,7 +266,8 @@ def _end(system: LabSystem, found: Found, job: JobRecord) -> Iterator[str]:
     """A job ends as its worker was told to, unless somebody was killed."""
     if job.state == "cancelled":
         replaced = job.barrier is not None and found.barriers[job.barrier].state == "replaced"
-        if job.id not in system.traffic.cancelled and not replaced:
+        not_needed = found.ensembles.ended_early(job)
+        if job.id not in system.traffic.cancelled and not replaced and not not_needed:
             yield f"nobody has cancelled it ({job.reason})"
         return
     if job.state == "lost":
@@ -270,8 +278,7 @@ def _end(system: LabSystem, found: Found, job: JobRecord) -> Iterator[str]:
         if system.plan.settings.get(job.worker, JobSettings()).timeout is None:
             yield "it has no timeout"
         return
-    doing = json.loads(job.arguments[1]) if job.arguments else {}
-    expected = _BY_END[doing.get("end", "success")]
+    expected = _BY_END[str(ensembles.doing_of(job).get("end", "success"))]
     killed = _was_killed(system, job, "process") or _could_not_begin(system, job)
     if job.state != expected and not (job.state == "crashed" and killed):
         yield f"it was to be {expected} ({job.reason})"

@@ -10,7 +10,7 @@ import datetime as dt
 import hashlib
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import hypothesis
@@ -26,13 +26,20 @@ JOBS_A_CHAIN = 16
 
 @dataclass(frozen=True)
 class Doing:
-    """What one launched worker does: its arguments, but for its name."""
+    """What one launched worker does: its arguments, but for its name.
+
+    With ``members`` it is an ensemble, each member of which ends by one of ``ends`` in turn.
+    """
 
     end: str
     sleep: int  # milliseconds
     tells: int  # messages in between
     needs: str | None  # a key of the checklist
     payload: str | None  # YAML
+    members: int = 0
+    at_most: int | None = None
+    ending: str | int = "all"
+    ends: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -152,6 +159,22 @@ def _doings(draw: st.DrawFn, workers: tuple[str, ...]) -> Doing:
     )
 
 
+@st.composite
+def _launched_doings(draw: st.DrawFn, workers: tuple[str, ...]) -> Doing:
+    """Draw what a worker does that follows from another one: some are ensembles."""
+    doing = draw(_doings(workers))
+    members = draw(st.sampled_from((0,) * 8 + (1, 3, 5)))
+    if not members:
+        return doing
+    return replace(
+        doing,
+        members=members,
+        at_most=draw(st.sampled_from((None, 1, 2))),
+        ending=draw(st.sampled_from(("all", "all", "any", 1, members))),
+        ends=tuple(draw(st.lists(st.sampled_from(ENDS), min_size=1, max_size=3))),
+    )
+
+
 def _gets_stuck(rules: Mapping[str, Rule]) -> bool:
     return any(rule.manner == "raise" for rule in rules.values())
 
@@ -168,15 +191,17 @@ def _rules(draw: st.DrawFn, workers: tuple[str, ...]) -> dict[str, dict[str, Rul
             wanted = draw(st.lists(st.sampled_from(later), max_size=fan)) if later else []
             launches: list[tuple[str, Doing]] = []
             for target in wanted:
-                size = 1 + sum(sizes[each] for each, _ in launches) + sizes[target]
-                if size <= JOBS_A_CHAIN:
-                    launches.append((target, draw(_doings(workers))))
+                doing = draw(_launched_doings(workers))
+                launched = sum(sizes[each] + one.members for each, one in launches)
+                if 1 + launched + sizes[target] + doing.members <= JOBS_A_CHAIN:
+                    launches.append((target, doing))
             # What got stuck at its message passes no barrier: there, whoever sees to it does.
             together = sorted({each for each, _ in launches if not _gets_stuck(rules[each])})
             barrier = draw(st.booleans()) and kind == "success" and len(together) > 1
             manner = draw(st.sampled_from(("well",) * 40 + ("slow", "raise")))
             rules[name][kind] = Rule(tuple(launches), tuple(together) if barrier else (), manner)
-            sizes[name] = max(sizes[name], 1 + sum(sizes[each] for each, _ in launches))
+            launched = sum(sizes[each] + one.members for each, one in launches)
+            sizes[name] = max(sizes[name], 1 + launched)
     rules["timed"] = {}
     rules["hand"] = {"success": rules[workers[0]]["success"]}
     return rules
