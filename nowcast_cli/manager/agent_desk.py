@@ -127,6 +127,10 @@ class AgentDesk:
             due.append(0.0)
         return min((each for each in due if each is not None), default=None)
 
+    def is_waiting(self, arrived: Arrived) -> bool:
+        """Say whether this waits for an order already: the broker has offered it again."""
+        return self._lines.waits(arrived)
+
     def hear(self, arrived: Arrived, message: Message) -> None:
         """Take in what an agent says; it is answered at the end of the turn."""
         try:

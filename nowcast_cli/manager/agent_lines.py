@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -88,6 +89,8 @@ class Lines:
         self._run = os.urandom(4).hex()
         self._lines: dict[str, Line] = {}
         self._stirred: set[str] = set()
+        self._due_at = math.inf  # not later than anything is due of itself
+        self._waiting: set[bytes] = set()  # stamps of what waits
         self.trouble: str | None = None
 
     def to(self, agent: str) -> Line:
@@ -113,10 +116,16 @@ class Lines:
         if asked.until is not None:
             for each in [each for each in line.asked if each.until is not None]:
                 line.asked.remove(each)
-                if each.arrived.stamp != asked.arrived.stamp:  # else it is the same, offered again
-                    self._send(each.arrived, reply_bytes(Acknowledge(), each.id))
+                self._reply(each, Acknowledge())
         line.asked.append(asked)
         self._stirred.add(agent)
+        self._due_at = min(self._due_at, self._due_of(line))
+        if asked.until is not None and asked.arrived.stamp is not None:
+            self._waiting.add(asked.arrived.stamp)
+
+    def waits(self, arrived: Arrived) -> bool:
+        """Say whether this is a message that waits already: the broker has offered it again."""
+        return arrived.stamp in self._waiting
 
     def until(self, wait: float) -> float:
         """Give when one that may wait so long is answered."""
@@ -124,14 +133,14 @@ class Lines:
 
     def due_in(self) -> float | None:
         """Give the seconds until somebody is to be answered, or something to be cleared."""
-        now = self._monotonic()
-        due: list[float] = []
-        for line in self._lines.values():
-            due += [each.until - now for each in line.asked if each.until is not None]
-            wait = line.clearing.wait()
-            if wait is not None and line.asked:
-                due.append(wait)
-        return max(0.0, min(due)) if due else None
+        return None if self._due_at == math.inf else max(0.0, self._due_at - self._monotonic())
+
+    def _due_of(self, line: Line) -> float:
+        if not line.asked:
+            return math.inf
+        wait = line.clearing.wait()
+        cleared_at = math.inf if wait is None else self._monotonic() + wait
+        return min(cleared_at, *(each.until or math.inf for each in line.asked))
 
     def answer(
         self,
@@ -141,19 +150,20 @@ class Lines:
     ) -> None:
         """Answer whoever is to be answered now: what is in the orders has been committed."""
         now = self._monotonic()
-        for name, line in self._lines.items():
-            if line.asked and (name in self._stirred or self._is_due(line, now)):
-                self._answer(name, line, jobs_on, agents.get(name), talkback, now)
-        self._stirred.clear()
-
-    def _is_due(self, line: Line, now: float) -> bool:
-        if any(each.until is not None and each.until <= now for each in line.asked):
-            return True
-        if line.clearing.wait() == 0.0:
-            line.order = None
-            line.number += 1
-            return True
-        return False
+        is_due = now >= self._due_at
+        stirred, self._stirred = self._stirred, set()
+        for name in self._lines if is_due else stirred:
+            line = self._lines.get(name)
+            if line is None or not line.asked:
+                continue
+            if is_due and line.clearing.wait() == 0.0:
+                line.order = None
+                line.number += 1
+            self._answer(name, line, jobs_on, agents.get(name), talkback, now)
+        if is_due:
+            self._due_at = min(
+                (self._due_of(line) for line in self._lines.values()), default=math.inf
+            )
 
     def _answer(
         self,
@@ -166,8 +176,7 @@ class Lines:
     ) -> None:
         if agent is None or agent.register is None:
             for asked in line.asked:
-                said = Acknowledge(Talkback(register=True))
-                self._send(asked.arrived, reply_bytes(said, asked.id))
+                self._reply(asked, Acknowledge(Talkback(register=True)))
             line.asked.clear()
             return
         current = f"{self._run}-{line.number}"
@@ -182,8 +191,13 @@ class Lines:
                 if line.order is None:
                     line.order = self._made(current, line, agent, list(jobs_on(name)))
                 said = Acknowledge(talkback(agent), line.order)
-            self._send(asked.arrived, reply_bytes(said, asked.id))
+            self._reply(asked, said)
         line.asked = still
+
+    def _reply(self, asked: Asked, said: Acknowledge) -> None:
+        if asked.arrived.stamp is not None:
+            self._waiting.discard(asked.arrived.stamp)
+        self._send(asked.arrived, reply_bytes(said, asked.id))
 
     def _made(
         self, order_id: str, line: Line, agent: Agent, jobs: Sequence[AgentJob]

@@ -125,6 +125,7 @@ class Manager:
         self._intake = Intake(self._store, registry, orders, self._logger)
         self._intake.limits = limits(self._config)
         self._intake.hear_agent = self._agents.hear
+        self._intake.is_waiting = self._agents.is_waiting
         python = str(self._config["python"])
         executor = LocalExecutor(paths, python, paths.config_file)
         around = Surroundings(paths, python, keys)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import yaml
 import zmq
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -78,7 +79,7 @@ class Crowd:
         )
         self.tells = False
         self.largest_order = 0
-        self.slowest = 0.0
+        self.known = 0
 
     def _lane(self, host: SimulatedHost) -> Lane:
         socket = self._context.socket(zmq.DEALER)
@@ -95,6 +96,12 @@ class Crowd:
             talk.say(talk.host.register())
             talk.say(talk.host.report())
             pull.say(pull.host.pull(PULL_WAIT))
+
+    def open(self) -> None:
+        """Say of all hosts that they have what jobs require."""
+        for talk in self._talks:
+            talk.host.tags = ("ready",)
+            talk.say(talk.host.register())
 
     def begun(self) -> int:
         return sum(len(host.begun) for host in self.hosts)
@@ -121,6 +128,7 @@ class Crowd:
             host.take(said.assignments)
             if self.tells:
                 self._answers[host.name].say(host.answer())
+        self.known += lane in self._pulls
         if lane in self._pulls or said.talkback.register:
             if said.talkback.register:
                 self._talks[self.hosts.index(host)].say(host.register())
@@ -170,6 +178,9 @@ def main(agents: int = 200, jobs: int = 10_000, seconds: float = 30.0) -> None:
         ring.init()
         # A key for each agent is what a system has; here one that may speak for all.
         key = read_key(made.paths.keys / "operator.key")
+        settings = yaml.safe_load(made.config_file.read_text())
+        settings["message registry"]["workers"]["first"]["requires"] = {"tags": ["ready"]}
+        made.config_file.write_text(yaml.safe_dump(settings))
         queued(made, jobs)
         with running_system(made) as (broker, manager):
             crowd = Crowd(made, agents, key)
@@ -189,15 +200,17 @@ def _measure(
         each = f"  {count / took:6.0f}/s, {cost:.2f} ms of the manager's CPU each" if count else ""
         print(f"{what:38} {took:6.1f} s  manager {used[0]:5.1f} %, broker {used[1]:5.1f} %{each}")
 
-    cpu = [cpu_seconds(pid) for pid in pids]
     crowd.begin()
-    took = crowd.run(120, lambda: crowd.begun() >= jobs)
-    report(f"{crowd.begun():,} jobs placed and handed out", took, cpu, crowd.begun())
-    print(f"{'':38} largest order {crowd.largest_order / 1e3:.0f} kB; placed {placed(made):,}")
+    crowd.run(60, lambda: crowd.known >= len(crowd.hosts))
     crowd.run(2 * REPORT)
     cpu = [cpu_seconds(pid) for pid in pids]
     took = crowd.run(seconds)
     report(f"{len(crowd.hosts)} agents report every {REPORT:.0f} s", took, cpu)
+    cpu = [cpu_seconds(pid) for pid in pids]
+    crowd.open()
+    took = crowd.run(120, lambda: crowd.begun() >= jobs)
+    report(f"{crowd.begun():,} jobs placed and handed out", took, cpu, crowd.begun())
+    print(f"{'':38} largest order {crowd.largest_order / 1e3:.0f} kB; placed {placed(made):,}")
     crowd.tells = True
     cpu = [cpu_seconds(pid) for pid in pids]
     for host in crowd.hosts:
