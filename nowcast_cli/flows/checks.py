@@ -25,6 +25,7 @@ from nowcast_cli.flows.definition import (
 from nowcast_cli.flows.placeholders import references
 
 ITEM = "item"  # what a step with `for each` calls the value that it is run for
+BEGINS_RUNS = ("message", "flow")  # triggers
 _ENTRY = "Push"  # the action of a first line that stands for the request itself
 _ANSWERED_FROM_OUTSIDE = ("ASYNC", "PUBLISH")
 
@@ -48,8 +49,10 @@ def mistakes(
     for flow in flows.values():
         yield from _order(flow)
         yield from _sub_flow_cycle(flow, flows)
+        yield from _begins_itself(flow, flows)
         for trigger in flow.triggers:
             yield from _trigger(flow, trigger, flows, registry)
+            yield from _trigger_parameters(flow, trigger)
         for step in flow.steps:
             yield from _targets(flow, step, flows, registry)
             yield from _references(flow, step)
@@ -114,6 +117,18 @@ def _sub_flow_cycle(flow: Flow, flows: Mapping[str, Flow]) -> Iterator[Mistake]:
             if isinstance(step.does, SubFlow) and flow.name in _reached(below, step.does.flow)
         )
         yield Mistake(flow.name, step, "flow", "this flow would run itself without an end")
+
+
+def _begins_itself(flow: Flow, flows: Mapping[str, Flow]) -> Iterator[Mistake]:
+    begun_by = {
+        name: tuple(
+            str(trigger.settings.get("flow")) for trigger in each.triggers if trigger.kind == "flow"
+        )
+        for name, each in flows.items()
+    }
+    if flow.name in set().union(*(_reached(begun_by, name) for name in begun_by[flow.name])):
+        words = "the end of this flow would begin it again, without an end"
+        yield Mistake(flow.name, None, "on", words)
 
 
 def _targets(
@@ -224,6 +239,25 @@ def _trigger(
         if name not in flows:
             words = f"there is no flow {name}" + did_you_mean(name, flows)
             yield Mistake(flow.name, None, "on", words)
+
+
+def _trigger_parameters(flow: Flow, trigger: Trigger) -> Iterator[Mistake]:
+    if trigger.kind not in BEGINS_RUNS:
+        words = f"no run begins by a {trigger.kind} in this version"
+        hint = "a scheduled worker's message begins one: on: {message: awaken}"
+        yield Mistake(flow.name, None, "on", words, severity="warning", hint=hint)
+        return
+    known = [parameter.name for parameter in flow.parameters]
+    given = trigger.settings.get("parameters") or {}
+    for name in given:
+        if name not in known:
+            words = f"flow {flow.name} has no parameter {name}" + did_you_mean(str(name), known)
+            yield Mistake(flow.name, None, "on", words)
+    for parameter in flow.parameters:
+        if parameter.required and parameter.name not in given:
+            words = f"a run that begins so needs a value for {parameter.name}"
+            hint = f"give it a default, or on: {{…, parameters: {{{parameter.name}: …}}}}"
+            yield Mistake(flow.name, None, "on", words, hint=hint)
 
 
 def _answered(flow: Flow, step: Step, mapping: ActionMapping) -> Iterator[Mistake]:

@@ -25,11 +25,20 @@ ACTIONS_FILE = "actions.ini"
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """The flows that can be read, what answers their actions, and all that is wrong."""
+    """The flows that can be read, what answers their actions, and all that is wrong.
+
+    ``wrong`` names the flows that can be read and not be run.
+    """
 
     flows: Mapping[str, Flow]
     actions: ActionMapping
     problems: tuple[Problem, ...]
+    wrong: frozenset[str]
+
+    @property
+    def usable(self) -> dict[str, Flow]:
+        """The flows without mistakes."""
+        return {name: flow for name, flow in self.flows.items() if name not in self.wrong}
 
 
 def has_flows(config: Config) -> bool:
@@ -48,9 +57,10 @@ def declared(config: Config) -> Declared:
     flows, twice = _together([*from_lines, *from_yaml])
     actions, wrong = _mapping(folder / ACTIONS_FILE)
     problems += [*twice, *wrong, *_components(actions, folder)]
-    found = mistakes(flows, actions, registry_of(config))
+    found = list(mistakes(flows, actions, registry_of(config)))
     problems += _located(flows, found, config.file)
-    return Declared(flows, actions, tuple(sorted(set(problems), key=_order)))
+    unusable = frozenset(mistake.flow for mistake in found if mistake.severity == "error")
+    return Declared(flows, actions, tuple(sorted(set(problems), key=_order)), unusable)
 
 
 def _from_file(file: Path) -> tuple[list[Flow], list[Problem]]:

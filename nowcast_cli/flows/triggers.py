@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from nowcast_cli.config.findings import Finding
 from nowcast_cli.config.positions import KeyPath
 from nowcast_cli.config.timing import WrongTiming, read_timing
 from nowcast_cli.config.zones import local_zone
-from nowcast_cli.flows.definition import Trigger, TriggerKind
+from nowcast_cli.flows.definition import Flow, Trigger, TriggerKind
+from nowcast_cli.flows.placeholders import filled_in
 from nowcast_cli.flows.section_reading import SectionReading, items_of
 
 _KEYS: Mapping[TriggerKind, tuple[str, ...]] = {
     "schedule": ("schedule",),
-    "message": ("message", "type"),
+    "message": ("message", "type", "parameters"),
     "product": ("product", "complete", "cycle"),
-    "flow": ("flow", "ended"),
+    "flow": ("flow", "ended", "parameters"),
     "file": ("file",),
 }
 _ENDS = ("done", "failed", "timed out", "cancelled")
@@ -35,6 +36,8 @@ def read_triggers(value: Any, path: KeyPath, findings: list[Finding]) -> tuple[T
             continue
         reading = SectionReading(item, here, findings, _KEYS[kinds[0]])
         words = _WORDS[kinds[0]](reading)
+        reading.mapping("parameters")
+        reading.check_placeholders("parameters")
         triggers.append(Trigger(kinds[0], dict(reading.entry), words))
     return tuple(triggers)
 
@@ -82,3 +85,30 @@ _WORDS: Mapping[TriggerKind, Callable[[SectionReading], str]] = {
     "flow": _flow,
     "file": _file,
 }
+
+
+def by_message(flows: Iterable[Flow], worker: str, kind: str) -> Iterator[tuple[Flow, Trigger]]:
+    """Give the flows that begin with a message of that type of a worker."""
+    for flow in flows:
+        for trigger in flow.triggers:
+            told = (trigger.settings.get("message"), trigger.settings.get("type", "success"))
+            if trigger.kind == "message" and told == (worker, kind):
+                yield flow, trigger
+
+
+def by_end(flows: Iterable[Flow], name: str, state: str) -> Iterator[tuple[Flow, Trigger]]:
+    """Give the flows that begin with that end of another one."""
+    for flow in flows:
+        for trigger in flow.triggers:
+            ended = (trigger.settings.get("flow"), trigger.settings.get("ended", "done"))
+            if trigger.kind == "flow" and ended == (name, state):
+                yield flow, trigger
+
+
+def parameters_of(trigger: Trigger, find: Callable[[str], Any]) -> dict[str, Any]:
+    """Give the parameters that a trigger hands on; raises KeyError for a value that is not there.
+
+    ``find`` gives what a reference stands for: ``payload.date``, or ``steps.crop.rows``.
+    """
+    given = trigger.settings.get("parameters") or {}
+    return {str(name): filled_in(value, find) for name, value in given.items()}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
@@ -18,12 +18,13 @@ from nowcast_cli.config.registry import Registry
 from nowcast_cli.errors import NowcastError
 from nowcast_cli.flows.advance import BadEnding, World, advance, ended_attempt, name_of, value_of
 from nowcast_cli.flows.conflicts import Conflicts, StepName, with_conflicts_of
-from nowcast_cli.flows.definition import Action, Flow, SubFlow, Work
+from nowcast_cli.flows.definition import Action, Flow, SubFlow, Trigger, Work
 from nowcast_cli.flows.described import described
 from nowcast_cli.flows.parameters import BadParameter, values_of
 from nowcast_cli.flows.placeholders import filled_in
 from nowcast_cli.flows.reopening import dropped, reopened
 from nowcast_cli.flows.tokens import Token
+from nowcast_cli.flows.triggers import by_end, by_message, parameters_of
 from nowcast_cli.flows.yaml_flows import flow_described
 from nowcast_cli.manager import job_transitions
 from nowcast_cli.manager.boot_clock import Uptime
@@ -69,6 +70,7 @@ class Outside:
     new_id: Callable[[], str]
     module_of: Callable[[str], str]
     flow_named: Callable[[str], Flow]
+    flows: Callable[[], Collection[Flow]]
 
 
 class _Moves:
@@ -191,9 +193,11 @@ class FlowRuns:
 
     def follow(self, turn: Turn) -> None:
         """Take in what a turn has done to the jobs of steps, and what the clock says."""
-        if not self.open:
+        if not (self.open or self._outside.flows()):
             return
         moves = _Moves(turn.state)
+        for record in turn.journalled.values():
+            self._begin_by_message(moves, record)
         self._see(moves)
         for job in _ended_jobs(turn.changes):
             number = job.final_message
@@ -206,6 +210,25 @@ class FlowRuns:
             self._to_move.update(dict.fromkeys(self._waiting))
         self._settle(moves)
         turn.add(moves.step)
+
+    def _begin_by_message(self, moves: _Moves, record: MessageRecord) -> None:
+        """Begin the runs that a message asks for; one that is tried again is none as yet."""
+        if record.outcome is None or record.state == "late" or record.note is not None:
+            return
+        for flow, trigger in by_message(self._outside.flows(), record.source, record.type):
+            found = {"payload": plain(payload_of(record))}
+            origin = f"message {record.number}, {record.type} of {record.source}"
+            self._begin_by_trigger(moves, flow, trigger, found, origin)
+
+    def _begin_by_trigger(
+        self, moves: _Moves, flow: Flow, trigger: Trigger, found: Mapping[str, Any], origin: str
+    ) -> None:
+        try:
+            given = parameters_of(trigger, lambda reference: value_of(reference, found, {}))
+            self._begin(moves, self._outside.flow_named(flow.name), given, origin, None)
+        except (KeyError, BadParameter, NowcastError) as error:
+            why = f"{error.args[0]} has no value" if isinstance(error, KeyError) else str(error)
+            moves.put(notes=[problem(f"flow {flow.name} does not begin by {origin}: {why}")])
 
     def _see(self, moves: _Moves) -> None:
         """Find the ends that a store which was put together anew does not tell its runs of."""
@@ -416,6 +439,10 @@ class FlowRuns:
         )
         moves.put(FlowRunPut(run), notes=[note])
         self._tell_parent(moves, run)
+        for flow, trigger in by_end(self._outside.flows(), run.flow, run.state):
+            found = {"steps": _given_by(run), "parameters": run.parameters}
+            origin = f"flow {run.flow} {run.state} (run {run.id})"
+            self._begin_by_trigger(moves, flow, trigger, found, origin)
 
     def _tell_parent(self, moves: _Moves, run: FlowRunRecord) -> None:
         if run.parent is not None:

@@ -44,6 +44,7 @@ class Flows:
             new_id=new_id,
             module_of=lambda worker: find_worker_module(self._config, worker),
             flow_named=self._named,
+            flows=lambda: self._declared.values(),
         )
         self._runs = FlowRuns(store, registry, outside)
 
@@ -85,7 +86,7 @@ class Flows:
             self._declared = {}
             return
         found = declared(self._config)
-        self._declared = found.flows
+        self._declared = found.usable
         for trouble in found.problems:
             if trouble.severity == "error":
                 _logger.error("%s", trouble.text)

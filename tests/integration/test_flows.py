@@ -217,3 +217,13 @@ def test_to_follow_ends_by_ctrl_c_and_the_run_goes_on(system: System) -> None:
     system.touch("go")
     assert wait_for_end(system, run["run"])["state"] == "done"
     assert "● done" in flow(system, "runs", "long").out
+
+
+def test_a_message_of_a_worker_begins_a_run(make_system: MakeSystem) -> None:
+    told = {"on": {"message": "second"}, "steps": {"do": {"worker": "third"}}}
+    system = make_system(settings={"flows": {"told": told}}).start()
+    system.launch("second")
+    run = wait_until(lambda: flow(system, "runs", "told", "--json").json["runs"], timeout=20)[0]
+    assert wait_for_end(system, run["run"])["state"] == "done"
+    assert system.ran() == ["second", "third"]
+    assert "success of second" in run["origin"]

@@ -176,7 +176,7 @@ WHOLE = """\
 flows:
   forecast:
     description: Of a day
-    on: {message: crop}
+    on: {message: crop, parameters: {region: "{payload.region}"}}
     parameters: {date: today, members: 21, region: {type: text}}
     steps:
       crop:
@@ -285,7 +285,23 @@ def test_a_mistake_in_a_step_is_named_with_its_keys(folder: Path, step: str, exp
             "flows: {f: {on: {message: crop, type: failed}, steps: {x: {worker: crop}}}}\n",
             "flows.f.on: worker crop sends no message failed",
         ),
+        (
+            "flows: {f: {on: {flow: f}, steps: {x: {worker: crop}}}}\n",
+            "flows.f.on: the end of this flow would begin it again",
+        ),
         ("flows: {f: {on: {flow: g}, steps: {x: {worker: crop}}}}\n", "flows.f.on: there is no f"),
+        (
+            "flows: {f: {on: {schedule: {every: day, at: '05:15'}}, steps: {x: {worker: crop}}}}\n",
+            "flows.f.on: no run begins by a schedule in this version",
+        ),
+        (
+            "flows: {f: {on: {message: crop, parameters: {n: 1}}, steps: {x: {worker: crop}}}}\n",
+            "flows.f.on: flow f has no parameter n",
+        ),
+        (
+            "flows: {f: {on: {message: crop}, parameters: {n: }, steps: {x: {worker: crop}}}}\n",
+            "flows.f.on: a run that begins so needs a value for n",
+        ),
         (
             "flows: {f: {on: {schedule: {every: dya}}, steps: {x: {worker: crop}}}}\n",
             "flows.f.on.schedule: schedule.every:",
@@ -354,3 +370,10 @@ def test_to_move_a_flow_in_its_file_does_not_change_its_digest(folder: Path) -> 
 def test_a_sub_flow_is_read(folder: Path) -> None:
     yaml = "flows: {g: {steps: {x: {worker: crop}}}, f: {steps: {x: {flow: g}}}}\n"
     assert read(folder, yaml=yaml).flows["f"].steps[0].does == SubFlow("g")
+
+
+def test_a_flow_with_a_mistake_can_be_looked_at_and_not_be_run(folder: Path) -> None:
+    yaml = "flows: {g: {steps: {x: {worker: crop}}}, f: {steps: {x: {worker: corp}}}}\n"
+    found = read(folder, yaml=yaml)
+    assert set(found.flows) == {"f", "g"}
+    assert set(found.usable) == {"g"}

@@ -25,6 +25,7 @@ from nowcast_cli.flows.definition import (
     Parameter,
     Step,
     SubFlow,
+    Trigger,
     Work,
     ancestors,
 )
@@ -78,6 +79,7 @@ class World:
             new_id=lambda: f"id-{next(self._ids):06}",
             module_of=self._module_of,
             flow_named=self._named,
+            flows=self.flows.values,
         )
         return FlowRuns(self.store, registry_of({}), outside)
 
@@ -519,3 +521,56 @@ def test_a_store_that_was_put_together_anew_tells_its_runs_of_the_ends(world: Wo
     assert world.states(run)["c"] == "failed"
     assert "nothing is known any more" in str(world.record(run).steps[("c", None)].reason)
     assert world.states(run)["d"] == "failed"
+
+
+def said(number: int, kind: str = "success", note: str | None = None) -> MessageRecord:
+    body = "source: crop\ntype: success\npayload: {rows: 7}\n"
+    return MessageRecord(
+        number, f"said{number}", "2026", "crop", kind, body, None, "c", "success", "decided",
+        note=note,
+    )  # fmt: skip
+
+
+def test_a_message_begins_a_run_with_what_it_brings(world: World) -> None:
+    triggers = (
+        Trigger("message", {"message": "crop", "parameters": {"n": "{payload.rows}"}}, ""),
+        Trigger("message", {"message": "crop", "type": "failure"}, ""),
+        Trigger("message", {"message": "model"}, ""),
+    )
+    parameters = (Parameter("n", "whole", 1, required=False),)
+    world.flows["f"] = Flow("f", (asked("a"),), parameters, triggers)
+    turn = Turn(world.state)
+    for record in (said(1), said(2, "other"), said(3, note="tried again as job 7")):
+        turn.journalled[record.id] = record
+    world.runs.follow(turn)
+    world.take(Transition(turn.state, tuple(turn.changes)))
+    (run,) = world.runs.open.values()
+    assert (run.parameters, run.origin) == ({"n": 7}, "message 1, success of crop")
+    assert [token.step for token in world.running()] == ["a"]
+
+
+def test_a_message_that_lacks_a_value_begins_nothing_and_says_so(world: World) -> None:
+    trigger = Trigger("message", {"message": "crop", "parameters": {"n": "{payload.lines}"}}, "")
+    parameters = (Parameter("n", "whole", 1, required=False),)
+    world.flows["f"] = Flow("f", (asked("a"),), parameters, (trigger,))
+    turn = Turn(world.state)
+    turn.journalled["m"] = said(1)
+    world.runs.follow(turn)
+    assert not world.runs.open
+    assert "does not begin by message 1" in turn.notes[0].text
+    assert "payload.lines has no value" in turn.notes[0].text
+
+
+def test_the_end_of_a_flow_begins_another(world: World) -> None:
+    settings_of_trigger = {"flow": "one", "parameters": {"n": "{steps.a.rows}"}}
+    parameters = (Parameter("n", "whole", 1, required=False),)
+    world.flows["two"] = Flow(
+        "two", (asked("b"),), parameters, (Trigger("flow", settings_of_trigger, ""),)
+    )
+    run = world.run(Flow("one", (asked("a"),)))
+    world.end(Token(run, "a", None, 1), gave={"rows": 5})
+    (second,) = world.runs.open.values()
+    assert (second.flow, second.parameters) == ("two", {"n": 5})
+    failing = world.run(Flow("one", (asked("a"),)))
+    world.end(Token(failing, "a", None, 1), "failed")
+    assert list(world.runs.open) == [second.id]
