@@ -48,7 +48,7 @@ def test_a_job_runs_on_a_node(grid_engine: GridEngine, system: System):
     assert ended.exit["code"] == 0
     assert ended.exit["peak_memory"] > 1_000_000
     account = wait_until(lambda: grid_engine.account(ended.native["id"]), timeout=30)
-    assert account["jobname"] == f"nc-{job}.1"
+    assert account["jobname"] == f"first-nc-{job}.1"
     assert (account["failed"], account["exit_status"]) == ("0", "0")
 
 
