@@ -353,6 +353,8 @@ def grid_engine_of_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator
     """Give a Grid Engine that runs, for all tests of a process."""
     if not all((PROGRAMS / name).exists() for name in ("sge_qmaster", "sge_execd", "qsub")):
         pytest.skip("there is no Grid Engine: apt-get install gridengine-{master,exec,client}")
+    if os.geteuid() != 0:
+        pytest.skip("the execution daemon of Grid Engine has to be started by root")
     engine = GridEngine(tmp_path_factory.mktemp("grid-engine"))
     try:
         engine.start()

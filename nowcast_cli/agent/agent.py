@@ -94,6 +94,7 @@ class Agent:
         self._has_seen = threading.Event()
         self._seen: tuple[Report, float]
         self._number = 0
+        self._stale = 0  # reports in a row without a new look at the host
 
     def start(self) -> None:
         """Begin to work."""
@@ -135,7 +136,8 @@ class Agent:
         """Tell the manager who this is, where it does not know, and then what is in use."""
         self._has_seen.wait()
         seen, at = self._seen
-        if uptime() - at > _STALE:
+        self._stale = self._stale + 1 if uptime() - at > _STALE else 0
+        if self._stale == 2:  # at the first time all of this process may have been frozen
             self._complain(f"the disk of {self._settings.state} does not answer")
         try:
             if self._registered.is_set():

@@ -16,14 +16,14 @@ Name = Annotated[
     str, typer.Argument(metavar="AGENT", help="The agent.", autocompletion=complete.agents)
 ]
 
-app = group_app("Run an agent on a host, and see to the agents of a system.")
+app = group_app("Run an agent on a host; see to the agents of a system.")
 
 app.command()(run)
 
 
 @app.command("list")
 def list_agents(ctx: typer.Context, as_json: Json = False) -> None:
-    """List the agents: what they are, what they have to do, and when they were heard of.
+    """List the agents, what they have to do, and when they told it.
 
     With the system down it is told what was last known.
 
@@ -56,7 +56,7 @@ def list_agents(ctx: typer.Context, as_json: Json = False) -> None:
 
 @app.command()
 def show(ctx: typer.Context, agent: Name, as_json: Json = False) -> None:
-    """Show an agent: its host, limits, what is in use there, its jobs and mistakes.
+    """Show an agent: its host, limits, use, jobs and mistakes.
 
     \b
     Examples:
@@ -123,7 +123,7 @@ def limit(
 
 @app.command()
 def drain(ctx: typer.Context, agent: Name) -> None:
-    """Give an agent no more jobs; once those there have ended, it is disabled.
+    """Give an agent no more jobs, and disable it after its last.
 
     \b
     Examples:

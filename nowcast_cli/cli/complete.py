@@ -87,7 +87,7 @@ def agents(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def jobs(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Offer the short ids of the latest jobs, newest first."""
+    """Offer the short ids of the latest jobs and ensembles, newest first."""
     return _beginning(ctx, incomplete, lambda system: _job_ids(system, None))
 
 
@@ -159,7 +159,10 @@ def _job_ids(system: System, states: frozenset[str] | None) -> list[str]:
     from nowcast_cli.store.records import short_id
 
     with Reader(system.paths.database) as reader:
-        return [short_id(job.id) for job in reader.jobs(states=states, limit=_OFFERED)]
+        found = reader.ensembles(limit=_OFFERED) if states is None else reader.open_ensembles()
+        jobs = reader.jobs(states=states, limit=_OFFERED)
+        ids = [*(ensemble.id for ensemble in found), *(job.id for job in jobs)]
+        return [short_id(each) for each in sorted(ids, reverse=True)[:_OFFERED]]
 
 
 def _message_numbers(system: System, states: set[str] | None) -> list[str]:

@@ -18,7 +18,7 @@ app = group_app("List the executors that workers run on.")
 
 @app.command("list")
 def list_executors(ctx: typer.Context, as_json: Json = False) -> None:
-    """List the executors: how they are, and how many of their jobs run and wait.
+    """List executors: their health, and how many jobs they have.
 
     Each is asked itself, so this works with all daemons down. Jobs that are
     queued have been taken on and have not begun.

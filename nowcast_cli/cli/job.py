@@ -40,7 +40,7 @@ Id = Annotated[
 _STDERR_LINES = 20
 _FILES = ("stdout", "stderr", "exit", "scratch")
 
-app = group_app("List, show, cancel and rerun jobs; show what those of a worker cost.")
+app = group_app("List, show, cancel and rerun jobs.")
 
 
 @app.command("list")
@@ -177,8 +177,9 @@ def stats(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show what the jobs of a worker have cost: time in the queue, run time, memory, CPU.
+    """Show what the jobs of a worker have cost.
 
+    Time in the queue, run time, peak memory and processor time.
     P50 is what half of them needed at most, P95 what 95 of 100 did. All but
     the queue wait is of those that succeeded: a job that fails at once tells
     nothing of how long the work takes.

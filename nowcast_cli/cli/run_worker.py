@@ -129,7 +129,7 @@ def run_worker(
       nowcast run-worker --host cluster run_model -- forecast
       nowcast run-worker make_forcing --from 2026-11-01 --to 2026-11-20
       nowcast run-worker make_plots -- --run-date 2026-11-20
-      nowcast run-worker run_model --members 1..21 --at-most 5 -- --member {member}
+      nowcast run-worker run_model --members 1..21 -- --member {member}
 
     Shows the log lines of the worker as they come, and returns when its
     entry stands in the checklist file, with the worker's exit code.

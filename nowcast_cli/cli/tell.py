@@ -28,7 +28,7 @@ def tell(
         str | None, typer.Option("--payload-file", metavar="FILE", help="The payload, as JSON.")
     ] = None,
 ) -> None:
-    """Say, in the command of a job, by which message it is to end.
+    """Say by which message the job is to end.
 
     \b
     Examples:
@@ -36,7 +36,8 @@ def tell(
       nowcast tell success --payload-file summary.json
       nowcast tell failure --payload why="no wind yet"
 
-    It takes effect when the command has ended; of several, the last one counts.
+    To be called in the command of a job. It takes effect when that has ended; of
+    several, the last one counts.
     An exit code that is none of the `success codes` is a failure, whatever was
     told.
     """

@@ -31,7 +31,8 @@ set -- $(printf '%s\\n' "$jobs" |
     awk -F '[<>]' '/<JB_job_number>/ {id = $3} /<state>[^<]*E/ {print id}')
 [ $# = 0 ] || qstat -xml -j "$(echo "$@" | tr ' ' ,)"
 """
-_NAME = "nc-"
+_MARK = "nc-"  # in the name of a job, before its token: no id has an n
+_NOT_IN_NAMES = re.compile(r"^(?=\d)|[^A-Za-z0-9_]")
 _TRY_LATER = 25  # the exit code of qsub where a user or the cluster has as many jobs as allowed
 _NOT_REACHED = re.compile(
     "commlib error|unable to (send|receive|contact)|got no response|timeout", re.IGNORECASE
@@ -73,7 +74,9 @@ def _qsub(
 ) -> list[str]:
     # Of an option that is given twice the last counts: what we rely on comes last.
     how = ("-notify", "-r", "n", "-j", "y", "-o", output, "-S", "/bin/sh", *more)
-    return ["qsub", *request.resources.extra, "-terse", "-N", _NAME + token, *how, script]
+    # The worker comes first: qstat shows ten letters.
+    name = f"{_NOT_IN_NAMES.sub('_', request.worker)}-{_MARK}{token}"
+    return ["qsub", *request.resources.extra, "-terse", "-N", name, *how, script]
 
 
 @dataclass(frozen=True)
@@ -156,7 +159,7 @@ class GridEngine:
     def found(self, answer: Answer, tokens: Collection[str]) -> dict[str, str]:
         """Give numbers by token. Raises Outage."""
         jobs, _ = _read_poll(answer)
-        named = {job.name.removeprefix(_NAME): job.number for job in jobs}
+        named = {job.name.rpartition(_MARK)[2]: job.number for job in jobs}
         return {token: named[token] for token in tokens if token in named}
 
     def cancel(self, ids: Sequence[str]) -> list[str]:

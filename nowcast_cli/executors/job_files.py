@@ -15,6 +15,7 @@ from pathlib import Path
 from nowcast_cli.atomic_files import write_atomically
 from nowcast_cli.command_end import has_succeeded
 from nowcast_cli.config.remote_hosts import RemoteHost
+from nowcast_cli.executors import mirror
 from nowcast_cli.executors.carried_files import carried_files
 from nowcast_cli.executors.file_transfer import send
 from nowcast_cli.executors.job_folder import ENDED, JobRequest, read_exit
@@ -49,13 +50,18 @@ class JobFiles:
         self._transfers.use(host)
 
     def may_begin(self, job: JobRequest) -> bool:
-        """Say whether a job has all that it needs there; has it sent, where it has not."""
+        """Say whether a job has all that it needs there; has it sent, where it has not.
+
+        Raises OSError.
+        """
         carried = carried_files(self._host, job)
         with self._lock:
             if carried is None or not carried.inputs or job.id in self._sent:
                 return True
             if job.id in self._hopeless:
                 return False
+        if not Path(job.folder, "job.json").exists():
+            mirror.prepare(job)
         inputs = carried.inputs
         self._transfers.add(
             job, lambda way: send(way, job, inputs), lambda why: self._was_sent(job, why)

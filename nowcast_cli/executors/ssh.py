@@ -273,11 +273,7 @@ class SshExecutor:
 
     def _with_files(self, followed: Followed) -> Followed:
         """Give what is to be done about a job while its inputs are on their way: not begin it."""
-        if not followed.begin:
-            return followed
-        if not (followed.folder / "job.json").exists():
-            mirror.prepare(followed.job)
-        return replace(followed, begin=self._files.may_begin(followed.job))
+        return replace(followed, begin=followed.begin and self._files.may_begin(followed.job))
 
     def _files_changed(self, job: JobRequest) -> None:
         """Take in that inputs have come over, or never will, or that outputs are in place."""

@@ -167,9 +167,12 @@ class AgentRegistry:
                 yield agent
 
     def due_in(self, now: float) -> float | None:
-        """Give the seconds until the next lease is over; None where none is to be."""
+        """Give the seconds until leases are to be looked at again; None where none is to end.
+
+        A manager that has nothing else to do listens all the same, and says so often enough.
+        """
         heard = min((a.heard for a in self.agents.values() if not a.offline), default=None)
-        return None if heard is None else max(0.0, heard + self.lease - now)
+        return None if heard is None else min(_DEAF / 2, max(0.0, heard + self.lease - now))
 
     def rooms(self, taken: Mapping[str, Mapping[str, Wanted]]) -> list[Room]:
         """Give what each agent that takes jobs has left; ``taken`` is by agent and job."""

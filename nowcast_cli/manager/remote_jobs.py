@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import select
 from collections.abc import Mapping
 
@@ -9,6 +10,8 @@ from nowcast_cli.config.executors import Executors, Place
 from nowcast_cli.config.remote_hosts import RemoteHost
 from nowcast_cli.errors import NowcastError
 from nowcast_cli.executors.remote_executor import Maker, RemoteExecutor, Surroundings, target_of
+
+_logger = logging.getLogger("manager")
 
 
 class RemoteJobs:
@@ -36,6 +39,7 @@ class RemoteJobs:
         self._makers = makers
         self._around = around
         self._executors: dict[Place, RemoteExecutor] = {}
+        self._kinds: dict[Place, str] = {}
         self._poll = select.epoll()
 
     def fileno(self) -> int:
@@ -50,7 +54,16 @@ class RemoteJobs:
                 target = target_of(executors, hosts, place)
             except NowcastError:
                 continue
-            executor.use(target)
+            kind = self._kinds[place]
+            if target.settings.kind == kind:
+                executor.use(target)
+            else:  # another system knows nothing of the jobs that this one has
+                _logger.warning(
+                    "executor %s stays of the kind %s until nowcast restart, and its jobs there "
+                    "have to end before; a new name takes effect at once",
+                    place.executor,
+                    kind,
+                )
 
     def on(self, place: Place) -> RemoteExecutor:
         """Give the executor at a place. Raises NowcastError where the configuration lacks it."""
@@ -58,6 +71,7 @@ class RemoteJobs:
             target = target_of(self._configured, self._hosts, place)
             executor = self._makers[target.settings.kind](target, self._around)
             self._executors[place] = executor
+            self._kinds[place] = target.settings.kind
             self._poll.register(executor.fileno(), select.EPOLLIN)
         return self._executors[place]
 

@@ -277,4 +277,4 @@ def test_a_manager_that_is_killed_as_it_submits(
     assert system.wait_for_process_end(job, 60).state == "succeeded"
     assert system.effects() == [(job, "first")]
     account = wait_until(lambda: grid_engine.account(held.native["id"]), timeout=30)
-    assert account["jobname"] == f"nc-{job}.1"
+    assert account["jobname"] == f"first-nc-{job}.1"

@@ -11,6 +11,7 @@ from grid_engine import CLUSTER, GridEngine
 from helpers import wait_until
 from nowcast_cli.store.records import JobRecord
 from nowcast_command import nowcast
+from remote_host import Remote
 from systems import MakeSystem, System
 
 pytestmark = pytest.mark.sge
@@ -48,7 +49,7 @@ def test_a_job_runs_on_a_node(grid_engine: GridEngine, system: System):
     assert ended.exit["code"] == 0
     assert ended.exit["peak_memory"] > 1_000_000
     account = wait_until(lambda: grid_engine.account(ended.native["id"]), timeout=30)
-    assert account["jobname"] == f"nc-{job}.1"
+    assert account["jobname"] == f"first-nc-{job}.1"
     assert (account["failed"], account["exit_status"]) == ("0", "0")
 
 
@@ -177,3 +178,18 @@ def test_its_health_is_told_and_a_job_is_tried(grid_engine: GridEngine, system: 
     told = nowcast(system.folder, "executor", "list")
     assert "commlib error" in told.out
     assert "try qstat -g c -xml" in told.err
+
+
+@pytest.mark.ssh
+def test_a_head_node_is_reached_by_ssh(grid_engine: GridEngine, remote: Remote):
+    system = remote.system
+    remote.there.write("envvars.sh", f'export PATH="{grid_engine.commands}:$PATH"\n')
+    system.settings["executors"] = {"head": {"kind": "sge", "host": "east", "poll": 0.3}}
+    system.write_config()
+    assert system.request("reload").type == "ack"
+    job = system.launch("first", "--payload", "7", host="head")
+    ended = system.wait_for_process_end(job, 60)
+    assert (ended.state, ended.executor, ended.host) == ("succeeded", "head", "east")
+    account = wait_until(lambda: grid_engine.account(ended.native["id"]), timeout=30)
+    assert account["jobname"] == f"first-nc-{job}.1"
+    assert system.ran() == ["first"]

@@ -161,3 +161,12 @@ def test_what_is_sent_to_a_host_is_enough_and_is_sent_once(remote):
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert listing.stdout == "[]\n"
+
+
+def test_a_walltime_is_the_timeout_of_a_job_there_and_nothing_else_is_asked_of_it(remote):
+    resources = {"walltime": "1s", "cpus": 4096, "memory": "900 TB", "gpus": 64, "queue": "none"}
+    remote.system.registry["first"]["resources"] = resources
+    remote.system.write_config()
+    assert remote.system.request("reload").type == "ack"
+    job = remote.system.launch("first", "--sleep", "600", host="east")
+    assert remote.system.wait_for_job(job, "timed out", timeout=30)

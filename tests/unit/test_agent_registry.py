@@ -44,7 +44,7 @@ def offline(found, now):
 def test_an_agent_is_offline_when_its_lease_is_over_and_that_is_told_once():
     found = with_east()
     assert offline(found, 59.9) == []
-    assert found.due_in(50.0) == 10.0
+    assert found.due_in(58.0) == 2.0
     assert offline(found, 60.0) == ["east"]
     assert offline(found, 61.0) == []
     assert found.agents["east"].state == "offline"
@@ -70,6 +70,15 @@ def test_what_nobody_listened_to_was_not_silence():
     assert offline(found, 100.0) == []
     found.listened(104.0)
     assert offline(found, 159.0) == ["east"]
+
+
+def test_an_idle_manager_listens_and_sees_a_lease_end():
+    """It has no turns but those that it asks for."""
+    found, now = with_east(), 0.0
+    while not offline(found, now):
+        now += found.due_in(now)
+        found.listened(now)
+    assert now == 60.0
 
 
 @given(st.lists(st.tuples(st.sampled_from(["heard", "listened", "look"]), st.floats(0, 40))))

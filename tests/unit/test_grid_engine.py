@@ -188,9 +188,15 @@ def test_a_script_is_submitted_under_its_token():
         "/data/batch.sh", TOKEN, replace(JOB, resources=Resources(extra=("-V",)))
     )
     assert command == [
-        "qsub", "-V", "-terse", "-N", f"nc-{TOKEN}", "-notify", "-r", "n", "-j", "y",
+        "qsub", "-V", "-terse", "-N", f"run_model-nc-{TOKEN}", "-notify", "-r", "n", "-j", "y",
         "-o", f"{JOB.folder}/batch.out", "-S", "/bin/sh", "/data/batch.sh",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("worker", "name"), [("run_model", "run_model"), ("3d-var", "_3d_var")])
+def test_a_job_has_the_name_of_its_worker_as_far_as_grid_engine_allows(worker: str, name: str):
+    command = SYSTEM.submit("/data/batch.sh", TOKEN, replace(JOB, worker=worker))
+    assert f"{name}-nc-{TOKEN}" in command
 
 
 # --- what it answers
@@ -331,7 +337,7 @@ def test_what_is_cut_off_never_reads_as_an_end(cut: int):
 
 
 def test_a_job_is_found_by_its_token():
-    answer = listing(listed("7", "r", f"nc-{TOKEN}"), listed("8", "qw", "another"))
+    answer = listing(listed("7", "r", f"dance-nc-{TOKEN}"), listed("8", "qw", "another"))
     assert SYSTEM.found(answer, [TOKEN, "absent.1"]) == {TOKEN: "7"}
 
 

@@ -184,7 +184,7 @@ def test_a_job_that_ended_by_itself_has_no_verdict():
         ("slurmstepd-n1: error: *** JOB 2 ON n1 CANCELLED AT 2026-11-22T09:32:05 DUE TO TIME LIMIT"
          " ***\n", "timed out", "time limit"),
         ("slurmstepd-n1: error: StepId=3.batch exceeded memory limit (434786304 > 104857600), "
-         "being killed\nslurmstepd-n1: error: *** JOB 3 ON n1 CANCELLED AT 2026-11-22T09:31:38 ***\n",
+         "being killed\nslurmstepd-n1: error: *** JOB 3 ON n1 CANCELLED AT 2026-11-22T09:31:38 ***",
          "crashed", "memory"),
         ("slurmstepd: error: Detected 1 oom-kill event(s) in StepId=9.batch. Some of your "
          "processes may have been killed by the cgroup out-of-memory handler.\n",

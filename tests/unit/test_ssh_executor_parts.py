@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from nowcast_cli.config.executors import Executors, Place
+from nowcast_cli.config.executors import Executors, ExecutorSettings, Place
 from nowcast_cli.config.remote_hosts import RemoteHost, remote_hosts
 from nowcast_cli.errors import ConfigError
 from nowcast_cli.executors import shipped
@@ -213,17 +213,36 @@ def test_jobs_of_a_host_go_on_when_a_reload_takes_it_away() -> None:
     jobs.close()
 
 
+def test_an_executor_does_not_become_one_of_another_kind(caplog: pytest.LogCaptureFixture) -> None:
+    before, after = (
+        Executors(declared={"cluster": ExecutorSettings("cluster", kind)})
+        for kind in ("slurm", "sge")
+    )
+    place = before.place_named("cluster")
+    jobs = RemoteJobs(before, {}, {"slurm": Silent}, None)  # type: ignore[arg-type,dict-item]
+    cluster = jobs.on(place)
+    assert isinstance(cluster, Silent)
+    jobs.use(after, {})
+    assert jobs.on(place) is cluster
+    assert cluster.used == []
+    assert "executor cluster stays of the kind slurm until nowcast restart" in caplog.text
+    jobs.use(before, {})
+    assert [target.settings.kind for target in cluster.used] == ["slurm"]
+    jobs.close()
+
+
 class Silent:
     """An executor of which nothing is heard."""
 
     def __init__(self, target: Target, around: Surroundings) -> None:
         self.reading, self.writing = os.pipe()
+        self.used: list[Target] = []
 
     def fileno(self) -> int:
         return self.reading
 
     def use(self, target: Target) -> None:
-        pass
+        self.used.append(target)
 
     def close(self) -> None:
         os.close(self.reading)
