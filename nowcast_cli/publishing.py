@@ -9,17 +9,15 @@ Standard library only: this file is shipped to other hosts together with the run
 """
 
 # Strings for paths, as in the runner, of which this is a part.
-# ruff: noqa: PTH103, PTH104, PTH108, PTH112, PTH115, PTH119, PTH120, PTH123, PTH208, PTH211
+# ruff: noqa: PTH103, PTH104, PTH108, PTH112, PTH115, PTH119, PTH120, PTH208, PTH211
 from __future__ import annotations
 
 import errno
-import json
 import os
 import stat
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -33,8 +31,19 @@ from nowcast_cli.atomic_files import (
     write_synced,
 )
 from nowcast_cli.crash_points import reached
+from nowcast_cli.publish_intent import (
+    INTENT,
+    Intent,
+    Output,
+    beside,
+    encoded,
+    file_of,
+    read_intent,
+    version_of,
+    write_intent,
+)
 
-INTENT = "publish.json"
+__all__ = ["INTENT", "NotPublished", "Output", "forget", "publish", "roll_forward"]
 
 # A rename that fails so will not do better later.
 _FOR_GOOD = (errno.EISDIR, errno.ENOTDIR, errno.ENOTEMPTY, errno.EEXIST)
@@ -44,49 +53,6 @@ _KEPT_VERSIONS = 2  # of what a symlink leads to: that one, and the one before
 
 class NotPublished(Exception):
     """Nothing was published; all destinations are as they were. The text is a sentence."""
-
-
-@dataclass(frozen=True)
-class Output:
-    """A file or folder and where it is to appear, both absolute paths.
-
-    ``link`` is the destination itself, or a folder that it lies in: a symlink, by which all
-    outputs that name the same one are seen at one instant. None for a plain file.
-    """
-
-    source: str
-    destination: str
-    link: str | None = None
-
-    def to_json(self) -> list[str | None]:
-        """Give what :meth:`from_json` reads."""
-        return [self.source, self.destination, self.link]
-
-    @classmethod
-    def from_json(cls, value: Sequence[Any]) -> Output:
-        """Read what :meth:`to_json` gave. Raises ValueError."""
-        source, destination, link = value
-        return cls(str(source), str(destination), None if link is None else str(link))
-
-
-@dataclass
-class _Intent:
-    """What is being prepared (``ready`` is false), or has been decided (true).
-
-    ``staged`` are sources with what they become first; ``made`` what else is made for it;
-    ``renames`` what is left to do, in order, the ``marker`` last. Once it is decided, a marker
-    that is there goes ``aside`` before anything else. ``told`` is for whoever ends it.
-    """
-
-    token: str
-    told: Any
-    ready: bool = False
-    staged: list[tuple[str, str]] = field(default_factory=list)
-    made: list[str] = field(default_factory=list)
-    renames: list[tuple[str, str]] = field(default_factory=list)
-    links: list[str] = field(default_factory=list)
-    marker: str | None = None
-    aside: str | None = None
 
 
 def publish(
@@ -113,7 +79,7 @@ def publish(
     NotPublished
         When something is missing or cannot be put where it should; nothing has changed then.
     """
-    intent = _Intent(token, told)
+    intent = Intent(token, told)
     _check(outputs, marker)
     try:
         _prepare(folder, intent, outputs, marker)
@@ -135,7 +101,7 @@ def roll_forward(folder: str) -> tuple[Any, str | None] | None:
     been taken back. Raises OSError when that is not possible now; to be repeated. The caller has
     to see to it that it is alone.
     """
-    intent = _read(folder)
+    intent = read_intent(folder)
     if intent is None:
         return None
     if not intent.ready:
@@ -146,9 +112,9 @@ def roll_forward(folder: str) -> tuple[Any, str | None] | None:
 
 def forget(folder: str) -> None:
     """Remove the intent, which is carried out, and versions that no symlink leads to any more."""
-    intent = _read(folder)
+    intent = read_intent(folder)
     with suppress(OSError):
-        os.unlink(_file(folder))
+        os.unlink(file_of(folder))
         reached("publish.forgotten")
     for link in intent.links if intent is not None else ():
         with suppress(OSError):
@@ -196,7 +162,7 @@ def _check_kinds(output: Output) -> None:
 # --- preparing
 
 
-def _prepare(folder: str, intent: _Intent, outputs: Sequence[Output], marker: str | None) -> None:
+def _prepare(folder: str, intent: Intent, outputs: Sequence[Output], marker: str | None) -> None:
     """Do all that may fail, where nobody sees it; then decide. Raises OSError."""
     _note(folder, intent, outputs, marker)
     reached("publish.noted")
@@ -206,7 +172,7 @@ def _prepare(folder: str, intent: _Intent, outputs: Sequence[Output], marker: st
     _plan_links(intent, outputs)
     _plan_marker(intent)
     if intent.staged:
-        _write(folder, intent)
+        write_intent(folder, intent)
     for output in outputs:
         sync_tree(Path(output.source))
     for source, staged in intent.staged:
@@ -214,18 +180,18 @@ def _prepare(folder: str, intent: _Intent, outputs: Sequence[Output], marker: st
         _bring(source, staged)
         reached("publish.staged")
     for link in intent.links:
-        os.symlink(os.path.basename(_version(intent, link)), _beside(link, intent.token, "link"))
-        sync_tree(Path(_version(intent, link)))
+        os.symlink(os.path.basename(version_of(intent, link)), beside(link, intent.token, "link"))
+        sync_tree(Path(version_of(intent, link)))
     if marker is not None:
         write_synced(intent.renames[-1][0], f"{intent.token}\n".encode())
     _sync([staged for _, staged in intent.staged])
     reached("publish.prepared")
     intent.ready = True
-    write_atomically(Path(_file(folder)), _encoded(intent))
+    write_atomically(Path(file_of(folder)), encoded(intent))
     reached("publish.ready")
 
 
-def _note(folder: str, intent: _Intent, outputs: Sequence[Output], marker: str | None) -> None:
+def _note(folder: str, intent: Intent, outputs: Sequence[Output], marker: str | None) -> None:
     """Write down what may be made anywhere, before anything is.
 
     Not synced: what a power cut leaves of it, it leaves of what this speaks of, too.
@@ -233,48 +199,48 @@ def _note(folder: str, intent: _Intent, outputs: Sequence[Output], marker: str |
     intent.links = list(dict.fromkeys(each.link for each in outputs if each.link is not None))
     for output in outputs:
         if output.link is None:
-            intent.made.append(_beside(output.destination, intent.token, "probe"))
+            intent.made.append(beside(output.destination, intent.token, "probe"))
     for link in intent.links:
-        intent.made += [_version(intent, link), _beside(link, intent.token, "link")]
+        intent.made += [version_of(intent, link), beside(link, intent.token, "link")]
     if marker is not None:
         intent.marker = marker
-        intent.made.append(_beside(marker, intent.token, "part"))
-    _write(folder, intent)
+        intent.made.append(beside(marker, intent.token, "part"))
+    write_intent(folder, intent)
 
 
-def _plan_file(intent: _Intent, output: Output) -> None:
+def _plan_file(intent: Intent, output: Output) -> None:
     """Have a file renamed to its place from where it is, or first copied beside that."""
     if _is_at_hand(output, intent.token):
         intent.renames.append((output.source, output.destination))
         return
-    staged = _beside(output.destination, intent.token, "part")
+    staged = beside(output.destination, intent.token, "part")
     intent.staged.append((output.source, staged))
     intent.renames.append((staged, output.destination))
 
 
-def _plan_links(intent: _Intent, outputs: Sequence[Output]) -> None:
+def _plan_links(intent: Intent, outputs: Sequence[Output]) -> None:
     """Have what is reached by a symlink go to a folder of its own, which nobody knows yet."""
     for output in outputs:
         if output.link is not None:
             below = output.destination[len(output.link) :]
-            intent.staged.append((output.source, _version(intent, output.link) + below))
-    intent.renames += [(_beside(link, intent.token, "link"), link) for link in intent.links]
+            intent.staged.append((output.source, version_of(intent, output.link) + below))
+    intent.renames += [(beside(link, intent.token, "link"), link) for link in intent.links]
     for link in intent.links:
         os.makedirs(os.path.dirname(link), exist_ok=True)
 
 
-def _plan_marker(intent: _Intent) -> None:
+def _plan_marker(intent: Intent) -> None:
     if intent.marker is not None:
         os.makedirs(os.path.dirname(intent.marker), exist_ok=True)
-        intent.renames.append((_beside(intent.marker, intent.token, "part"), intent.marker))
-        intent.aside = _beside(intent.marker, intent.token, "old")
+        intent.renames.append((beside(intent.marker, intent.token, "part"), intent.marker))
+        intent.aside = beside(intent.marker, intent.token, "old")
 
 
 def _is_at_hand(output: Output, token: str) -> bool:
     """Whether a rename leads to the destination; tried, which also shows whether it may be."""
     os.makedirs(os.path.dirname(output.destination), exist_ok=True)
-    probe = _beside(output.source, token, "probe")
-    there = _beside(output.destination, token, "probe")
+    probe = beside(output.source, token, "probe")
+    there = beside(output.destination, token, "probe")
     os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
     try:
         os.rename(probe, there)
@@ -298,7 +264,7 @@ def _bring(source: str, staged: str) -> None:
         copy_synced(Path(source), Path(staged))
 
 
-def _take_back(folder: str, intent: _Intent) -> None:
+def _take_back(folder: str, intent: Intent) -> None:
     """Undo what was prepared: sources are where they were, and nothing is left elsewhere.
 
     What cannot go back to its source stays; it is never removed.
@@ -306,10 +272,10 @@ def _take_back(folder: str, intent: _Intent) -> None:
     if intent.ready:  # nobody may carry out what is being undone
         intent.ready = False
         try:
-            write_atomically(Path(_file(folder)), _encoded(intent))
+            write_atomically(Path(file_of(folder)), encoded(intent))
         except OSError:
             with suppress(OSError):
-                os.unlink(_file(folder))
+                os.unlink(file_of(folder))
     stays = False
     for source, staged in intent.staged:
         try:
@@ -328,20 +294,20 @@ def _take_back(folder: str, intent: _Intent) -> None:
         with suppress(OSError):
             remove(Path(path))
     with suppress(OSError):
-        os.unlink(_file(folder))
+        os.unlink(file_of(folder))
 
 
 # --- carrying out
 
 
-def _rename_first(intent: _Intent) -> None:
+def _rename_first(intent: Intent) -> None:
     """Take the first step; where it cannot be taken there still is a way back. Raises OSError."""
     _set_marker_aside(intent)
     if intent.renames:
         _move(*intent.renames[0])
 
 
-def _set_marker_aside(intent: _Intent) -> None:
+def _set_marker_aside(intent: Intent) -> None:
     if intent.marker is None or intent.aside is None:
         return
     if os.path.lexists(intent.renames[-1][0]):  # else the new one is in its place already
@@ -350,7 +316,7 @@ def _set_marker_aside(intent: _Intent) -> None:
             reached("publish.unmarked")
 
 
-def _rename(intent: _Intent) -> str | None:
+def _rename(intent: Intent) -> str | None:
     """Carry out what is left of a decided intent; a sentence about what will never be possible.
 
     Raises OSError when something is not possible now; may be repeated.
@@ -396,47 +362,12 @@ def _sync(paths: Iterable[str]) -> None:
 def _prune(link: str) -> None:
     """Remove versions of what a symlink leads to, but for that one and the one before."""
     parent = os.path.dirname(link)
-    prefix = os.path.basename(_beside(link, "", "v-"))
+    prefix = os.path.basename(beside(link, "", "v-"))
     now = os.readlink(link)
     names = [name for name in os.listdir(parent) if name.startswith(prefix) and name != now]
     names.sort(key=lambda name: os.lstat(f"{parent}/{name}").st_ctime_ns)
     for name in names[: 1 - _KEPT_VERSIONS]:
         remove(Path(parent, name))
-
-
-# --- the intent's file, and names
-
-
-def _file(folder: str) -> str:
-    return f"{folder}/{INTENT}"
-
-
-def _encoded(intent: _Intent) -> bytes:
-    return json.dumps(vars(intent)).encode()
-
-
-def _write(folder: str, intent: _Intent) -> None:
-    with open(_file(folder), "wb") as file:
-        file.write(_encoded(intent))
-
-
-def _read(folder: str) -> _Intent | None:
-    try:
-        with open(_file(folder), "rb") as file:
-            intent = _Intent(**json.loads(file.read()))
-    except (FileNotFoundError, ValueError, TypeError):
-        return None  # one that was not written whole has announced nothing
-    return intent
-
-
-def _version(intent: _Intent, link: str) -> str:
-    return _beside(link, intent.token, "v-")
-
-
-def _beside(path: str, token: str, kind: str) -> str:
-    """A hidden name beside ``path``; cut, since with an addition it could pass 255 bytes."""
-    folder, name = os.path.split(path)
-    return f"{folder}/.{name[:100]}.{kind}{token}"
 
 
 def _sentence(error: OSError) -> str:

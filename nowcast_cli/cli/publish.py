@@ -33,7 +33,7 @@ def publish(
         typer.Option("--as", help="A symlink to it; so a folder, too, is replaced at one instant."),
     ] = None,
 ) -> None:
-    """Put a file or a folder in place: readers see the old one or all of the new.
+    """Put a file in place: the old one or all of the new.
 
     \b
     Examples:
