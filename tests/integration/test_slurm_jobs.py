@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -120,6 +121,15 @@ def test_a_job_that_runs_is_cancelled_there_and_writes_how_it_ended(slurm, syste
     assert (ended.state, ended.exit["code"]) == ("cancelled", 70)
     there = native_id(system, job)
     wait_until(lambda: slurm.state(there) == "CANCELLED", timeout=20, what="Slurm to say so")
+
+
+def test_a_signal_for_the_job_script_is_one_for_the_worker(slurm, system):
+    """As by ``--signal=B:USR1@300``: here it ends the worker, which does not expect it."""
+    job = begin(system, "--sleep", "600")
+    slurm.ask("scancel", "--batch", "--signal=USR1", native_id(system, job))
+    ended = system.wait_for_process_end(job, 30)
+    assert (ended.state, ended.exit["signal"]) == ("crashed", signal.SIGUSR1)
+    assert slurm.show(native_id(system, job))["ExitCode"] == f"{128 + signal.SIGUSR1}:0"
 
 
 def test_a_job_that_ends_by_itself_ends_for_its_own_reason(slurm, system):
