@@ -172,12 +172,27 @@ def executor_findings(config: Mapping[str, Any]) -> Iterator[Finding]:
     """Find what is wrong in ``executors``, and workers that name an executor which is not there."""
     found, mistakes = executors_of(config)
     yield from mistakes
+    for name, settings in found.declared.items():
+        if settings.kind in BATCH_SYSTEMS and not _shares_storage(config, settings.host):
+            reading = Reading(config["executors"][name], ("executors", name))
+            reading.wrong(
+                "host",
+                f"{settings.host} has `shared storage: false`, and jobs of a batch system write "
+                "into their folders here",
+                "take a host that sees the files of this machine",
+            )
+            yield from reading.findings
     for name, entry in registered_workers(config):
         reading = Reading(entry, ("message registry", "workers", name))
         wanted = entry.get("executor")
         if isinstance(wanted, str) and wanted.strip() and found.named(wanted) is None:
             reading.wrong("executor", *_unknown(wanted, found))
         yield from reading.findings
+
+
+def _shares_storage(config: Mapping[str, Any], host: str | None) -> bool:
+    section = None if host is None else config["run"]["enabled hosts"][host]
+    return not isinstance(section, Mapping) or section.get("shared storage") is not False
 
 
 def _unknown(name: str, executors: Executors) -> tuple[str, str]:

@@ -26,7 +26,7 @@ from nowcast_cli.executors.remote_executor import target_of
 
 BASE = """\
 zmq: {host: localhost, ports: {workers: 5555, manager: 5556}}
-run: {enabled hosts: {head: {}, east: null, localhost: null}}
+run: {enabled hosts: {head: {}, east: null, apart: {shared storage: false}, localhost: null}}
 message registry:
   manager: {ack: a, checklist cleared: b, unregistered worker: c, unregistered message type: d,
             no after_worker function: e}
@@ -174,6 +174,12 @@ def test_mistakes_of_a_worker_are_told_with_their_place(
     (found,) = problems(tmp_path, worker=worker)
     assert found.startswith("7:")
     assert f"message registry.workers.first.{said}" in found
+
+
+def test_a_batch_system_needs_a_host_that_shares_its_storage(tmp_path: Path) -> None:
+    (found,) = problems(tmp_path, executors="cluster: {kind: slurm, host: apart}")
+    assert found.startswith("8:36: executors.cluster.host: apart has `shared storage: false`, and")
+    assert problems(tmp_path, executors="cluster: {kind: ssh, host: apart}") == []
 
 
 def test_a_good_configuration_has_no_problems(tmp_path: Path) -> None:
