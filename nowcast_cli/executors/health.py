@@ -111,7 +111,8 @@ def of_host(target: Target, around: Surroundings, _: float) -> Health:
         try:
             answer = SshCall(run).exchange(host, order)
         except NoExchangeError as error:
-            return Health(trouble=str(error), hint="nowcast doctor says more")
+            remedy = f"ssh {host.name} true, as this user, has to work without a password"
+            return Health(trouble=str(error), hint=remedy)
     words = f"{answer['node']}, Python {answer['python']}"
     for what, why in (
         (f"the folder {answer['root']}", answer["writable"]),
