@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from nowcast_cli.cli.backfill import _bad
+from nowcast_cli.cli.chain import Follower
 from nowcast_cli.cli.following import Decision, how_it_ended, what_follows, why_it_ended
 from nowcast_cli.cli.times import local, seconds_between, words
 from nowcast_cli.cli.watching import exit_code_of
@@ -20,7 +21,8 @@ JOB = JobRecord(
     arguments=(), host="localhost", executor="local", state="succeeded", attempt=1,
     predecessor=None, cause=None, chain="c", barrier=None, created=BEGIN, started=BEGIN, ended=END,
 )  # fmt: skip
-OTHER = replace(JOB, id="01935000-0000-7000-8000-0000ffffffff", worker="awaken", state="running")
+OTHER = Follower("01935000-0000-7000-8000-0000ffffffff", "awaken", "running")
+SLEEP = Follower(JOB.id, JOB.worker, JOB.state)
 MESSAGE = MessageRecord(
     number=7, id="m", received=END, source="sleep", type="success", body=None, job=JOB.id,
     chain="c", outcome="success", state="decided",
@@ -61,9 +63,14 @@ def test_what_follows_is_one_or_several_or_nothing() -> None:
     assert what_follows(Decision(None, [])) == ["nothing follows"]
     assert what_follows(Decision(MESSAGE, [])) == ["nothing follows"]
     assert what_follows(Decision(MESSAGE, [OTHER])) == ["awaken follows (job ffffffff)"]
-    assert what_follows(Decision(MESSAGE, [OTHER, JOB, JOB])) == [
+    assert what_follows(Decision(MESSAGE, [OTHER, SLEEP, SLEEP])) == [
         "awaken (job ffffffff), sleep (job 5f3a9c21) and sleep (job 5f3a9c21) follow"
     ]
+
+
+def test_an_ensemble_follows_as_one() -> None:
+    members = Follower("01935000-0000-7000-8000-0000eeeeeeee", "run 1..3", "open", "ensemble")
+    assert what_follows(Decision(MESSAGE, [members])) == ["run 1..3 follows (ensemble eeeeeeee)"]
 
 
 def test_what_a_barrier_holds_is_said_to_be_held() -> None:

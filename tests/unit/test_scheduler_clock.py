@@ -16,6 +16,8 @@ import time_machine
 import yaml
 
 from nowcast_cli.config import Config
+from nowcast_cli.config.ensembles import NO_ENSEMBLE
+from nowcast_cli.config.executors import Place
 from nowcast_cli.config.zones import named_zone
 from nowcast_cli.manager import scheduling
 from nowcast_cli.manager.state import State
@@ -75,6 +77,8 @@ class World:
             step, chain = scheduling.launch(
                 self.state, message.payload, now=f"{self.now:%Y-%m-%dT%H:%M:%S.000Z}",
                 new_id=lambda: f"job{len(self.seen)}", worker_names={},
+                place_of=lambda _worker, host: Place("local", host),
+                settings_of=lambda _worker: NO_ENSEMBLE,
             )  # fmt: skip
             if chain is not None:
                 self.launched.append(datetime.fromisoformat(message.payload["schedule"]["nominal"]))
