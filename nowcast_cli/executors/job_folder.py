@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 from nowcast_cli.config.executors import HERE, LOCAL
 from nowcast_cli.config.resources import NO_RESOURCES, Resources
 from nowcast_cli.identifiers import time_of
-from nowcast_cli.process_identity import NOT_ABOUT_THE_FILE
+from nowcast_cli.process_identity import NOT_ABOUT_THE_FILE, is_alive
 from nowcast_cli.runner import Claim, Exit
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "JobRequest",
     "MemberRequest",
     "folder_of",
+    "is_running",
     "last_lines",
     "read_claim",
     "read_exit",
@@ -53,13 +54,15 @@ class MemberRequest:
     """The ensemble that a job is a member of: its ``id``, and which of ``size`` members it is.
 
     ``member`` is its name, ``index`` its place from 0 on; ``at_most`` run at once, None for all.
+    It ends when ``at_least`` have succeeded, None where all are waited for.
     """
 
     id: str
-    member: str
+    member: int | str
     index: int
     size: int
     at_most: int | None
+    at_least: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """What stands in ``job.json``."""
@@ -69,6 +72,7 @@ class MemberRequest:
             "index": self.index,
             "size": self.size,
             "at_most": self.at_most,
+            "at_least": self.at_least,
         }
 
     @classmethod
@@ -76,13 +80,14 @@ class MemberRequest:
         """Read what :meth:`to_json` gave. Raises KeyError, TypeError or ValueError."""
         if value is None:
             return None
-        at_most = value["at_most"]
+        member, at_most, at_least = value["member"], value["at_most"], value.get("at_least")
         return cls(
             id=str(value["id"]),
-            member=str(value["member"]),
+            member=member if isinstance(member, int) else str(member),
             index=int(value["index"]),
             size=int(value["size"]),
             at_most=None if at_most is None else int(at_most),
+            at_least=None if at_least is None else int(at_least),
         )
 
 
@@ -163,6 +168,14 @@ class JobRequest:
 def folder_of(jobs: Path, job_id: str, worker: str) -> Path:
     """The folder of a job below ``jobs``: ``<UTC day of the id>/<id>-<worker>``."""
     return jobs / time_of(job_id).strftime("%Y-%m-%d") / f"{job_id}-{worker}"
+
+
+def is_running(claim: Claim) -> bool:
+    """Whether there is a process of this machine that may yet tell how the job ended.
+
+    Raises OSError when nobody can tell, for want of descriptors or memory.
+    """
+    return any(each is not None and is_alive(each) for each in (claim.runner, claim.process))
 
 
 def read_claim(folder: Path) -> Claim | None:

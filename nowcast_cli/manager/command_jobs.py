@@ -6,6 +6,7 @@ Pure, but for what a command has left in its job's folder.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from nowcast_cli.config.step_filling import RUN_DATE, StepError, day_of, filled,
 from nowcast_cli.config.zones import local_zone
 from nowcast_cli.errors import NowcastError
 from nowcast_cli.executors.job_folder import Exit, JobRequest
+from nowcast_cli.manager.happenings import Told
 from nowcast_cli.messages.message import Message
 from nowcast_cli.store.records import JobRecord
 
@@ -46,7 +48,7 @@ def with_command(request: JobRequest, job: JobRecord, registry: Registry) -> Job
         return request
     facts = {"job_id": job.id, "attempt": str(job.attempt)}
     if request.ensemble is not None:
-        facts["member"] = request.ensemble.member
+        facts["member"] = str(request.ensemble.member)
     try:
         arguments = _with_values(step, job)
         if step.has_date and RUN_DATE not in given(step, job.worker, arguments):
@@ -71,13 +73,24 @@ def _with_values(step: CommandStep, job: JobRecord) -> tuple[str, ...]:
     return (*job.arguments, *more)
 
 
+def told_by_exit(
+    registry: Registry, job: JobRecord, ending: Exit, reason: str, folder: Path
+) -> Iterator[Told]:
+    """Give the final message of a job that is a command; nothing for any other job.
+
+    ``reason`` says why it ended when it did not succeed.
+    """
+    message = final_message(registry.workers.get(job.worker), job, ending, reason, folder)
+    if message is not None:
+        yield Told(message, None)
+
+
 def final_message(
     entry: WorkerEntry | None, job: JobRecord, ending: Exit, reason: str, folder: Path
 ) -> Message | None:
     """Give the message by which the command of a job has ended; None where that is a crash.
 
-    ``reason`` says why it ended when it did not succeed. A failure by the exit code wins over
-    whatever the command has told.
+    A failure by the exit code wins over whatever the command has told.
     """
     if entry is None or entry.step is None or ending.code is None or job.state == "cancelled":
         return None

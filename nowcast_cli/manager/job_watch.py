@@ -18,9 +18,9 @@ from nowcast_cli.errors import NowcastError
 from nowcast_cli.executors.job_folder import (
     ENDED,
     Claim,
-    Exit,
     JobRequest,
     folder_of,
+    is_running,
     read_claim,
     read_exit,
     read_left,
@@ -28,7 +28,7 @@ from nowcast_cli.executors.job_folder import (
 from nowcast_cli.executors.native import Native
 from nowcast_cli.executors.prevent import prevent
 from nowcast_cli.executors.remote_executor import RemoteExecutor
-from nowcast_cli.manager.command_jobs import final_message, step_of, with_command
+from nowcast_cli.manager.command_jobs import step_of, told_by_exit, with_command
 from nowcast_cli.manager.happenings import (
     Claimed,
     Ended,
@@ -46,7 +46,7 @@ from nowcast_cli.manager.remote_jobs import RemoteJobs
 from nowcast_cli.manager.rolling_forward import RollingForward
 from nowcast_cli.manager.slowness import History
 from nowcast_cli.messages import outbox
-from nowcast_cli.process_identity import NOT_ABOUT_THE_FILE, is_alive
+from nowcast_cli.process_identity import NOT_ABOUT_THE_FILE
 from nowcast_cli.store.records import JobRecord
 
 _logger = logging.getLogger("manager")
@@ -319,7 +319,7 @@ class JobWatch:
 
     def _look_for_end(self, job: JobRecord, folder: Path, claim: Claim) -> Iterator[Happening]:
         exit_record = read_exit(folder)
-        if (exit_record is None and _lives(claim)) or self._ender.awaits(job.id):
+        if (exit_record is None and is_running(claim)) or self._ender.awaits(job.id):
             return
         if exit_record is None:  # looked for once more: it may have come just before they ended
             if not self._outputs.done(job.id, folder):
@@ -332,7 +332,7 @@ class JobWatch:
         if exit_record is not None:
             is_command = step_of(self._registry, job.worker) is not None
             reason = reason_of(exit_record, folder / "stderr", is_command=is_command)
-            yield from self._told_by_exit(job, exit_record, reason, folder)
+            yield from told_by_exit(self._registry, job, exit_record, reason, folder)
             yield Ended(job.id, exit_record.to_json(), reason)
         else:
             yield Lost(job.id, "its process and its runner have gone without a word")
@@ -369,16 +369,8 @@ class JobWatch:
         is_command = step_of(self._registry, job.worker) is not None
         ending = ending_elsewhere(job.id, exit_record, verdict, folder, is_command=is_command)
         if exit_record is not None and (verdict is None or ending.reason != verdict.reason):
-            yield from self._told_by_exit(job, exit_record, ending.reason, folder)
+            yield from told_by_exit(self._registry, job, exit_record, ending.reason, folder)
         yield ending
-
-    def _told_by_exit(
-        self, job: JobRecord, ending: Exit, reason: str, folder: Path
-    ) -> Iterator[Told]:
-        entry = self._registry.workers.get(job.worker)
-        message = final_message(entry, job, ending, reason, folder)
-        if message is not None:
-            yield Told(message, None)
 
     def _outbox(self, folder: Path) -> Iterator[Told]:
         for path, message in outbox.take(folder):
@@ -388,12 +380,6 @@ class JobWatch:
         """Let go of the executors; the jobs go on."""
         self._executor.close()
         self._remote.close()
-
-
-def _lives(claim: Claim) -> bool:
-    """Whether there is a process that may yet tell how the job ended."""
-    runner_lives = claim.runner is not None and is_alive(claim.runner)
-    return runner_lives or is_alive(claim.process)
 
 
 def _in_turn(jobs: dict[str, JobRecord], most: int) -> list[str]:
