@@ -237,7 +237,7 @@ def test_every_run_ends_once_and_each_step_in_its_turn(flow: Flow, data: st.Data
         for run_id in run_ids:
             check_end(flow, world.record(run_id))
         assert len(world.begun) == len(set(world.begun)), "an attempt has begun twice"
-        assert not +world.runs._running
+        assert not +world.runs._runs.running
         world.store.close()
 
 
@@ -440,7 +440,7 @@ def test_to_cancel_a_run_cancels_its_jobs_and_flows(world: World) -> None:
     assert set(world.states(run).values()) == {"cancelled"}
     assert all(job.state == "cancelled" for job in world.state.jobs.values())
     assert not world.runs.open
-    assert not +world.runs._running
+    assert not +world.runs._runs.running
 
 
 def test_a_run_that_failed_goes_on_with_what_ended_badly(world: World) -> None:

@@ -1,0 +1,85 @@
+"""What one call to the runs of flows brings about, and small things that they ask of records."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from nowcast_cli.flows.advance import value_of
+from nowcast_cli.flows.tokens import Token
+from nowcast_cli.manager.state import Note, State, Step
+from nowcast_cli.store.flow_records import FlowRunRecord, StepRecord
+from nowcast_cli.store.records import Change, JobPut, JobRecord
+
+
+class Moves:
+    """What one call brings about, gathered in order; ``state`` is as all of it leaves it."""
+
+    def __init__(self, state: State) -> None:
+        self.step = Step(state)
+
+    @property
+    def state(self) -> State:
+        """The state after all of it."""
+        return self.step.state
+
+    def add(self, step: Step) -> None:
+        """Take a step, which began with the state as it is."""
+        self.step = self.step.then(step)
+
+    def put(self, *changes: Change, notes: Iterable[Note] = ()) -> None:
+        """Take changes that leave the state as it is."""
+        self.step = self.step.then(Step(self.state, changes, tuple(notes)))
+
+
+def token_of(run: FlowRunRecord, record: StepRecord) -> Token:
+    """Name the current attempt of a step."""
+    return Token(run.id, record.step, record.item, record.attempt)
+
+
+def ended_jobs(changes: Iterable[Change]) -> list[JobRecord]:
+    """Give the jobs of steps that have ended by these changes, and are not tried again."""
+    jobs = [change.job for change in changes if isinstance(change, JobPut)]
+    tried_again = {job.predecessor for job in jobs}
+    latest = {job.id: job for job in jobs if job.flow_step is not None}
+    return [job for job in latest.values() if not job.unfinished and job.id not in tried_again]
+
+
+def plain(value: Any) -> Any:
+    """Give a value in the types of JSON; its keys become text, dates ISO 8601."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set):
+        return [plain(item) for item in value]
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+def as_argument(value: Any) -> str:
+    """Write a value on a command line: what is no text as JSON."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def given_by(run: FlowRunRecord) -> dict[str, Any]:
+    """Give what a run hands on: what each of its steps gave."""
+    given: dict[str, Any] = {}
+    for record in sorted(run.steps.values(), key=lambda record: record.item or 0):
+        if record.item is None:
+            given[record.step] = record.gave
+        else:
+            given.setdefault(record.step, []).append(record.gave)
+    return given
+
+
+def finder(run: FlowRunRecord, record: StepRecord) -> Callable[[str], Any]:
+    """Give what fills the placeholders of a step: parameters, values of steps, its own item."""
+    by_step: dict[str, list[StepRecord]] = {}
+    for each in run.steps.values():
+        by_step.setdefault(each.step, []).append(each)
+
+    def find(reference: str) -> Any:
+        if record.item is not None and reference.partition(".")[0] == "item":
+            return value_of(reference, {"item": record.value}, {})
+        return value_of(reference, run.parameters, by_step)
+
+    return find

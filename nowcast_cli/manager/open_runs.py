@@ -1,0 +1,132 @@
+"""The runs of flows that have not ended, and what they share: who runs, who waits, what is due."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from heapq import heappop, heappush
+
+from nowcast_cli.flows.conflicts import Conflicts, StepName, with_conflicts_of
+from nowcast_cli.flows.definition import Flow
+from nowcast_cli.flows.tokens import Token
+from nowcast_cli.flows.yaml_flows import flow_described
+from nowcast_cli.manager.boot_clock import Uptime
+from nowcast_cli.manager.flow_moves import token_of
+from nowcast_cli.store.database import Store
+from nowcast_cli.store.flow_records import FlowRunRecord, StepRecord
+
+
+class OpenRuns:
+    """Keeps the runs by id; ``running`` counts the steps that run, of all runs together."""
+
+    def __init__(self, store: Store, uptime: Callable[[], Uptime]) -> None:
+        self._store = store
+        self._uptime = uptime
+        self._definitions: dict[str, Flow] = {}
+        self._alarms: list[tuple[float, str]] = []  # a heap: on the clock of this boot, token
+        self._to_move: dict[str, None] = {}
+        self._waiting: set[str] = set()
+        self.conflicts: Conflicts = {}
+        self.running: Counter[StepName] = Counter()
+        self.by_id: dict[str, FlowRunRecord] = {}
+
+    def take_up(self, run: FlowRunRecord) -> list[Token]:
+        """Go on with a run of an earlier manager; give the attempts that run."""
+        self.add(run, self.flow_of(run))
+        running = []
+        for record in run.steps.values():
+            self._set_alarm(run, record)
+            if record.state == "running":
+                self.running[(run.flow, record.step)] += 1
+                running.append(token_of(run, record))
+        return running
+
+    def add(self, run: FlowRunRecord, flow: Flow) -> None:
+        """Take a run in that is new, or was opened again."""
+        self._definitions[run.digest] = flow
+        self.conflicts = with_conflicts_of(self.conflicts, flow)
+        self.by_id[run.id] = run
+        self.to_move(run.id)
+
+    def flow_of(self, run: FlowRunRecord) -> Flow:
+        """Give the definition that a run follows."""
+        if run.digest not in self._definitions:
+            found = self._store.flow_definition(run.digest)
+            assert found is not None, "a run and its definition are written together"
+            self._definitions[run.digest] = flow_described(*found)
+        return self._definitions[run.digest]
+
+    def current(self, token: Token) -> StepRecord | None:
+        """Give the attempt that a token names, where it runs or waits."""
+        run = self.by_id.get(token.run)
+        record = None if run is None else run.steps.get((token.step, token.item))
+        return None if record is None or record.attempt != token.attempt else record
+
+    def keep(self, run: FlowRunRecord) -> None:
+        """Take a run as it is now."""
+        self.by_id[run.id] = run
+
+    def keep_step(self, run_id: str, record: StepRecord) -> None:
+        """Take a step of a run as it is now."""
+        run = self.by_id[run_id]
+        steps = {**run.steps, (record.step, record.item): record}
+        self.by_id[run_id] = replace(run, steps=steps)
+        self._set_alarm(run, record)
+
+    def drop(self, run_id: str) -> None:
+        """Let go of a run that has ended."""
+        self.by_id.pop(run_id, None)
+        self._waiting.discard(run_id)
+
+    # --- who is to move, and when
+
+    def to_move(self, run_id: str) -> None:
+        """Have a run looked at."""
+        self._to_move[run_id] = None
+
+    def those_that_wait_to_move(self) -> None:
+        """Have the runs looked at of which a step waits for another one, or for its delay."""
+        self._to_move.update(dict.fromkeys(self._waiting))
+
+    def next_to_move(self) -> FlowRunRecord | None:
+        """Give a run that is to be looked at; None when there is none."""
+        while self._to_move:
+            run_id = next(iter(self._to_move))
+            del self._to_move[run_id]
+            if run_id in self.by_id:
+                return self.by_id[run_id]
+        return None
+
+    def looked_at(self, run_id: str) -> None:
+        """Note whether a step of the run waits."""
+        steps = self.by_id[run_id].steps.values()
+        waits = any(record.state == "waiting" for record in steps)
+        (self._waiting.add if waits else self._waiting.discard)(run_id)
+
+    def _set_alarm(self, run: FlowRunRecord, record: StepRecord) -> None:
+        delay = {"running": record.deadline, "waiting": record.delay}.get(record.state)
+        if delay is not None:
+            now = self._uptime()
+            due = now.seconds + now.left(delay)
+            heappush(self._alarms, (due, str(token_of(run, record))))
+
+    def due_in(self) -> float | None:
+        """Give the seconds until a run is to be looked at, None for never."""
+        if self._to_move:
+            return 0.0
+        if not self._alarms:
+            return None
+        return max(0.0, self._alarms[0][0] - self._uptime().seconds)
+
+    def overdue(self) -> list[Token]:
+        """Give the attempts whose deadline is over; what waited for its delay is to move."""
+        now, found = self._uptime().seconds, []
+        while self._alarms and self._alarms[0][0] <= now:
+            token = Token.parse(heappop(self._alarms)[1])
+            record = self.current(token)
+            if record is not None and record.state == "running":
+                found.append(token)
+            elif record is not None and record.state == "waiting":
+                self.to_move(token.run)
+        return found
