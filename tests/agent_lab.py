@@ -78,6 +78,10 @@ class AgentHost:
         """Say whether it works: it has what it begins jobs with."""
         return (self.state / "code").exists()
 
+    def is_registered(self) -> bool:
+        """Say whether the agent that was started last has registered."""
+        return self.log().rpartition(" works in ")[2].count("registered with the manager") > 0
+
     def limit_disk(self, megabytes: int) -> None:
         """Put its state directory on a disk of that size."""
         self.state.mkdir()
@@ -88,8 +92,10 @@ class AgentHost:
         os.kill(self.pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let it go on."""
-        os.kill(self.pid, signal.SIGCONT)
+        """Let it go on, and nsenter, which stops with it."""
+        assert self._entered is not None
+        for pid in (self.pid, self._entered.pid):
+            os.kill(pid, signal.SIGCONT)
 
     def effects(self) -> list[str]:
         """Give ``<job id> <worker>`` of each job whose code has begun on the host."""

@@ -74,8 +74,8 @@ class ExecutorSettings:
         return self.kind in ("slurm", "sge")
 
     @property
-    def ends_late_jobs(self) -> bool:
-        """Whether the system beneath ends a job at its ``walltime``; if not, we have to."""
+    def is_batch_system(self) -> bool:
+        """Whether a system beneath has the jobs: it takes them, and ends those that are late."""
         return self.kind in BATCH_SYSTEMS
 
 

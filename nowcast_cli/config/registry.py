@@ -75,7 +75,7 @@ class Registry:
         """
         timeout = self.jobs_of(worker).timeout
         settings = self.executors.at(place)
-        if timeout is not None or settings is None or settings.ends_late_jobs:
+        if timeout is not None or settings is None or settings.is_batch_system:
             return timeout
         return self.resources_of(worker, place).walltime
 

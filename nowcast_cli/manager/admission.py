@@ -17,6 +17,7 @@ from nowcast_cli.config.registry import Registry
 from nowcast_cli.manager.boot_clock import Uptime
 from nowcast_cli.manager.clock import now
 from nowcast_cli.manager.command_jobs import dated
+from nowcast_cli.manager.job_request import place_of
 from nowcast_cli.manager.state import Note, State, Step, info, with_jobs
 from nowcast_cli.store.records import Change, HoldDropped, HoldPut, JobPut, JobRecord
 
@@ -60,20 +61,19 @@ class Admission:
         self._end_delays()
         ids = self._choose()
         now = self._now() if ids else ""
-        chosen = [
-            replace(
-                dated(state.jobs[job_id], self._registry),
-                state="submitting",
-                delay=None,
-                submitted=now,
-            )
-            for job_id in ids
-        ]
+        chosen = [self._submitting(state.jobs[job_id], now) for job_id in ids]
         notes = self._notes(chosen)
         if not chosen:
             return Step(state, notes=notes)
         new_state, puts = with_jobs(state, *chosen)
         return Step(new_state, puts, notes)
+
+    def _submitting(self, job: JobRecord, now: str) -> JobRecord:
+        """Give the job as it is given to its executor; a batch system says when it had taken it."""
+        settings = self._registry.executors.at(place_of(job))
+        taken = None if settings is not None and settings.is_batch_system else now
+        dated_job = dated(job, self._registry)
+        return replace(dated_job, state="submitting", delay=None, submitted=taken)
 
     def _notes(self, chosen: Collection[JobRecord]) -> tuple[Note, ...]:
         """Tell of jobs that have to wait, and of those that had to."""

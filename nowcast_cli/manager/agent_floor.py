@@ -33,7 +33,7 @@ from nowcast_cli.store.records import (
 )
 
 TICK = 0.25  # s between two rounds of placing
-MOST_A_TICK = 500  # jobs that a round places: their rows are written in one commit
+MOST_A_TICK = 200  # jobs that a round places: so messages find half a processor beside it
 _ENDED_BADLY = frozenset({"failed", "crashed", "timed out", "lost"})
 _NEVER_PLACED = Verdict("lost", "it was ended before an agent was given it")
 

@@ -220,7 +220,7 @@ class Lines:
             for job in jobs
         ]
         due = self._due(line.clearing)
-        haves = {Path(job.request.folder): job.have for job in jobs if job.have is not None}
+        haves = {Path(job.request.folder): _have(job) for job in jobs}
         host = _host_of(agent, jobs[0].request.config_file if jobs else "")
         order = order_of(
             host,
@@ -256,6 +256,12 @@ def reply_bytes(message: Acknowledge | str, message_id: str | None) -> bytes:
     text = message if isinstance(message, str) else to_text(message)
     body: dict[str, Any] = {"source": "manager", "type": TYPE, "payload": text}
     return json.dumps(body | ({"id": message_id} if message_id else {})).encode()
+
+
+def _have(job: AgentJob) -> Mapping[str, Any]:
+    if job.have is None:
+        job.have = mirror.have(Path(job.request.folder))
+    return job.have
 
 
 def _host_of(agent: Agent, config_file: str) -> RemoteHost:

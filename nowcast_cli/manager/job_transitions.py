@@ -78,7 +78,7 @@ def claimed(state: State, job: JobRecord, pid: int, started: str) -> Step:
 
 def native_changed(state: State, job: JobRecord, native: Native, now: str) -> Step:
     """Take in what the system beneath its executor says of a job, from when it has taken it on."""
-    taken = now if job.native is None else job.submitted
+    taken = job.submitted or now
     new_state, changes = with_jobs(state, replace(job, native=native.to_json(), submitted=taken))
     return Step(new_state, changes)
 

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import shutil
 import signal
 import struct
+import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from agent_lab import LEASE
+from executor_helpers import children_of
 from helpers import wait_until
 from lab.environment import build_clock
 from nowcast_cli.executors.job_folder import read_claim
@@ -243,3 +247,44 @@ def test_a_command_runs_where_nothing_but_nowcast_is_and_tells_by_its_own(lab):
     published = east.host.at(Path("/tmp/home/results/2026-11-20/waves"))
     assert published.read_text() == "strong"
     assert lab.system.checklist() == {"second": {"n": 3}}
+
+
+def test_nothing_runs_twice_and_nothing_is_lost_whatever_happens_to_the_hosts(lab):
+    chance = random.Random(int(os.environ["NOWCAST_TESTS_SEED"]))
+    for name in ("east", "west", "north"):
+        lab.add(name)
+    for agent in lab.agents.values():
+        wait_until(agent.is_registered, timeout=60, what=f"agent {agent.name}")
+    jobs = []
+    for _ in range(8):
+        jobs += [lab.launch("--sleep", f"{chance.uniform(0, 1):.2f}") for _ in range(3)]
+        agent = lab.agents[chance.choice(sorted(lab.agents))]
+        strike(lab, agent, chance)
+    for job in jobs:
+        assert lab.system.wait_for_process_end(job, 90).state == "succeeded"
+    assert {lab.times_begun(job) for job in jobs} == {1}
+
+
+def strike(lab, agent, chance):
+    """Do something to a host, for a while that may be longer than its lease."""
+    what = chance.choice(["kill", "freeze", "cut", "hand", "manager", "broker"])
+    while_ = chance.choice([0.1, 0.5, 1.0, LEASE + 1])
+    if what == "kill":
+        agent.kill()
+        time.sleep(while_)
+        agent.start()
+        wait_until(agent.is_registered, timeout=60, what="the agent to be back")
+    elif what == "freeze":
+        agent.freeze()
+        time.sleep(while_)
+        agent.thaw()
+    elif what == "cut":
+        agent.host.plug(False)
+        time.sleep(while_)
+        agent.host.plug(True)
+    elif what == "hand":
+        for hand in children_of(agent.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(hand, signal.SIGKILL)
+    else:
+        lab.system.restart("message_broker" if what == "broker" else "manager")

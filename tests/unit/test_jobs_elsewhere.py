@@ -14,6 +14,8 @@ from nowcast_cli.config.registry import registry_of
 from nowcast_cli.executors.job_folder import JobRequest
 from nowcast_cli.executors.native import Native, Verdict
 from nowcast_cli.identifiers import new_id
+from nowcast_cli.manager.admission import Admission
+from nowcast_cli.manager.boot_clock import uptime
 from nowcast_cli.manager.happenings import (
     Claimed,
     Ended,
@@ -283,7 +285,7 @@ def state_of(job: JobRecord) -> State:
 
 
 def test_the_first_word_of_the_system_beneath_says_when_it_had_taken_the_job() -> None:
-    job = job_of(submitted="2026-11-22T03:00:00.000Z")
+    job = job_of(submitted=None)
     step = native_changed(state_of(job), job, Native("17", "PENDING", "Priority"), NOW)
     taken = step.state.jobs[job.id]
     assert taken.submitted == NOW
@@ -317,3 +319,18 @@ def test_a_slow_job_is_told_once_and_not_after_its_end() -> None:
     assert slow(step.state, step.state.jobs[job.id], happening, NOW).changes == ()
     for over in (job_of(state="succeeded"), job_of(state="running", timed_out=NOW)):
         assert slow(state_of(over), over, happening, NOW).changes == ()
+
+
+@pytest.mark.parametrize(
+    ("executor", "host", "submitted"),
+    [("local", "localhost", NOW), ("ssh", "east", NOW), ("agents", "localhost", NOW),
+     ("slurm", "localhost", None)],
+)  # fmt: skip
+def test_a_batch_system_says_itself_when_it_had_taken_a_job(
+    executor: str, host: str, submitted: str | None
+) -> None:
+    registry = registry_of({"run": {"enabled hosts": {"east": None}}})
+    job = job_of(state="waiting", executor=executor, host=host)
+    step = Admission(registry, uptime, lambda: NOW).admit(state_of(job), ())
+    launched = step.state.jobs[job.id]
+    assert (launched.state, launched.submitted) == ("submitting", submitted)
