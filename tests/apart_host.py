@@ -8,6 +8,7 @@ empty disk; where it keeps its jobs there is a disk of a given size.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -25,6 +26,7 @@ from helpers import wait_until
 from nowcast_cli.config.remote_hosts import RemoteHost, remote_hosts
 from nowcast_cli.executors.file_transfer import Way
 from nowcast_cli.executors.job_folder import JobRequest, folder_of
+from nowcast_cli.executors.rsync_run import LOCK
 from nowcast_cli.executors.transfers import Transfers
 from nowcast_cli.identifiers import new_id
 from nowcast_cli.store.records import JobRecord
@@ -233,10 +235,19 @@ class SlowLine:
         script.chmod(0o755)
         self.path = f"{script.parent}:{os.environ['PATH']}"
 
-    def moved(self) -> int:
-        """Give the bytes of files that went over from the one rsync that came to its end."""
+    def moved(self, but: int = 0) -> int:
+        """Give the bytes of files that went over from the rsyncs that came to their end.
+
+        What the process ``but`` has moved does not count.
+        """
         words = [line.split() for line in self._log.read_text().splitlines()]
-        return sum(int(line[4]) for line in words if line[3:4] == ["moved"])
+        moved = [line for line in words if line[3:4] == ["moved"] and line[2] != f"[{but}]"]
+        return sum(int(line[4]) for line in moved)
+
+
+def rsync_of(folder: Path) -> int:
+    """Give the process that moves, or was the last to move, files of the job of a folder."""
+    return int(json.loads((folder / LOCK).read_text())["pid"])
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -111,45 +110,6 @@ def test_a_line_that_is_silent_is_given_up_and_taken_up_again(make_carrier, slow
     assert carrier.wait(job) is None
     assert sent(carrier, job).read_bytes() == content
     carrier.apart.sshd.cut()
-
-
-def test_whoever_comes_after_a_manager_that_was_killed_goes_on_from_where_it_was(
-    carrier, slow_line, tmp_path
-):
-    line = slow_line(5_000)
-    content = write(carrier.here / "forcing.nc", 10 * MEGABYTE)
-    job = carrier.job()
-    killed = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            SENDS.format(host=carrier.host(), job=job.to_json(), run=str(carrier.here / "run")),
-        ],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-    )
-    wait_until(lambda: has_come(job, 2 * MEGABYTE), timeout=30, what="a part of the file")
-    killed.kill()
-    killed.wait()
-    inputs = {"forcing.nc": carrier.here / "forcing.nc"}
-    carrier.move(job, lambda way: send(way, job, inputs))
-    assert carrier.wait(job) is None
-    assert sent(carrier, job).read_bytes() == content
-    assert 0 < line.moved() < 9 * MEGABYTE
-
-
-SENDS = """
-import time
-from pathlib import Path
-from nowcast_cli.config.remote_hosts import RemoteHost
-from nowcast_cli.executors.file_transfer import send
-from nowcast_cli.executors.job_folder import JobRequest
-from nowcast_cli.executors.transfers import Transfers
-job = JobRequest.from_json({job!r})
-inputs = {{"forcing.nc": Path(job.working_directory, "forcing.nc")}}
-transfers = Transfers({host!r}, Path({run!r}))
-transfers.add(job, lambda way: send(way, job, inputs), print)
-time.sleep(600)
-"""
 
 
 def test_a_disk_over_there_that_is_too_small_is_found_before_anything_is_sent(make_carrier):
