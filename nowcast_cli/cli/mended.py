@@ -36,6 +36,10 @@ _WORDS = {
         "item of the schedule goes on from now: what was due since is passed over",
         "items of the schedule go on from now: what was due since is passed over",
     ),
+    "ensembles": (
+        "ensemble is known by its members' folders alone: what is not found of it counts as lost",
+        "ensembles are known by their members' folders alone: what is not found counts as lost",
+    ),
     "barriers": (
         "barrier holds jobs, and waits for these workers",
         "barriers hold jobs, and wait for these workers",

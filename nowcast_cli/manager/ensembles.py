@@ -7,7 +7,7 @@ the combined message are committed together.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -90,6 +90,26 @@ def conclude(
             step = _counted(before, state, counted, registry, heard_of, now)
             state = step.state
             yield step
+
+
+def recounted(
+    state: State,
+    ensemble: EnsembleRecord,
+    last: Mapping[int, JobRecord],
+    registry: Registry,
+    heard_of: HeardOf,
+    now: str,
+) -> Step:
+    """Count the members of an open ensemble anew, by the ``last`` jobs of those that have any.
+
+    It changes something only in a store that was put back: members without a job are lost.
+    """
+    none = replace(ensemble, succeeded=0, failed=0, crashed=0, cancelled=0)
+    counted = members.counted(none, (job for job in last.values() if not job.unfinished))
+    counted = replace(counted, crashed=counted.crashed + ensemble.size - len(last))
+    if counted == ensemble:
+        return Step(state)
+    return _counted(state, state, counted, registry, heard_of, now)
 
 
 def _ended(before: State, changes: Iterable[Change]) -> dict[str, list[JobRecord]]:

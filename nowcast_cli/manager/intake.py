@@ -334,6 +334,19 @@ class Intake:
         self.message(turn, message, message.id or told.path.stem, message.serialize())
         turn.taken_files.append(told.path)
 
+    def recount(self, turn: Turn) -> None:
+        """Count the members of all open ensembles anew, as the store may have been put back."""
+        for ensemble in turn.state.ensembles.values():
+            step = ensembles.recounted(
+                turn.state,
+                ensemble,
+                self._heard.last_jobs(turn, ensemble),
+                self._registry,
+                lambda ended: self._heard.of(turn, ended),
+                now(),
+            )
+            turn.add(step)
+
     def decision(self, turn: Turn, record: MessageRecord, result: Decision | str) -> None:
         """Take in what was decided on a message, or why nothing could be."""
         if isinstance(result, str):

@@ -39,4 +39,5 @@ def _member_of(job: JobRecord) -> MemberRequest | None:
     member = job.member
     if member is None or job.ensemble is None:
         return None
-    return MemberRequest(job.ensemble, str(member.label), member.index, member.size, member.at_most)
+    numbers = (member.index, member.size, member.at_most, member.at_least)
+    return MemberRequest(job.ensemble, member.label, *numbers)

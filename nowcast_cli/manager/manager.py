@@ -164,6 +164,7 @@ class Manager:
 
     def _resume(self) -> None:
         """Go on where the last manager ended: its undecided messages and its open jobs."""
+        self._recount()
         self._deciders.enqueue(self._undecided.entries())
         anew = counted_anew(self._state, uptime())
         self._store.commit(anew.changes)
@@ -182,6 +183,14 @@ class Manager:
                 len(open_jobs),
                 len(self._undecided),
             )
+
+    def _recount(self) -> None:
+        turn = Turn(self._state)
+        self._intake.recount(turn)
+        if turn.changes:
+            self._store.commit(turn.changes)
+        self._state = turn.state
+        self._undecided.take_in(turn)
 
     def _begun_decider(self) -> DeciderProcess:
         """Give a decider that has the checklist as it is now; the first may be warm already."""

@@ -57,7 +57,8 @@ def _members(job: JobRecord, plan: EnsemblePlan, new_id: Callable[[], str]) -> I
     for index, (label, row) in enumerate(zip(labels, rows, strict=True)):
         values = dict(zip(plan.members.names, row, strict=True))
         is_plain = values == {"member": label}
-        member = Member(label, index, len(rows), plan.at_most, None if is_plain else values)
+        numbers = (index, len(rows), plan.at_most, plan.at_least)
+        member = Member(label, *numbers, None if is_plain else values)
         arguments = filled(job.arguments, {"member": label, **values})
         yield replace(job, id=new_id(), arguments=arguments, ensemble=job.id, member=member)
 

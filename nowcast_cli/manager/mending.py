@@ -28,6 +28,7 @@ from nowcast_cli.manager.rebuilding import (
     has_moved_on,
     hold_back,
     pass_over,
+    rebuild_ensembles,
     rebuild_jobs,
 )
 from nowcast_cli.messages import wire
@@ -186,6 +187,7 @@ def _rebuilt(
 ) -> Rebuilt:
     rebuilt = Rebuilt()
     moved_on = has_moved_on(store.job, found, store.last_number(), shown)
+    rebuild_ensembles(rebuilt, store.ensemble, found)
     rebuild_jobs(rebuilt, store.open_jobs(), store.job, found, moved_on, now)
     if moved_on:
         hold_back(rebuilt, store.undecided_messages(), now)

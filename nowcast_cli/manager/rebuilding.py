@@ -11,12 +11,16 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from nowcast_cli.config.executors import HERE, LOCAL
+from nowcast_cli.executors.job_folder import MemberRequest
 from nowcast_cli.manager.found_jobs import FoundJob
 from nowcast_cli.store.records import (
     Change,
+    EnsemblePut,
+    EnsembleRecord,
     JobPut,
     JobRecord,
     JobState,
+    Member,
     MessageRecord,
     MessageSettled,
     SchedulePut,
@@ -84,6 +88,7 @@ def rebuild_jobs(
 
 def _record_of(found: FoundJob) -> JobRecord:
     request = found.request
+    part = None if request is None else request.ensemble
     return JobRecord(
         id=found.id,
         worker=found.worker,
@@ -98,7 +103,44 @@ def _record_of(found: FoundJob) -> JobRecord:
         chain=found.id,
         barrier=None,
         created=found.created,
+        ensemble=None if part is None else part.id,
+        member=None if part is None else _member_of(part),
     )
+
+
+def _member_of(part: MemberRequest) -> Member:
+    return Member(part.member, part.index, part.size, part.at_most, part.at_least)
+
+
+def rebuild_ensembles(
+    rebuilt: Rebuilt,
+    known: Callable[[str], EnsembleRecord | None],
+    found: Iterable[FoundJob],
+) -> None:
+    """Bring back ensembles that only the folders of their members tell of.
+
+    Their members are counted when the next manager begins; those of which nothing is known by
+    then are lost.
+    """
+    made: dict[str, EnsembleRecord] = {}
+    for job in found:
+        part = None if job.request is None else job.request.ensemble
+        if part is None or part.id in made or known(part.id) is not None:
+            continue
+        made[part.id] = EnsembleRecord(
+            id=part.id,
+            worker=job.worker,
+            members=f"{part.size} members",
+            size=part.size,
+            at_most=part.at_most,
+            at_least=part.at_least,
+            state="open",
+            cause=None,
+            chain=part.id,
+            barrier=None,
+            created=job.created,
+        )
+        rebuilt.add("ensembles", part.id, EnsemblePut(made[part.id]))
 
 
 def _settle(

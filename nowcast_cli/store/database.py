@@ -426,7 +426,8 @@ def _row_of_job(job: JobRecord) -> tuple[object, ...]:
 
 
 def _member(member: Member) -> str:
-    return json.dumps((member.label, member.index, member.size, member.at_most, member.values))
+    numbers = (member.index, member.size, member.at_most, member.at_least)
+    return json.dumps((member.label, *numbers, member.values))
 
 
 def _row_of_barrier(barrier: BarrierRecord) -> tuple[object, ...]:

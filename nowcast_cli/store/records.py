@@ -65,14 +65,16 @@ class MessageRecord:
 class Member:
     """Which member of its ensemble a job is: ``label`` its name, ``index`` its place from 0 on.
 
-    ``size`` members there are, of which ``at_most`` run at once; None is no limit. ``values`` are
-    those of the parameters that it is made for, where it has more than its label.
+    ``size`` members there are, of which ``at_most`` run at once; None is no limit. ``at_least`` is
+    that of the ensemble. ``values`` are those of the parameters that it is made for, where it has
+    more than its label.
     """
 
     label: int | str
     index: int
     size: int
     at_most: int | None = None
+    at_least: int | None = None
     values: Mapping[str, int | str] | None = None
 
 

@@ -5,6 +5,7 @@ A model beside the manager counts how members end, by what the steps did to them
 
 import tempfile
 from collections import Counter, defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,9 @@ from nowcast_cli.config.registry import registry_of
 from nowcast_cli.identifiers import new_id
 from nowcast_cli.manager.recovery import payload_of
 from nowcast_cli.manager.transitions import Decision, Launch
+from nowcast_cli.manager.turn import Turn
 from nowcast_cli.messages.message import Message
+from nowcast_cli.store.records import EnsemblePut
 
 REGISTRY = registry_of(
     {
@@ -123,6 +126,9 @@ class Ensembles(World):
             message = Message(job.worker, kind, payload, id=new_id(), job=job.id, outcome=outcome)
             self._send(turn, message)
 
+    def recount(self, turn) -> None:
+        self.intake.recount(turn)
+
     def all_succeed(self, turn) -> None:
         for job in list(turn.state.jobs.values()):
             message = Message(
@@ -155,6 +161,9 @@ class Ensembles(World):
         for job in self._all_jobs():
             if job.ensemble is not None:
                 members[job.ensemble].append(job)
+        turn = Turn(self.state)
+        self.intake.recount(turn)
+        assert turn.changes == [], "a manager that begins finds them counted"
         messages = self._messages()
         for ensemble in self._known():
             self._check_ensemble(ensemble, members[ensemble.id], messages)
@@ -331,6 +340,25 @@ def test_ensembles_that_end_in_one_turn_each_ask_what_follows(tmp_path):
     world.check()
     undecided = world._undecided()
     assert [each.id for each in undecided] == [f"ensemble-{each.id}" for each in world._known()]
+    world.store.close()
+
+
+def test_members_that_a_restored_store_knows_nothing_of_count_as_lost(tmp_path):
+    world = Ensembles(tmp_path)
+    world.play(("launch ensemble", "a", EnsembleSettings(members_of("1..2"))))
+    (known,) = world._known()
+    more = replace(known, size=3)  # the third one has left no folder
+    world.store.commit([EnsemblePut(more)])
+    world.state = replace(world.state, ensembles={known.id: more})
+    for how in ("success", "success"):
+        world.play(("finish", 0, how))
+    assert world.state.ensembles[known.id].left == 1
+    world.play(("recount",))
+    ended = world.store.ensemble(known.id)
+    assert (ended.state, ended.succeeded, ended.crashed) == ("crashed", 2, 1)
+    assert len(world._undecided()) == 1
+    world.play(("recount",))
+    assert world.store.ensemble(known.id) == ended
     world.store.close()
 
 

@@ -6,19 +6,22 @@ from dataclasses import replace
 
 import pytest
 
-from nowcast_cli.executors.job_folder import Claim, Exit, JobRequest
+from nowcast_cli.executors.job_folder import Claim, Exit, JobRequest, MemberRequest
 from nowcast_cli.manager.found_jobs import FoundJob, found_jobs
 from nowcast_cli.manager.rebuilding import (
     Rebuilt,
     has_moved_on,
     hold_back,
     pass_over,
+    rebuild_ensembles,
     rebuild_jobs,
 )
 from nowcast_cli.process_identity import ProcessIdentity
 from nowcast_cli.store.records import (
+    EnsemblePut,
     JobPut,
     JobRecord,
+    Member,
     MessageRecord,
     MessageSettled,
     SchedulePut,
@@ -153,3 +156,20 @@ def test_folders_that_are_not_of_jobs_are_passed_over(tmp_path):
     for name in ("2026-11-22/notes-of-mine", "2026-11-22/not-a-uuid-at-all", "x/y"):
         (tmp_path / name).mkdir(parents=True)
     assert list(found_jobs(tmp_path, tmp_path / "nowcast.yaml")) == []
+
+
+def test_an_ensemble_comes_back_with_the_members_whose_folders_are_there():
+    part = MemberRequest("e1", 2, 1, 3, 5, 2)
+    found = replace(FOUND, request=replace(REQUEST, ensemble=part), claim=CLAIM)
+    kind, job = after(None, found)
+    assert (kind, job.ensemble, job.member) == ("going on", "e1", Member(2, 1, 3, 5, 2))
+    rebuilt = Rebuilt()
+    other = replace(found, id="j2", request=replace(found.request, id="j2"))
+    rebuild_ensembles(rebuilt, lambda ensemble_id: None, [found, other, FOUND])
+    (put,) = rebuilt.changes
+    assert isinstance(put, EnsemblePut)
+    assert (put.ensemble.id, put.ensemble.size, put.ensemble.at_least) == ("e1", 3, 2)
+    assert rebuilt.told == {"ensembles": ["e1"]}
+    rebuilt = Rebuilt()
+    rebuild_ensembles(rebuilt, lambda ensemble_id: put.ensemble, [found])
+    assert rebuilt.changes == []
