@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 from nowcast_cli.manager.agent_placement import Room, Wanted
 from nowcast_cli.messages.agent_messages import (
@@ -23,6 +24,16 @@ from nowcast_cli.store.records import AgentRecord
 
 _MOST_ERRORS = 20  # kept of each agent
 _DEAF = 5.0  # s in which nothing was listened to: what nobody heard was not silence
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What a description and the limits of operators come to."""
+
+    set_limits: Mapping[str, Any]
+    register: Register | None
+    limits: Limits
+    tags: frozenset[str]
 
 
 @dataclass
@@ -44,6 +55,7 @@ class Agent:
     offset: float | None = None
     errors: deque[str] = field(default_factory=lambda: deque(maxlen=_MOST_ERRORS))
     since_report: set[str] = field(default_factory=set)  # jobs that were placed after it
+    _known: _Known | None = None
 
     @property
     def name(self) -> str:
@@ -58,8 +70,27 @@ class Agent:
     @property
     def limits(self) -> Limits:
         """What holds: what operators have set, and for the rest what it was started with."""
-        own = Limits() if self.register is None else self.register.limits
-        return _over(limits_of(self.record.limits), own)
+        return self._derived().limits
+
+    @property
+    def tags(self) -> frozenset[str]:
+        """What it says is there."""
+        return self._derived().tags
+
+    def _derived(self) -> _Known:
+        """Give what follows from record and description, made anew only where these are others."""
+        known = self._known
+        if (
+            known is None
+            or known.set_limits is not self.record.limits
+            or known.register is not self.register
+        ):
+            host = self.register
+            own = Limits() if host is None else host.limits
+            limits = _over(limits_of(self.record.limits), own)
+            tags = frozenset(() if host is None else host.tags)
+            known = self._known = _Known(self.record.limits, host, limits, tags)
+        return known
 
     def is_at(self, register: Register) -> bool:
         """Say whether the agent's jobs, as it registered before, are where this one looks."""
@@ -187,20 +218,27 @@ def room_of(agent: Agent, taken: Mapping[str, Wanted]) -> Room:
     """Give what an agent has left beside the jobs that are there."""
     assert agent.register is not None
     host, report, limits = agent.register, agent.report, agent.limits
+    used = gpus = taken_memory = fresh_cpus = fresh_memory = 0
+    for job, wanted in taken.items():
+        used += wanted.cpus
+        gpus += wanted.gpus
+        taken_memory += wanted.memory
+        if job in agent.since_report:
+            fresh_cpus += wanted.cpus
+            fresh_memory += wanted.memory
     cpus = _least(host.cpus, limits.cpus)
-    memory = _least(host.memory, limits.memory) - sum(job.memory for job in taken.values())
-    fresh = [taken[job] for job in agent.since_report if job in taken]
+    memory = _least(host.memory, limits.memory) - taken_memory
+    load = 0.0
     if report is not None:  # what others use is not there for jobs
-        memory = min(memory, report.memory_free - sum(job.memory for job in fresh))
-    used = sum(job.cpus for job in taken.values())
-    load = 0.0 if report is None else report.load + sum(job.cpus for job in fresh)
+        memory = min(memory, report.memory_free - fresh_memory)
+        load = report.load + fresh_cpus
     return Room(
         name=agent.name,
         cpus=cpus - used,
         memory=memory,
         all_cpus=cpus,
-        tags=frozenset(host.tags),
-        gpus=len(host.gpus) - sum(job.gpus for job in taken.values()),
+        tags=agent.tags,
+        gpus=len(host.gpus) - gpus,
         slots=None if limits.slots is None else max(0, limits.slots - len(taken)),
         load=max(load, float(used)),
         max_load=limits.max_load,
