@@ -231,5 +231,5 @@ class Agent:
         return self._talkback.lease
 
     def _complain(self, sentence: str) -> None:
-        _logger.error("%s", sentence)
-        self._mishaps.note(sentence)
+        if self._mishaps.note(sentence):
+            _logger.error("%s", sentence)

@@ -8,6 +8,7 @@ import select
 import subprocess
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from nowcast_cli.executors.serving import MISTAKE
 from nowcast_cli.executors.shipped import archive
 from nowcast_cli.security.source import VARIABLE
 
+_LAST_WAIT = 1.0  # s from SIGKILL on
 LONGEST_EXCHANGE = 120.0  # s; by then the disk that it waits for is as good as gone
 
 
@@ -41,6 +43,7 @@ class Hand:
         self._python = python
         self._state = state
         self._process: subprocess.Popen[bytes] | None = None
+        self._ended: subprocess.Popen[bytes] | None = None  # the one before
 
     def carry_out(self, order: Mapping[str, Any]) -> dict[str, Any]:
         """Have an order carried out (see ``remote_side``) and give the answer.
@@ -71,10 +74,19 @@ class Hand:
         """End the process; jobs go on."""
         if self._process is not None:
             self._process.kill()
-            self._process.communicate()
-            self._process = None
+            self._ended, self._process = self._process, None
+            for pipe in (self._ended.stdin, self._ended.stdout):
+                assert pipe is not None
+                pipe.close()
+            with suppress(subprocess.TimeoutExpired):
+                self._ended.wait(_LAST_WAIT)
 
     def _begin(self) -> subprocess.Popen[bytes]:
+        if self._ended is not None and self._ended.poll() is None:
+            raise HandTrouble(
+                "the process that begins jobs was killed, and hangs in the kernel: does a disk not "
+                "answer?"
+            )
         code = archive()
         file = self._state / "code" / f"{code.digest}.pyz"
         # The agent's key is its own: jobs are sent one of a worker with the order.

@@ -23,14 +23,15 @@ class Mishaps:
         self._lock = threading.Lock()
         self._texts = _read(file)
 
-    def note(self, text: str) -> None:
-        """Keep one; a text that was noted last is not noted twice."""
+    def note(self, text: str) -> bool:
+        """Keep one; says whether it is another one than the last that is kept."""
         with self._lock:
             short = text.strip()[-_LONGEST:]
             if self._texts and self._texts[-1] == short:
-                return
+                return False
             self._texts = [*self._texts, short][-_MOST:]
             self._write()
+            return True
 
     def note_exception(self) -> None:
         """Keep the exception that is being handled."""

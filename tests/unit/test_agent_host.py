@@ -1,10 +1,12 @@
 """What an agent tells of its host, as the kernel's files say it."""
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from nowcast_cli.agent import hand as hand_module
 from nowcast_cli.agent import host, machine
 from nowcast_cli.agent.mishaps import Mishaps
 from nowcast_cli.messages.agent_messages import Gpu
@@ -134,3 +136,24 @@ def test_a_torn_file_of_mishaps_is_no_matter(tmp_path):
     file: Path = tmp_path / "mishaps.json"
     file.write_text('["tor')
     assert Mishaps(file).first(9) == ()
+
+
+def test_a_hand_that_hangs_is_given_up_and_one_that_cannot_end_keeps_its_place(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(hand_module, "LONGEST_EXCHANGE", 0.2)
+    monkeypatch.setattr(hand_module, "_LAST_WAIT", 0.05)
+    sleeper = tmp_path / "python"
+    sleeper.write_text("#!/bin/sh\nexec sleep 60\n")
+    sleeper.chmod(0o755)
+    hand = hand_module.Hand(str(sleeper), tmp_path)
+    with pytest.raises(hand_module.HandTrouble, match="was not carried out within"):
+        hand.carry_out({"x": "y" * 1_000_000})
+    monkeypatch.setattr(subprocess.Popen, "poll", lambda _: None)
+    with pytest.raises(hand_module.HandTrouble, match="hangs in the kernel"):
+        hand.carry_out({})
+
+
+def test_a_python_that_is_not_there_is_told(tmp_path):
+    with pytest.raises(hand_module.HandTrouble, match="no process that begins jobs can be started"):
+        hand_module.Hand(str(tmp_path / "no python"), tmp_path).carry_out({})
