@@ -25,7 +25,7 @@ class Hand:
         self.orders.append(order)
         if self.trouble is not None:
             raise HandTrouble(self.trouble)
-        return {"jobs": {job: CLAIMED for job in order["look"]}, "cleared": [], "trouble": []}
+        return {"jobs": dict.fromkeys(order["look"], CLAIMED), "cleared": [], "trouble": []}
 
 
 @pytest.fixture
