@@ -21,7 +21,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from nowcast_cli.config.executors import LARGEST_ARRAY
-from nowcast_cli.executors import mirror
+from nowcast_cli.executors.batch_folder import put_request
 from nowcast_cli.executors.batch_job import BatchJob
 from nowcast_cli.executors.batch_system import Arrays, BatchSystem
 from nowcast_cli.executors.job_folder import JobRequest
@@ -73,7 +73,7 @@ def prepare(
     Raises OSError.
     """
     for number, job in enumerate(jobs, start=1):
-        mirror.prepare(job)
+        put_request(job)
         _write(Path(job.folder, _NOTE), json.dumps({"token": token, "number": number}))
     links = folder_of_links(jobs[0])
     links.mkdir(exist_ok=True)

@@ -18,7 +18,6 @@ from contextlib import suppress
 from pathlib import Path
 
 from nowcast_cli.atomic_files import write_atomically
-from nowcast_cli.executors import mirror
 from nowcast_cli.executors.batch_system import OUTPUT, BatchSystem
 from nowcast_cli.executors.job_folder import JobRequest, last_lines
 from nowcast_cli.executors.node import OWN_ID, RAN_AS
@@ -26,6 +25,7 @@ from nowcast_cli.executors.shipped import archive
 
 SCRIPT = "batch.sh"
 _NATIVE = "native"
+_REQUEST = "job.json"
 _MARGIN = 0.8  # of the time that a batch system leaves: what ends has to be written down, too
 
 _logger = logging.getLogger(__name__)
@@ -73,11 +73,31 @@ def install(folder: Path) -> Path:
 
 def prepare(job: JobRequest, script: str) -> Path:
     """Write all that the node needs; gives the file of the script. Raises OSError."""
-    mirror.prepare(job)
+    put_request(job)
     file = Path(job.folder, SCRIPT)
-    # What a power cut takes of it is written again, and a second batch job has no effect.
     _write(file, script)
     return file
+
+
+def put_request(job: JobRequest) -> None:
+    """Make the folder, and ``job.json`` in it. Raises OSError.
+
+    Not synced, nor is anything else here: a job more in the queue costs a program more and not a
+    wait for the disk. What a power cut takes is mended (:func:`mend`) or looked up, and a second
+    batch job has no effect.
+    """
+    folder = Path(job.folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    # Not for others to read: the environment of a job may hold a password.
+    _write(folder / _REQUEST, json.dumps(job.to_json()), 0o600)
+
+
+def mend(job: JobRequest) -> None:
+    """Write ``job.json`` again where a power cut has taken it of a job that waits in the queue."""
+    try:
+        json.loads(Path(job.folder, _REQUEST).read_bytes())
+    except (OSError, ValueError):
+        put_request(job)
 
 
 def was_submitted(folder: Path) -> bool:
@@ -124,7 +144,9 @@ def last_output(folder: Path) -> str:
     return "".join(last_lines(folder / OUTPUT, 1)).strip()
 
 
-def _write(file: Path, text: str) -> None:
+def _write(file: Path, text: str, mode: int = 0o644) -> None:
     temporary = file.with_name(f".{file.name}.{os.getpid()}.part")
-    temporary.write_text(text)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    with open(descriptor, "w") as opened:  # noqa: PTH123
+        opened.write(text)
     temporary.replace(file)

@@ -101,6 +101,8 @@ class BatchRounds:
         if job.native_id is None:
             was_submitted = files.was_submitted(job.folder) or _is_element(job)
             job.may_be_submitted = was_submitted or not job.begin
+        elif job.begin and not job.claimed:
+            files.mend(job.request)
         job.loaded = True
         if job.claimed:
             self._tell(job)
