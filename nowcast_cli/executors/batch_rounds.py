@@ -304,8 +304,10 @@ class BatchRounds:
     def _why(self, job: BatchJob) -> Verdict | None:
         """Ask the batch system why it ended a job. Raises TooEarly or Outage."""
         command = None if job.native_id is None else self.system.explain(job.native_id)
-        why = None if command is None else self.system.explained(self._ask(command))
-        return why or self._said(job)
+        if command is None:
+            return self._said(job)
+        token, _ = self._searched_by(job)
+        return self.system.explained(self._ask(command), token) or self._said(job)
 
     def _said(self, job: BatchJob) -> Verdict | None:
         return self.system.said(files.output(job.folder))

@@ -162,11 +162,11 @@ class BatchSystem(Protocol):
     def explain(self, native_id: str) -> list[str] | None:
         """Give the command that tells why a job ended, None where there is none."""
 
-    def explained(self, answer: Answer) -> Verdict | None:
+    def explained(self, answer: Answer, token: str) -> Verdict | None:
         """Say why the batch system ended the job, None where it did not or does not know.
 
-        A job that ended by itself has no verdict, whatever its exit code. Raises TooEarly or
-        Outage.
+        A job that ended by itself has no verdict, whatever its exit code. By its ``token`` it is
+        told from another one that had the same id. Raises TooEarly or Outage.
         """
 
     def health(self) -> list[str]:

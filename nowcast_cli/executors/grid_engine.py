@@ -178,7 +178,7 @@ class GridEngine:
         number, _, task = native_id.partition(".")
         return ["qacct", "-j", number, *(("-t", task) if task else ())]
 
-    def explained(self, answer: Answer) -> Verdict | None:
+    def explained(self, answer: Answer, token: str) -> Verdict | None:
         """Say why Grid Engine ended a job, None where it ended by itself.
 
         Raises TooEarly where the accounting does not know of it as yet, or Outage.
@@ -187,7 +187,9 @@ class GridEngine:
             if "not found" in answer.stderr:
                 raise TooEarly
             raise Outage(f"qacct: {answer.last_words}")
-        account = _account(answer.stdout)
+        account = _account(answer.stdout, token)
+        if account is None:
+            raise TooEarly
         code, words = _failure(account.get("failed", "0"))
         if code == 0:
             return None
@@ -302,11 +304,18 @@ def _state(letters: str, number: str, error: str) -> NativeState:
     return NativeState("running" if known else "unknown", letters, reason)
 
 
-def _account(text: str) -> dict[str, str]:
-    """Read the last record of ``qacct``: numbers are used again some day."""
-    record = re.split(r"^=+\s*$", text, flags=re.MULTILINE)[-1]
-    pairs = (line.split(None, 1) for line in record.splitlines())
-    return {pair[0]: pair[1].strip() for pair in pairs if len(pair) == 2}
+def _account(text: str, token: str) -> dict[str, str] | None:
+    """Read the record of a job in ``qacct``; None where there are those of others alone.
+
+    Numbers are used again: some day, or at once when the queue master was killed.
+    """
+    found = None
+    for record in re.split(r"^=+\s*$", text, flags=re.MULTILINE):
+        pairs = (line.split(None, 1) for line in record.splitlines())
+        account = {pair[0]: pair[1].strip() for pair in pairs if len(pair) == 2}
+        if account.get("jobname", "").endswith(_MARK + token):
+            found = account
+    return found
 
 
 def _failure(field: str) -> tuple[int, str]:

@@ -146,7 +146,7 @@ class Pbs:
         """Give the command that tells how a job ended."""
         return ["qstat", "-x", "-f", native_id]
 
-    def explained(self, answer: Answer) -> Verdict | None:
+    def explained(self, answer: Answer, token: str) -> Verdict | None:  # noqa: ARG002
         """Say why PBS ended a job, None where it ended by itself or PBS keeps no history.
 
         Raises TooEarly while the job is still ending, or Outage.

@@ -165,7 +165,7 @@ class Slurm:
         """Give the command that asks the controller, and once it has forgotten, the accounts."""
         return ["sh", "-c", _EXPLAIN, native_id]
 
-    def explained(self, answer: Answer) -> Verdict | None:
+    def explained(self, answer: Answer, token: str) -> Verdict | None:  # noqa: ARG002
         """Read what ``scontrol`` or ``sacct`` tells."""
         fields = dict(
             field.partition("=")[::2] for field in answer.stdout.split() if "=" in field

@@ -190,6 +190,6 @@ def test_a_head_node_is_reached_by_ssh(grid_engine: GridEngine, remote: Remote):
     job = system.launch("first", "--payload", "7", host="head")
     ended = system.wait_for_process_end(job, 60)
     assert (ended.state, ended.executor, ended.host) == ("succeeded", "head", "east")
-    account = wait_until(lambda: grid_engine.account(ended.native["id"]), timeout=30)
-    assert account["jobname"] == f"first-nc-{job}.1"
+    name = f"first-nc-{job}.1"
+    wait_until(lambda: grid_engine.account(ended.native["id"], name), timeout=30, what="qacct")
     assert system.ran() == ["first"]

@@ -90,7 +90,7 @@ class FakeSystem:
     def explain(self, native_id: str) -> list[str]:
         return ["explain", native_id]
 
-    def explained(self, answer: Answer) -> Verdict | None:
+    def explained(self, answer: Answer, token: str) -> Verdict | None:
         return Verdict("timed out", "its time was over") if answer.stdout == "limit" else None
 
     def said(self, output: str) -> Verdict | None:

@@ -22,6 +22,7 @@ from nowcast_cli.executors.batch_system import (
 )
 from nowcast_cli.executors.grid_engine import GridEngine
 from nowcast_cli.executors.job_folder import JobRequest
+from nowcast_cli.executors.native import Verdict
 
 SYSTEM: BatchSystem = GridEngine()
 TOKEN = "0193502c-1a8b-7def-8123-456789abcdef.1"
@@ -99,7 +100,7 @@ ACCOUNT = """\
 qname        all.q               
 hostname     localhost           
 owner        root                
-jobname      nc-x                
+jobname      run_model-nc-{token}
 jobnumber    12                  
 taskid       undefined
 qsub_time    Sun Nov 22 09:29:28 2026
@@ -113,6 +114,10 @@ cpu          1.900s
 maxvmem      {memory}
 category     {category}
 """  # noqa: W291
+
+
+def explained(answer: Answer) -> Verdict | None:
+    return SYSTEM.explained(answer, TOKEN)
 
 
 def listed(number: str, state: str, name: str = "nc-x", tasks: str = "") -> str:
@@ -135,8 +140,10 @@ def account(
     memory: str = "1.676MB",
     category: str = "NONE",
     slots: int = 1,
+    token: str = TOKEN,
 ) -> Answer:
     text = ACCOUNT.format(
+        token=token,
         failed=failed,
         status=status,
         wallclock=wallclock,
@@ -360,8 +367,8 @@ def test_deleting_what_has_ended_is_no_matter():
 
 
 def test_a_job_that_ended_by_itself_has_no_verdict():
-    assert SYSTEM.explained(account()) is None
-    assert SYSTEM.explained(account(status="3")) is None
+    assert explained(account()) is None
+    assert explained(account(status="3")) is None
 
 
 @pytest.mark.parametrize(
@@ -424,22 +431,25 @@ def test_a_job_that_ended_by_itself_has_no_verdict():
     ],
 )
 def test_why_grid_engine_ended_a_job(answer: Answer, kind: str, words: str):
-    verdict = SYSTEM.explained(answer)
+    verdict = explained(answer)
     assert verdict is not None
     assert verdict.kind == kind
     assert words in verdict.reason
 
 
-def test_of_several_jobs_with_a_number_the_last_one_counts():
-    old = account(failed="26  : opening input/output file").stdout
-    assert SYSTEM.explained(Answer(0, old + account().stdout, "")) is None
+def test_of_several_jobs_with_a_number_the_one_with_the_token_counts():
+    other = account(failed="26  : opening input/output file", token=TOKEN.replace("0", "1")).stdout
+    for text in (other + account().stdout, account().stdout + other):
+        assert explained(Answer(0, text, "")) is None
+    with pytest.raises(TooEarly):
+        explained(Answer(0, other, ""))
 
 
 def test_the_accounting_does_not_know_of_it_as_yet():
     with pytest.raises(TooEarly):
-        SYSTEM.explained(Answer(1, "", "error: job id 12 not found\n"))
+        explained(Answer(1, "", "error: job id 12 not found\n"))
     with pytest.raises(Outage, match="qacct: "):
-        SYSTEM.explained(Answer(1, "", "/sge/default/common/accounting: No such file\n"))
+        explained(Answer(1, "", "/sge/default/common/accounting: No such file\n"))
     assert SYSTEM.explain("12") == ["qacct", "-j", "12"]
     assert SYSTEM.explain("12.3") == ["qacct", "-j", "12", "-t", "3"]
 

@@ -19,6 +19,7 @@ from nowcast_cli.executors.batch_system import (
     TooEarly,
 )
 from nowcast_cli.executors.job_folder import JobRequest
+from nowcast_cli.executors.native import Verdict
 from nowcast_cli.executors.pbs import Pbs
 
 SYSTEM: BatchSystem = Pbs()
@@ -66,6 +67,10 @@ Job Id: 103.pbs-head
     Exit_status = 0
 """
 AWAY = "Connection refused\nqstat: cannot connect to server pbs-head (errno=15010)\n"
+
+
+def explained(answer: Answer) -> Verdict | None:
+    return SYSTEM.explained(answer, TOKEN)
 
 
 def ended(**attributes: str) -> Answer:
@@ -223,7 +228,7 @@ def test_deleting_what_has_ended_is_no_matter():
 
 @pytest.mark.parametrize("status", ["0", "3", "127", "139", "143"])
 def test_a_job_that_ended_by_itself_has_no_verdict(status: str):
-    assert SYSTEM.explained(ended(Exit_status=status)) is None
+    assert explained(ended(Exit_status=status)) is None
 
 
 @pytest.mark.parametrize(
@@ -270,7 +275,7 @@ def test_a_job_that_ended_by_itself_has_no_verdict(status: str):
     ],
 )
 def test_why_pbs_ended_a_job(answer: Answer, kind: str, words: str):
-    verdict = SYSTEM.explained(answer)
+    verdict = explained(answer)
     assert verdict is not None
     assert verdict.kind == kind
     assert words in verdict.reason
@@ -278,13 +283,13 @@ def test_why_pbs_ended_a_job(answer: Answer, kind: str, words: str):
 
 def test_a_job_that_is_still_ending_has_no_verdict_as_yet():
     with pytest.raises(TooEarly):
-        SYSTEM.explained(ended(job_state="E"))
+        explained(ended(job_state="E"))
 
 
 def test_a_server_without_history_knows_nothing():
-    assert SYSTEM.explained(Answer(153, "", "qstat: Unknown Job Id 101.pbs-head\n")) is None
+    assert explained(Answer(153, "", "qstat: Unknown Job Id 101.pbs-head\n")) is None
     with pytest.raises(Outage):
-        SYSTEM.explained(Answer(255, "", AWAY))
+        explained(Answer(255, "", AWAY))
 
 
 @pytest.mark.parametrize(

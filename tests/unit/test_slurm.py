@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from nowcast_cli.config.resources import Resources
 from nowcast_cli.executors.batch_system import Answer, BatchSystem, Later, Outage, Refused
 from nowcast_cli.executors.job_folder import JobRequest
+from nowcast_cli.executors.native import Verdict
 from nowcast_cli.executors.slurm import Slurm
 
 SYSTEM: BatchSystem = Slurm()
@@ -27,6 +28,10 @@ JOB = JobRequest(
     environment={},
 )
 AWAY = "Unable to contact slurm controller (connect failure)"
+
+
+def explained(answer: Answer) -> Verdict | None:
+    return SYSTEM.explained(answer, TOKEN)
 
 
 def complaint(text: str, code: int = 1) -> Answer:
@@ -162,20 +167,20 @@ def test_cancelling_what_has_ended_is_no_trouble():
     ],
 )  # fmt: skip
 def test_why_slurm_ended_a_job(answer, kind, words):
-    verdict = SYSTEM.explained(answer)
+    verdict = explained(answer)
     assert verdict.kind == kind
     assert words in verdict.reason
 
 
 def test_a_job_that_ended_by_itself_has_no_verdict():
-    assert SYSTEM.explained(shown("FAILED", "ExitCode=3:0")) is None
-    assert SYSTEM.explained(shown("COMPLETED")) is None
+    assert explained(shown("FAILED", "ExitCode=3:0")) is None
+    assert explained(shown("COMPLETED")) is None
     forgotten = (
         "slurm_load_jobs error: Invalid job id specified\nSlurm accounting storage is disabled"
     )
-    assert SYSTEM.explained(complaint(forgotten)) is None
+    assert explained(complaint(forgotten)) is None
     with pytest.raises(Outage):
-        SYSTEM.explained(complaint(f"slurm_load_jobs error: {AWAY}\n{AWAY}"))
+        explained(complaint(f"slurm_load_jobs error: {AWAY}\n{AWAY}"))
 
 
 @pytest.mark.parametrize(
