@@ -38,7 +38,7 @@ def become_command(
     command = command_of(job, environment)
     try:
         bring_inputs(job)
-        reached("worker.brought_its_inputs")
+        reached("step.brought_its_inputs")
         os.chdir(command.where)
     except OSError as error:
         stop(runner, f"the command could not begin: {error}")

@@ -117,11 +117,11 @@ def _run(job: Mapping[str, Any], order: bytes, runner: ProcessIdentity, tell: Te
         if not is_ours:
             _dismiss(worker, gate)
             return
-        reached("runner.claimed")
+        reached("step.claimed")
         tell("started", job["id"])
         reason = reason or _let_go(job, gate)
         gate.close()
-        reached("runner.let_go")
+        reached("step.let_go")
         _, status, usage = os.wait4(worker, 0)
         reached("runner.before_exit")
         _conclude(job, exit_of(status, usage, reason))
@@ -157,7 +157,7 @@ def _let_go(job: Mapping[str, Any], gate: socket.socket) -> str | None:
         bring_inputs(job)
     except OSError as error:
         return f"the command could not begin: {error}"
-    reached("worker.brought_its_inputs")
+    reached("step.brought_its_inputs")
     with suppress(OSError):  # it was ended meanwhile
         gate.send(b"\n")
     return None
@@ -195,7 +195,7 @@ def _spawn(job: Mapping[str, Any]) -> tuple[int, socket.socket, str | None]:
     finally:
         theirs.close()
         os.chdir("/")
-    reached("runner.spawned")
+    reached("step.spawned")
     return worker, ours, reason
 
 

@@ -13,7 +13,7 @@ from lab.environment import what_is_possible
 from lab.episode import Outcome
 from lab.runner import FAULTS_A_SYSTEM, run, seeds_of
 
-_FEATURES = frozenset({"disk", "clock", "standby", "all daemons", "jobs", "curve"})
+_FEATURES = frozenset({"disk", "clock", "standby", "all daemons", "jobs", "curve", "commands"})
 _EPILOG = """\
 Examples:
   python -m lab --faults 200

@@ -36,6 +36,11 @@ POINTS: Mapping[str, tuple[str, ...]] = {
         "locked", "warm", "received", "took_the_spare_pair", "forked", "ordered", "reaped",
     ),
     "runner": ("ordered", "prepared", "passed_the_order_on", "before_exit", "after_exit"),
+    "step": ("spawned", "claimed", "brought_its_inputs", "let_go"),
+    "publish": (
+        "noted", "probed", "staged", "prepared", "ready", "unmarked", "renamed", "synced",
+        "forgotten",
+    ),
     "worker": (
         "forked", "ordered", "before_claim", "linked", "claimed", "told_of_its_claim",
         "opened_its_streams",
@@ -50,6 +55,7 @@ POINTS: Mapping[str, tuple[str, ...]] = {
 RARE_POINTS = frozenset({"manager.read_the_checklist_file", "manager.set_a_checklist_aside"})
 # What has to be killed for such a point to be reached soon.
 AT_THE_START = frozenset({"locked", "warm", "loaded"})
+_OF_COMMANDS = ("step", "publish")
 _OF_MORE_DAEMONS = ("scheduler", "log_aggregator", "aggregator")
 # A stopped one of these holds up what waits for it until it is continued, and no longer.
 _FREEZABLE = ("broker", "manager", "store", "files", "launcher", "runner", "worker", "client")
@@ -105,7 +111,16 @@ def _entries() -> list[Entry]:
     for room, points in POINTS.items():
         needs = "all daemons" if room in _OF_MORE_DAEMONS else None
         needs = "standby" if room == "standby" else needs
-        rate = {"client": 5, "runner": 6, "worker": 6, "outbox": 2, "prevent": 1}.get(room, 2)
+        needs = "commands" if room in _OF_COMMANDS else needs
+        rate = {
+            "client": 5,
+            "runner": 6,
+            "worker": 6,
+            "outbox": 2,
+            "prevent": 1,
+            "step": 15,
+            "publish": 15,
+        }.get(room, 2)
         found += [Entry(CRASH, f"{room}.{point}", rate, needs) for point in points]
         if room in _FREEZABLE:
             found += [Entry(FREEZE, f"{room}.{point}", 2, needs) for point in points]

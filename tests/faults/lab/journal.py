@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lab import ensembles
+from lab import commands, ensembles
 from lab.catalogue import DESCRIPTORS
 from lab.deployment import arguments_of, module_of
 from lab.ensembles import FoundEnsembles
@@ -31,7 +31,7 @@ _BY_END = {
     "sys.exit": "crashed",
 }
 _WITHOUT_A_DISK = (
-    "the job could not begin", "Read-only file system", "No space left on device",
+    "could not begin", "Read-only file system", "No space left on device",
 )  # fmt: skip
 _STARVED = "Too many open files"  # what a launcher cannot open, its jobs cannot either
 
@@ -80,6 +80,7 @@ def violations(system: LabSystem, samples: Samples) -> list[str]:
         *_barriers(found),
         *ensembles.violations(system, found.ensembles, found.messages),
         *_places(system, found),
+        *commands.violations(system, found.jobs),
         *(said for job in found.jobs for said in _job(system, found, job)),
         *_requests(system, found),
         *_checklist(system, found, samples),
@@ -278,9 +279,12 @@ def _end(system: LabSystem, found: Found, job: JobRecord) -> Iterator[str]:
         if system.plan.settings.get(job.worker, JobSettings()).timeout is None:
             yield "it has no timeout"
         return
-    expected = _BY_END[str(ensembles.doing_of(job).get("end", "success"))]
+    by_end = commands.BY_END if commands.is_command(system.plan, job.worker) else _BY_END
+    expected = by_end[str(ensembles.doing_of(job).get("end", "success"))]
     killed = _was_killed(system, job, "process") or _could_not_begin(system, job)
-    if job.state != expected and not (job.state == "crashed" and killed):
+    # What cannot be published is a failure of a command.
+    ended_badly = ("crashed", "failed") if by_end is commands.BY_END else ("crashed",)
+    if job.state != expected and not (job.state in ended_badly and killed):
         yield f"it was to be {expected} ({job.reason})"
 
 

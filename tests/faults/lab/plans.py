@@ -240,10 +240,12 @@ _FEATURES = (
     *[frozenset({"standby"})] * 3,
     frozenset({"disk", "clock", "standby", "all daemons"}),
 )
-# How jobs are limited and tried again, and whether the ports ask for keys.
+# How jobs are limited and tried again, whether some are commands, and the ports ask for keys.
 _MORE_FEATURES = (
     *[frozenset[str]()] * 3,
     *[frozenset({"jobs"})] * 3,
+    *[frozenset({"commands"})] * 2,
+    *[frozenset({"commands", "jobs"})] * 2,
     frozenset({"curve"}),
     frozenset({"jobs", "curve"}),
 )

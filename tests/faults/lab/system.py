@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from helpers import wait_until
+from lab import commands
 from lab.deployment import DOING, WORKER, next_workers_of
 from lab.environment import Namespaces, build_clock, mount_small_disk, unmount
 from lab.plans import JobSettings, Plan
@@ -63,10 +64,14 @@ class LabSystem(System):
             self.settings["zmq"]["host"] = namespaces.address
         for worker, of_worker in plan.settings.items():
             self.registry[worker].update(_of_jobs(of_worker))
+        for worker in plan.workers:
+            if commands.is_command(plan, worker):
+                self.registry[worker].update(commands.entry_of(worker))
         self.write_config()
         self.write("workers/doing.py", DOING)
         for name in self.workers:
             self.write(f"workers/{name}.py", WORKER.format(name=name))
+        self.write("command.py", commands.SCRIPT)
         self.points = folder / "points"
         self.points.mkdir()
         self.clock = folder / "clock"
