@@ -177,6 +177,7 @@ def _save_the_rest(store: Store, salvage: Salvage, report: Report) -> None:
     batch += (BarrierPut(barrier) for barrier in salvage.barriers())
     batch += (EnsemblePut(ensemble) for ensemble in salvage.ensembles())
     batch += salvage.flows()
+    batch += salvage.agents()
     batch += (SchedulePut(record) for record in salvage.schedule())
     batch += (HoldPut(record) for record in salvage.holds())
     _commit_readable(store, batch)

@@ -19,8 +19,11 @@ from nowcast_cli.store.records import (
 AgentChange = AgentPut | AgentDropped | AssignmentPut | AssignmentDropped
 SINCE = 8  # the version of the schema that has them first
 
-_AGENTS = "SELECT name, standing, limits, described, seen FROM agent"
-_ASSIGNMENTS = "SELECT job, agent, placed, failed_on FROM assignment"
+AGENT_COLUMNS = ("name", "standing", "limits", "described", "seen")
+ASSIGNMENT_COLUMNS = ("job", "agent", "placed", "failed_on")
+
+_AGENTS = f"SELECT {', '.join(AGENT_COLUMNS)} FROM agent"
+_ASSIGNMENTS = f"SELECT {', '.join(ASSIGNMENT_COLUMNS)} FROM assignment"
 _OPEN = "(state IN ('waiting', 'held', 'submitting', 'running') OR exit IS NULL)"
 
 
@@ -68,6 +71,28 @@ def open_assignments_in(connection: sqlite3.Connection) -> list[AssignmentRecord
 def remove_of_jobs(connection: sqlite3.Connection, jobs: Iterable[str]) -> None:
     """Remove what is kept of jobs that are removed."""
     connection.executemany("DELETE FROM assignment WHERE job = ?", [(job,) for job in jobs])
+
+
+def is_agent(change: object) -> bool:
+    """Say whether a row that was read is one of an agent."""
+    return isinstance(change, AgentPut) and isinstance(change.agent.limits, dict)
+
+
+def is_assignment(change: object) -> bool:
+    """Say whether a row that was read is one of an assignment."""
+    return isinstance(change, AssignmentPut) and all(
+        isinstance(name, str) for name in (change.assignment.agent, *change.assignment.failed_on)
+    )
+
+
+def agent_of_row(row: tuple[Any, ...]) -> AgentPut:
+    """Give what puts an agent, of a row of ``AGENT_COLUMNS``."""
+    return AgentPut(_agent(row))
+
+
+def assignment_of_row(row: tuple[Any, ...]) -> AssignmentPut:
+    """Give what puts an assignment, of a row of ``ASSIGNMENT_COLUMNS``."""
+    return AssignmentPut(_assignment(row))
 
 
 def _agent(row: tuple[Any, ...]) -> AgentRecord:

@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-from nowcast_cli.store import ensembles, flows
+from nowcast_cli.store import agents, ensembles, flows
 from nowcast_cli.store.flow_records import FlowChange, FlowRunPut, FlowStepPut
 from nowcast_cli.store.opening import open_to_read
 from nowcast_cli.store.records import (
+    AgentPut,
+    AssignmentPut,
     BarrierRecord,
     BarrierState,
     EnsembleRecord,
@@ -159,6 +161,20 @@ class Salvage:
             step = _proved(row, flows.step_of_row, flows.is_step)
             if step is not None:
                 yield FlowStepPut(run, step)
+
+    def agents(self) -> Iterator[AgentPut | AssignmentPut]:
+        """Give what is readable of agents, and of where jobs were placed."""
+        if self._version < agents.SINCE:
+            return
+        for row in self._from_both_ends("agent", "name", ", ".join(agents.AGENT_COLUMNS), ""):
+            agent = _proved(row, agents.agent_of_row, agents.is_agent)
+            if agent is not None:
+                yield agent
+        columns = ", ".join(agents.ASSIGNMENT_COLUMNS)
+        for row in self._from_both_ends("assignment", "job", columns, ""):
+            assignment = _proved(row, agents.assignment_of_row, agents.is_assignment)
+            if assignment is not None:
+                yield assignment
 
     def schedule(self) -> Iterator[ScheduleRecord]:
         """Give the readable items of the schedule."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
+
 import pytest
 
 from helpers import wait_until
 from nowcast_cli.messages.agent_messages import AgentMessageError, Limits, Look, Picture, picture_in
 from nowcast_cli.messages.agent_messages import over_broker as carried
 from nowcast_cli.messages.message import Message
+from nowcast_command import nowcast
 from simulated_agents import SimulatedAgent, SimulatedHost, SimulatedJob, claim_text
 
 ALL_ON_AGENTS = {"executors": {"default": "agents"}}
@@ -391,3 +395,39 @@ def test_nonsense_is_answered(make_system, agents):
     wait_until(lambda: "what cannot be" in system.log(), what="the nonsense to be told of")
     east.answer()
     assert system.health()["state"] == "ready"
+
+
+def damage_the_journal(system):
+    with contextlib.closing(sqlite3.connect(system.paths.database)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        ((page,),) = connection.execute(
+            "SELECT rootpage FROM sqlite_master WHERE name = 'message'"
+        ).fetchall()
+    with system.paths.database.open("r+b") as file:
+        file.seek((page - 1) * 4096)
+        file.write(b"x" * 4096)
+
+
+def test_a_repaired_store_still_knows_where_jobs_are(make_system, agents):
+    system = make_system(settings=ALL_ON_AGENTS).start()
+    east, west = agents(system, "east"), agents(system, "west")
+    east.register()
+    job = system.launch("first")
+    assert east.begin() == job  # and nobody is told
+    system.request("agent limit", {"agent": "east", "limits": {"slots": 7}})
+    for name in ("manager", "message_broker"):
+        system.stop(name)
+    damage_the_journal(system)
+    repaired = nowcast(system.folder, "store", "repair", "--yes")
+    assert repaired.code == 0, repaired.err
+    assert "rebuilt" in repaired.out + repaired.err
+    system.start()
+    west.register()
+    west.pull(wait=1.0)
+    assert west.host.begun == []
+    known = {agent.name: agent for agent in picture(system).agents}
+    assert (known["east"].jobs, known["east"].limits.slots) == ((job,), 7)
+    east.report()
+    east.pull()
+    east.answer()
+    system.wait_for_job(job, "running")
