@@ -146,6 +146,30 @@ def test_a_manager_killed_while_it_submits_an_array_finds_its_elements(
     assert slurm.calls("sbatch") == 1
 
 
+@pytest.mark.slurm
+def test_an_element_that_is_ended_from_outside_is_told_by_itself(
+    slurm: Slurm, in_slurm: System
+) -> None:
+    system = in_slurm
+    ensemble = launch(system, "1..3", "--until", "go-{member}")
+    ids = native_ids(system, ensemble)
+    wait_until(lambda: len(system.effects()) == 3, timeout=30, what="all members to begin")
+    slurm.ask("scancel", ids[1])
+    ended = system.wait_for_process_end(members(system, ensemble)[1].id, 60)
+    assert ended.state == "crashed"
+    assert "cancelled in Slurm (scancel), and not by nowcast" in str(ended.reason)
+    for number in (1, 3):
+        system.touch(f"go-{number}")
+    combined = wait_for_end(system, ensemble)
+    assert (combined.state, combined.succeeded, combined.crashed) == ("crashed", 2, 1)
+    # The one that is run again is a job by itself.
+    reply = system.request("rerun", {"job": ensemble, "failed": True})
+    again = str(reply.payload["ensemble"])
+    system.touch("go-2")
+    assert wait_for_end(system, again).state == "succeeded"
+    assert "_" not in str((members(system, again)[1].native or {})["id"])
+
+
 # --- Grid Engine
 
 

@@ -39,6 +39,22 @@ def test_a_launch_is_a_request_to_the_manager(port, config):
     }
 
 
+def test_a_launch_may_be_an_ensemble(port, config):
+    launched = {"job": "1", "ensemble": "1", "members": 3}
+    with Peer(port, lambda m: Message("manager", "ack", launched, id=m.id)) as peer:
+        worker = NextWorker("workers.sleep", ["{member}"], for_each=range(1, 4), at_most=2)
+        worker.launch(config, "toy")
+        NextWorker("workers.sleep", for_each={"a": "1..2", "b": ["x"]}, ending="any").launch(
+            config, "toy"
+        )
+
+    first, second = (message.payload for message in peer.messages)
+    assert (first["members"], first["at most"]) == ([1, 2, 3], 2)
+    assert (second["members"], second["ends when"]) == ({"a": [1, 2], "b": ["x"]}, "any")
+    with pytest.raises(WorkerError, match="its for_each: there are no members"):
+        NextWorker("workers.sleep", for_each=[]).launch(config, "toy")
+
+
 def test_a_refused_launch_is_a_worker_error_with_the_managers_sentence(port, config):
     refused = Message("manager", "refused", {"what": "There is no such host.", "hint": "look"})
     with Peer(port, lambda _: refused), pytest.raises(WorkerError) as caught:

@@ -22,12 +22,16 @@ from nowcast_cli.store.pruning import (
     move_base,
     prunable,
 )
+from nowcast_cli.store.reader import Reader
 from nowcast_cli.store.records import (
     BarrierPut,
     BarrierRecord,
     Change,
+    EnsemblePut,
+    EnsembleRecord,
     JobPut,
     JobRecord,
+    Member,
     MessageReceived,
     MessageRecord,
     SchedulePut,
@@ -148,6 +152,34 @@ def test_the_last_success_of_each_worker_stays(store):
     )
     prune(store, at(10))
     assert numbers(store) == [2, 3, 5]
+
+
+def test_an_ensemble_goes_with_its_last_member_and_what_members_said_is_no_success(store):
+    old = EnsembleRecord(
+        "e1", "first", "1..2", 2, None, None, "succeeded", None, "e1", None, at(1),
+        succeeded=2, ended=at(1), final_message=3,
+    )  # fmt: skip
+    young = replace(old, id="e2", chain="e2", ended=at(9))
+    going_on = replace(old, id="e3", chain="e3", state="open", ended=None)
+    members = [
+        job(f"j{number}", 1, chain="e1", ensemble="e1", member=Member(number, number, 2))
+        for number in (1, 2)
+    ]
+    store.commit([
+        *(EnsemblePut(each) for each in (old, young, going_on)),
+        *(JobPut(each) for each in members),
+        MessageReceived(message(1, 1, outcome="success", chain="e1", note="member 1 of e1")),
+        MessageReceived(message(2, 1, outcome="success", chain="e1", note="member 2 of e1")),
+        MessageReceived(message(3, 1, outcome="success", chain="e1")),
+        MessageReceived(message(4, 2, outcome="success", note="member 1 of e2", chain="e2")),
+        MessageReceived(message(5, 9, outcome="failure")),
+    ])  # fmt: skip
+    with Reader(store.path) as reader:
+        assert reader.last_success("first") == at(1)
+    prune(store, at(5))
+    assert numbers(store, "id", "ensemble") == ["e2", "e3"]
+    assert numbers(store, "id", "job") == []
+    assert numbers(store) == [3, 5]
 
 
 def test_jobs_of_the_schedule_and_barriers_that_hold_stay(store):
