@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from nowcast_cli.flows.definition import Flow, Step
     from nowcast_cli.flows.loading import Declared
 
-app = group_app("List, show, check, draw, convert and run the flows of a system.")
+app = group_app("Run flows; list, show, check, draw and convert them.")
 app.command("run")(flow_runs.run)
 app.command("runs")(flow_runs.runs)
 app.command("cancel")(flow_runs.cancel)
@@ -34,7 +34,7 @@ Name: TypeAlias = Annotated[
 
 @app.command("list")
 def list_flows(ctx: typer.Context, as_json: Json = False) -> None:
-    """List the flows: their steps, what begins them, where they are declared.
+    """List the flows: their steps, and what begins them.
 
     \b
     Examples:
@@ -75,7 +75,7 @@ def show(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show a flow: its parameters and steps; or a run of one, with all that became of it.
+    """Show a flow and its steps, or what became of a run.
 
     With --param, or where all parameters have defaults, what they fill in is
     filled in.

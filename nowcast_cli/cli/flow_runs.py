@@ -130,7 +130,7 @@ def show_run(out: Output, system: System, run_id: str, as_json: bool) -> None:
 
 
 def cancel(ctx: typer.Context, run_id: RunId) -> None:
-    """Cancel a run: its jobs are ended, and nothing more begins.
+    """Cancel a run: its jobs are ended, nothing more begins.
 
     \b
     Examples:
@@ -142,7 +142,7 @@ def cancel(ctx: typer.Context, run_id: RunId) -> None:
 
 
 def retry(ctx: typer.Context, run_id: RunId, follow: Follow = False) -> int:
-    """Do the steps of a run that ended badly once more, and what comes after them.
+    """Do what ended badly in a run once more, and go on.
 
     \b
     Examples:
@@ -182,9 +182,9 @@ def complete_step(
         str | None, typer.Option("--failed", metavar="REASON", help="It has failed, and why.")
     ] = None,
 ) -> None:
-    """End a step that waits for a word from outside: a person's, or a program's.
+    """End a step that waits for a word from outside.
 
-    The first word counts; the same one again does no harm.
+    That is a person's, or a program's. The first word counts; the same one again does no harm.
 
     \b
     Examples:
