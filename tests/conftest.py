@@ -17,5 +17,6 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = [
     "pytester", "no_skip", "systems", "broker_process", "log_deployment", "remote_host", "webhook",
-    "grid_engine", "pbs_system", "agent_hosts", "agent_lab", "agent_process", "slurm_system", "apart_host",
+    "grid_engine", "pbs_system", "agent_hosts", "agent_lab", "agent_process", "slurm_system",
+    "apart_host",
 ]  # fmt: skip

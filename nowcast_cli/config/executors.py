@@ -114,6 +114,8 @@ class Executors:
 
     def at(self, place: Place) -> ExecutorSettings | None:
         """Give the executor of a job, None where the configuration does not have it any more."""
+        if place.is_here and LOCAL in self.hosts:
+            return ExecutorSettings(LOCAL, LOCAL)
         return self.named(place.host if place.executor == SSH else place.executor)
 
     def place_of(self, worker: str | None, host: str) -> Place:
@@ -124,6 +126,8 @@ class Executors:
         is neither is taken for a host, which is refused once the job is to begin.
         """
         name = (worker or self.default) if host in THIS_MACHINE else host
+        if name == LOCAL != host:  # whatever a host is called: nobody has asked for one
+            return Place()
         settings = self.named(name)
         if settings is None:
             return Place(SSH, name)

@@ -24,6 +24,7 @@ from nowcast_cli.process_identity import identity_of, is_alive
 
 LOCK = "transfer.lock"  # held by rsync itself, and tells who that is
 _PAUSE = 0.05  # s
+_MOMENT = 1.0  # s in which the other side notices that its rsync has lost the one here
 
 
 class Stopped(Exception):
@@ -90,14 +91,20 @@ class RsyncRun:
         """Give a descriptor with the lock on it, once no other rsync has it."""
         lock = os.open(self._folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            while not _locked(lock):
-                if self._stopped:
-                    raise Stopped
-                _end_holder(lock)
-                time.sleep(_PAUSE)
+            if not _locked(lock):
+                self._take_over(lock)
             yield lock
         finally:
             os.close(lock)
+
+    def _take_over(self, lock: int) -> None:
+        """End the one that has the lock, and let the host keep what has come of its files."""
+        while not _locked(lock):
+            if self._stopped:
+                raise Stopped
+            _end_holder(lock)
+            time.sleep(_PAUSE)
+        time.sleep(_MOMENT)
 
 
 def _locked(lock: int) -> bool:

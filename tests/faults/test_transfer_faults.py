@@ -302,7 +302,7 @@ def test_a_transfer_that_is_stopped_leaves_no_rsync(carrier, slow_line):
     carrier.transfers.stop(job.id)
     wait_until(lambda: not rsyncs_of(os.getpid()), what="rsync to end")
     assert job.id not in carrier.ended
-    assert partial(sent(carrier, job))()
+    wait_until(partial(sent(carrier, job)), what="the part that has come to be kept")
 
 
 def rsyncs_of(process: int) -> list[int]:

@@ -99,6 +99,18 @@ def test_the_launch_goes_before_the_worker_and_that_before_the_default(
     assert found.place_of(worker, host) == place
 
 
+def test_a_host_of_the_name_local_is_reached_by_a_launch_alone() -> None:
+    """As a deployment may have one from before there were executors."""
+    found = executors("null", hosts=("local",))
+    assert found.place_of(None, "localhost") == Place("local", HERE)
+    assert found.place_of("local", "localhost") == Place("local", HERE)
+    assert found.place_of(None, "local") == Place("ssh", "local")
+    here, there = found.at(Place()), found.at(Place("ssh", "local"))
+    assert here is not None
+    assert there is not None
+    assert (here.kind, there.kind) == ("local", "ssh")
+
+
 def test_a_place_leads_back_to_its_executor_and_host() -> None:
     config = {"python": "/here/python", "run": {"enabled hosts": {"head": None, "east": None}}}
     hosts = remote_hosts(config, "nowcast.yaml")
