@@ -18,7 +18,6 @@ import stat
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +130,8 @@ def _check(outputs: Sequence[Output], marker: str | None) -> None:
         words = "output was" if len(missing) == 1 else "outputs were"
         raise NotPublished(f"declared {words} not made: {', '.join(missing)}")
     sources = sorted(output.source for output in outputs)
-    for one, other in pairwise(sources):
+    for number, other in enumerate(sources[1:]):
+        one = sources[number]
         if other == one or other.startswith(f"{one}/"):
             raise NotPublished(f"{other} cannot go to two places: {one} is to be moved, too")
     for output in outputs:

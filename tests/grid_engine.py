@@ -329,15 +329,15 @@ class GridEngine:
         answer = ET.fromstring(self.run("qstat", "-xml", "-u", "*"))
         return [{part.tag: part.text or "" for part in job} for job in answer.iter("job_list")]
 
-    def account(self, job_id: str, name: str = "") -> dict[str, str]:
+    def account(self, job_id: str, ours: str = "") -> dict[str, str]:
         """Give what ``qacct`` tells; {} as long as it knows nothing.
 
-        With a ``name`` only of a job of that name: a queue master that was killed uses the last
-        numbers again.
+        It is of the job that has the id ``ours`` in a system, where that is given: a queue master
+        that was killed uses the last numbers again.
         """
         with contextlib.suppress(AssertionError):
             found = self._pairs("qacct", "-j", job_id)
-            return found if name in ("", found["jobname"]) else {}
+            return found if ours in found["jobname"] else {}
         return {}
 
 

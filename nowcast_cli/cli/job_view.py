@@ -67,7 +67,7 @@ def row(job: JobRecord, waits: str | None) -> list[Text]:
     memory = "-" if figures.peak_memory is None else size_words(figures.peak_memory)
     return [
         short_id(job.id),
-        job.worker,
+        job.worker if job.member is None else f"{job.worker} {job.member.label}",
         where(job),
         painted(job.state),
         local(job.created),
@@ -89,6 +89,7 @@ def how_it_went(job: JobRecord, waits: str | None) -> list[list[Text]]:
         ["executor", _executor_words(job)],
         ["arguments", shlex.join(job.arguments) or "-"],
         ["state", painted(job.state)],
+        *_where_known("member", _member_words(job)),
         *_where_known("reason", job.reason),
         *_where_known("waits", waits),
         *_where_known("slow", _slow_words(job)),
@@ -129,6 +130,12 @@ def _on_host(job: JobRecord) -> str:
 
 def _where_known(name: str, value: str | None) -> list[list[Text]]:
     return [[name, value]] if value else []
+
+
+def _member_words(job: JobRecord) -> str | None:
+    if job.member is None or job.ensemble is None:
+        return None
+    return f"{job.member.label}, one of {job.member.size} of ensemble {short_id(job.ensemble)}"
 
 
 def _slow_words(job: JobRecord) -> str | None:

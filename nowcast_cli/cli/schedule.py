@@ -171,9 +171,8 @@ def _job(scheduled: Scheduled) -> Text:
     job = scheduled.job
     if job is None:
         return "-"
-    mark, color = {"succeeded": ("●", "green"), "running": ("●", "blue")}.get(
-        job.state, ("○", "blue") if job.unfinished else ("✗", "red")
-    )
+    marks = {"succeeded": ("●", "green"), "running": ("●", "blue"), "open": ("●", "blue")}
+    mark, color = marks.get(job.state, ("○", "blue") if job.unfinished else ("✗", "red"))
     return Painted(f"{mark} {job.state} ({job.id[-8:]})", color)  # type: ignore[arg-type]
 
 

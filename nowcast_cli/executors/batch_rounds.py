@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 from nowcast_cli.crash_points import reached
@@ -20,7 +20,8 @@ from nowcast_cli.executors.job_folder import read_claim, read_exit
 from nowcast_cli.executors.native import Verdict
 from nowcast_cli.executors.prevent import prevent
 
-WAITING_AT_ONCE = 100  # of the jobs that wait are looked at in a round
+ACTIVE_AT_ONCE = 200  # of the jobs that run are looked at in a round
+WAITING_AT_ONCE = 100  # and of those that wait
 HURRY = 1.0  # s between two polls when a job has ended, and we want to know why
 EXPLANATION = 60.0  # s after which an end is told without its explanation
 ASK_AGAIN = 2.0  # s until it is asked again why a job ended; accounts may be long files
@@ -68,7 +69,7 @@ class BatchRounds:
         self._patience = patience
         self._next_poll = self._next_submission = 0.0
         self._last_poll = -HURRY
-        self._waiting = 0  # where among the waiting ones the next look begins
+        self._active, self._waiting = _Turn(ACTIVE_AT_ONCE), _Turn(WAITING_AT_ONCE)
 
     def begin_anew(self) -> None:
         """Have everything done in the next round, as the configuration may be another one."""
@@ -108,15 +109,13 @@ class BatchRounds:
             self._tell(job)
 
     def _in_turn(self, jobs: Sequence[BatchJob]) -> Iterator[BatchJob]:
-        """Give all jobs that run, and some of those that wait: those looked at longest ago."""
+        """Give some of the jobs that run, and some of those that wait, each in its turn."""
         known = (job for job in jobs if job.native_id is not None or job.claimed)
         unsettled = [job for job in known if not job.settled]
+        active = [job for job in unsettled if job.is_active]
         waiting = [job for job in unsettled if not job.is_active]
-        yield from (job for job in unsettled if job.is_active)
-        if waiting:
-            begin = self._waiting % len(waiting)
-            self._waiting = begin + WAITING_AT_ONCE
-            yield from islice(waiting[begin:] + waiting[:begin], WAITING_AT_ONCE)
+        yield from self._active.some_of(active)
+        yield from self._waiting.some_of(waiting)
 
     # --- commands
 
@@ -315,6 +314,19 @@ class BatchRounds:
     def _conclude(self, job: BatchJob, verdict: Verdict | None) -> None:
         job.verdict, job.settled = verdict, True
         self._tell(job)
+
+
+class _Turn:
+    """Gives so many of a list at once, and the next time those behind them."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._next = 0
+
+    def some_of(self, jobs: Sequence[BatchJob]) -> Iterator[BatchJob]:
+        begin = self._next % len(jobs) if jobs else 0
+        self._next = begin + self._most
+        return islice(chain(jobs[begin:], jobs[:begin]), self._most)
 
 
 _CANCELLED = Verdict("lost", "it was cancelled before it began")

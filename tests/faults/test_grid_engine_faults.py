@@ -100,7 +100,7 @@ def test_a_success_does_not_wait_for_the_accounting(grid_engine: GridEngine, mak
     system = make()
     ended = system.wait_for_process_end(system.launch("first"), 30)
     assert ended.state == "succeeded"
-    assert grid_engine.account(ended.native["id"]) == {}
+    assert grid_engine.account(ended.native["id"], ended.id) == {}
 
 
 def test_why_a_job_ended_is_waited_for(grid_engine: GridEngine, make):
@@ -114,7 +114,7 @@ def test_why_a_job_ended_is_waited_for(grid_engine: GridEngine, make):
     ended = system.wait_for_process_end(job.id, 60)
     assert ended.state == "crashed"
     assert "was killed (SIGKILL), by none of Grid Engine's limits" in ended.reason
-    assert grid_engine.account(job.native["id"])["failed"] == "100 : assumedly after job"
+    assert grid_engine.account(job.native["id"], job.id)["failed"] == "100 : assumedly after job"
 
 
 def test_what_grid_engine_takes_for_ended_does_not_run_on(grid_engine: GridEngine, make):
@@ -182,7 +182,10 @@ def test_qdel_of_a_job_that_runs_is_named(grid_engine: GridEngine, make):
     assert ended.state == "crashed"
     assert ended.reason == "it was deleted in Grid Engine (qdel), and not by nowcast"
     is_gone(grid_engine, job.native["id"])
-    assert wait_until(lambda: grid_engine.account(job.native["id"]), timeout=30)["failed"] == "0"
+    assert (
+        wait_until(lambda: grid_engine.account(job.native["id"], job.id), timeout=30)["failed"]
+        == "0"
+    )
 
 
 def test_qdel_of_a_job_that_waits_is_named(grid_engine: GridEngine, make):
@@ -211,7 +214,7 @@ def test_a_job_over_its_time_is_named(grid_engine: GridEngine, make):
     ended = system.wait_for_process_end(job.id, 60)
     assert ended.state == "timed out"
     assert "at its time limit (h_rt=2)" in ended.reason
-    account = wait_until(lambda: grid_engine.account(job.native["id"]), timeout=30)
+    account = wait_until(lambda: grid_engine.account(job.native["id"], job.id), timeout=30)
     assert account["failed"].startswith("37 ")
     assert ended.exit["finished_at"]  # it was told to end, and could still say how it did
 
@@ -223,7 +226,7 @@ def test_a_job_over_its_memory_is_named(grid_engine: GridEngine, make):
     ended = system.wait_for_process_end(job, 60)
     assert ended.state == "crashed"
     assert "at its memory limit (h_vmem=250000000 a slot): it used" in ended.reason
-    account = wait_until(lambda: grid_engine.account(ended.native["id"]), timeout=30)
+    account = wait_until(lambda: grid_engine.account(ended.native["id"], ended.id), timeout=30)
     assert account["failed"].startswith("37 ")
 
 
@@ -276,5 +279,5 @@ def test_a_manager_that_is_killed_as_it_submits(
     grid_engine.release(held.native["id"])
     assert system.wait_for_process_end(job, 60).state == "succeeded"
     assert system.effects() == [(job, "first")]
-    account = wait_until(lambda: grid_engine.account(held.native["id"]), timeout=30)
+    account = wait_until(lambda: grid_engine.account(held.native["id"], held.id), timeout=30)
     assert account["jobname"] == f"first-nc-{job}.1"

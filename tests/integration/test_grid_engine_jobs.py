@@ -48,7 +48,7 @@ def test_a_job_runs_on_a_node(grid_engine: GridEngine, system: System):
     assert ended.created <= ended.submitted
     assert ended.exit["code"] == 0
     assert ended.exit["peak_memory"] > 1_000_000
-    account = wait_until(lambda: grid_engine.account(ended.native["id"]), timeout=30)
+    account = wait_until(lambda: grid_engine.account(ended.native["id"], ended.id), timeout=30)
     assert account["jobname"] == f"first-nc-{job}.1"
     assert (account["failed"], account["exit_status"]) == ("0", "0")
 
@@ -57,7 +57,7 @@ def test_a_failure_is_told_by_the_worker_and_nobody_else(grid_engine: GridEngine
     job = system.launch("first", "--fail")
     ended = system.wait_for_process_end(job, 60)
     assert ended.state == "failed"
-    account = wait_until(lambda: grid_engine.account(ended.native["id"]), timeout=30)
+    account = wait_until(lambda: grid_engine.account(ended.native["id"], ended.id), timeout=30)
     assert (account["failed"], account["exit_status"]) == ("0", "1")
 
 
@@ -87,7 +87,7 @@ def test_what_a_job_asks_for_reaches_grid_engine(grid_engine: GridEngine, system
     job = system.launch("first")
     ended = system.wait_for_process_end(job, 30)
     assert ended.state == "succeeded"
-    account = wait_until(lambda: grid_engine.account(ended.native["id"]), timeout=30)
+    account = wait_until(lambda: grid_engine.account(ended.native["id"], ended.id), timeout=30)
     assert (account["granted_pe"], account["slots"]) == ("smp", "2")
     assert (account["qname"], account["project"]) == ("all.q", "ocean")
     for part in ("h_vmem=2000000000", "h_rt=3600", "-pe smp 2", "-q all.q"):
@@ -190,6 +190,5 @@ def test_a_head_node_is_reached_by_ssh(grid_engine: GridEngine, remote: Remote):
     job = system.launch("first", "--payload", "7", host="head")
     ended = system.wait_for_process_end(job, 60)
     assert (ended.state, ended.executor, ended.host) == ("succeeded", "head", "east")
-    name = f"first-nc-{job}.1"
-    wait_until(lambda: grid_engine.account(ended.native["id"], name), timeout=30, what="qacct")
+    wait_until(lambda: grid_engine.account(ended.native["id"], job), timeout=30, what="qacct")
     assert system.ran() == ["first"]
