@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from nowcast_cli.config import model, model_logging, model_places, model_workers
+from nowcast_cli.config import model
 from nowcast_cli.config.command_step import STEP_KEYS
 from nowcast_cli.config.findings import Finding
 from nowcast_cli.config.hints import closest, did_you_mean
@@ -22,20 +22,20 @@ SECTIONS: dict[tuple[Any, ...], type[BaseModel]] = {
     (): model.NowcastYaml,
     ("zmq",): model.Zmq,
     ("zmq", "ports"): model.Ports,
-    ("message registry",): model_workers.MessageRegistry,
-    ("message registry", "workers", EACH): model_workers.WorkerRegistration,
+    ("message registry",): model.MessageRegistry,
+    ("message registry", "workers", EACH): model.WorkerRegistration,
     ("messages",): model.MessageDelivery,
     ("next workers",): model.NextWorkersSettings,
     ("jobs",): model.JobsSettings,
     ("notify", EACH): model.NotifyTarget,
-    ("logs",): model_logging.LogsSettings,
+    ("logs",): model.LogsSettings,
     ("retention",): model.RetentionSettings,
     ("limits",): model.LimitsSettings,
-    ("run",): model_places.Run,
-    ("run", "enabled hosts", EACH): model_places.RemoteHost,
-    ("logging",): model_logging.Logging,
-    ("logging", "aggregator"): model_logging.LoggingLayout,
-    ("logging", "publisher"): model_logging.LoggingLayout,
+    ("run",): model.Run,
+    ("run", "enabled hosts", EACH): model.RemoteHost,
+    ("logging",): model.Logging,
+    ("logging", "aggregator"): model.LoggingLayout,
+    ("logging", "publisher"): model.LoggingLayout,
 }
 REMEDIES: dict[KeyPath, str] = {
     ("zmq",): "write zmq: {host: localhost, ports: {workers: 5555, manager: 5556}}",
@@ -73,7 +73,7 @@ def _probable_typos(
     if section.model_config.get("extra") == "forbid":
         return
     known = known_keys(section)
-    if section is model_workers.WorkerRegistration and "command" not in value:
+    if section is model.WorkerRegistration and "command" not in value:
         known = [key for key in known if key == "command" or key not in STEP_KEYS]
     absent = [key for key in known if key not in value]
     for key in value:
