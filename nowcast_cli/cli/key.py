@@ -176,6 +176,8 @@ def rotate(ctx: typer.Context, name: Name) -> None:
         out.note("keys that were copied to other hosts by hand have to be copied there anew")
     elif entry is not None and entry.host is not None:
         _say_how_it_gets_there(system, out, entry.host)
+    elif key.role == "agent":
+        out.note("copy it to the agent's host: the agent takes it up by itself")
 
 
 def _ring(system: System) -> KeyRing:
