@@ -50,7 +50,7 @@ def as_begun(job: JobRequest) -> JobRequest:
 
 def folder_there(job: JobRequest) -> str:
     """Give the folder of a job on its host, below the state directory."""
-    return "/".join(("jobs", *Path(job.folder).parts[-2:]))
+    return "/".join(("jobs", *job.folder.rsplit("/", 2)[1:]))
 
 
 def have(folder: Path) -> dict[str, Any]:

@@ -330,11 +330,11 @@ def order_of(
     followed: Sequence[Followed],
     ended: Sequence[Followed] = (),
     key: Mapping[str, str] | None = None,
-    have: Callable[[Path], Mapping[str, Any]] = mirror.have,
+    have: Callable[[JobRequest], Mapping[str, Any]] = lambda job: mirror.have(Path(job.folder)),
 ) -> dict[str, Any]:
     """Give the order that does what is wanted of a host (see ``remote_side.exchange``).
 
-    ``have`` tells what there is already in a folder here.
+    ``have`` tells what there is already in the folder of a job here.
     """
     return {
         "root": host.state_directory,
@@ -342,7 +342,7 @@ def order_of(
         "submit": [_request_there(host, each.job) for each in followed if each.begin],
         "cancel": [each.job.id for each in followed if each.cancel],
         "look": {
-            each.job.id: {"folder": mirror.folder_there(each.job), **have(each.folder)}
+            each.job.id: {"folder": mirror.folder_there(each.job), **have(each.job)}
             for each in (*followed, *ended)
         },
         "clear": [each.job.id for each in ended],

@@ -220,14 +220,14 @@ class Lines:
             for job in jobs
         ]
         due = self._due(line.clearing)
-        haves = {Path(job.request.folder): _have(job) for job in jobs}
+        haves = {job.request.id: _have(job) for job in jobs}
         host = _host_of(agent, jobs[0].request.config_file if jobs else "")
         order = order_of(
             host,
             [*followed, *line.strays.values()],
             [Followed(job, begin=False) for job in due],
             self._key(line, agent.name),
-            lambda folder: haves.get(folder) or mirror.have(folder),
+            lambda job: haves.get(job.id) or mirror.have(Path(job.folder)),
         )
         line.clearing.asked(due)
         for job in jobs:
