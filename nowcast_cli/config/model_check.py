@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from nowcast_cli.config import model
+from nowcast_cli.config import model, model_workers
 from nowcast_cli.config.command_step import STEP_KEYS
 from nowcast_cli.config.findings import Finding
 from nowcast_cli.config.hints import closest, did_you_mean
@@ -23,7 +23,7 @@ SECTIONS: dict[tuple[Any, ...], type[BaseModel]] = {
     ("zmq",): model.Zmq,
     ("zmq", "ports"): model.Ports,
     ("message registry",): model.MessageRegistry,
-    ("message registry", "workers", EACH): model.WorkerRegistration,
+    ("message registry", "workers", EACH): model_workers.WorkerRegistration,
     ("messages",): model.MessageDelivery,
     ("next workers",): model.NextWorkersSettings,
     ("jobs",): model.JobsSettings,
@@ -73,7 +73,7 @@ def _probable_typos(
     if section.model_config.get("extra") == "forbid":
         return
     known = known_keys(section)
-    if section is model.WorkerRegistration and "command" not in value:
+    if section is model_workers.WorkerRegistration and "command" not in value:
         known = [key for key in known if key == "command" or key not in STEP_KEYS]
     absent = [key for key in known if key not in value]
     for key in value:

@@ -124,9 +124,9 @@ def test_a_job_gets_its_date_once():
 
 
 def test_the_day_is_that_of_a_time_zone():
-    zone = ZoneInfo("America/Vancouver")
-    assert day_of("2026-11-23T07:59:59.000Z", zone) == "2026-11-22"
-    assert day_of("2026-11-23T08:00:00.000Z", zone) == "2026-11-23"
+    zone = ZoneInfo("Asia/Tokyo")
+    assert day_of("2026-11-22T14:59:59.000Z", zone) == "2026-11-22"
+    assert day_of("2026-11-22T15:00:00.000Z", zone) == "2026-11-23"
 
 
 def test_a_member_is_filled_in_where_there_is_one():
