@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -45,7 +43,6 @@ from nowcast_cli.store.records import (
     HoldRecord,
     JobPut,
     JobRecord,
-    Member,
     MessageReceived,
     MessageRecord,
     MessageSettled,
@@ -64,6 +61,10 @@ from nowcast_cli.store.rows import (
     hold_of_row,
     job_of_row,
     message_of_row,
+    row_of_barrier,
+    row_of_job,
+    row_of_message,
+    row_of_schedule,
     schedule_of_row,
 )
 
@@ -182,20 +183,20 @@ class Store:
         execute = self._connection.execute
         match change:
             case MessageReceived(message):
-                execute(_INSERT_MESSAGE, _row_of_message(message))
+                execute(_INSERT_MESSAGE, row_of_message(message))
             case MessageSettled(number, state, decided, error):
                 execute(
                     "UPDATE message SET state = ?, decided = ?, error = ? WHERE number = ?",
                     (state, decided, error, number),
                 )
             case JobPut(job):
-                execute(_PUT_JOB, _row_of_job(job))
+                execute(_PUT_JOB, row_of_job(job))
             case EnsemblePut(ensemble):
                 ensembles.write(self._connection, ensemble)
             case BarrierPut(barrier):
-                execute(_PUT_BARRIER, _row_of_barrier(barrier))
+                execute(_PUT_BARRIER, row_of_barrier(barrier))
             case SchedulePut(schedule):
-                execute(_PUT_SCHEDULE, _row_of_schedule(schedule))
+                execute(_PUT_SCHEDULE, row_of_schedule(schedule))
             case ScheduleDropped(item):
                 execute("DELETE FROM schedule WHERE item = ?", (item,))
             case HoldPut(hold):
@@ -402,43 +403,3 @@ class Store:
     def close(self) -> None:
         """Close the database; what is committed stays."""
         self._connection.close()
-
-
-def _row_of_message(message: MessageRecord) -> tuple[object, ...]:
-    return (
-        message.number, message.id, message.received, message.source, message.type,
-        message.body, message.job, message.chain, message.outcome, message.state,
-        message.reply_text, message.decided, message.error, message.effect, message.checklist_key,
-        message.note,
-    )  # fmt: skip
-
-
-def _row_of_job(job: JobRecord) -> tuple[object, ...]:
-    return (
-        job.id, job.worker, job.module, json.dumps(job.arguments), job.host, job.executor,
-        job.state, job.attempt, job.predecessor, job.cause, job.chain, job.barrier, job.created,
-        job.started, job.ended, job.pid, None if job.exit is None else json.dumps(job.exit),
-        job.reason, job.final_message, job.tried,
-        None if job.delay is None else json.dumps(asdict(job.delay)), job.timed_out,
-        job.submitted, None if job.native is None else json.dumps(job.native), job.slow,
-        job.ensemble, None if job.member is None else _member(job.member), job.flow_step,
-    )  # fmt: skip
-
-
-def _member(member: Member) -> str:
-    numbers = (member.index, member.size, member.at_most, member.at_least)
-    return json.dumps((member.label, *numbers, member.values))
-
-
-def _row_of_barrier(barrier: BarrierRecord) -> tuple[object, ...]:
-    return (
-        barrier.number, barrier.cause, json.dumps(barrier.workers),
-        json.dumps(barrier.waiting_for), barrier.state, barrier.created, barrier.ended,
-    )  # fmt: skip
-
-
-def _row_of_schedule(schedule: ScheduleRecord) -> tuple[object, ...]:
-    return (
-        schedule.item, schedule.timing, schedule.cursor, schedule.nominal, schedule.job,
-        schedule.paused,
-    )  # fmt: skip

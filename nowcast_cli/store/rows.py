@@ -1,8 +1,9 @@
-"""Rows of the database as records."""
+"""Rows of the database as records, and records as rows."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 from nowcast_cli.store.records import (
@@ -84,3 +85,47 @@ def hold_of_row(row: tuple[Any, ...]) -> HoldRecord:
     """Give the record of a row of ``HOLD_COLUMNS``."""
     worker, since = row
     return HoldRecord(worker or None, since)
+
+
+def row_of_message(message: MessageRecord) -> tuple[object, ...]:
+    """Give the row of a message, in the order of ``MESSAGE_COLUMNS``."""
+    return (
+        message.number, message.id, message.received, message.source, message.type,
+        message.body, message.job, message.chain, message.outcome, message.state,
+        message.reply_text, message.decided, message.error, message.effect, message.checklist_key,
+        message.note,
+    )  # fmt: skip
+
+
+def row_of_job(job: JobRecord) -> tuple[object, ...]:
+    """Give the row of a job, in the order of ``JOB_COLUMNS``."""
+    return (
+        job.id, job.worker, job.module, json.dumps(job.arguments), job.host, job.executor,
+        job.state, job.attempt, job.predecessor, job.cause, job.chain, job.barrier, job.created,
+        job.started, job.ended, job.pid, None if job.exit is None else json.dumps(job.exit),
+        job.reason, job.final_message, job.tried,
+        None if job.delay is None else json.dumps(asdict(job.delay)), job.timed_out,
+        job.submitted, None if job.native is None else json.dumps(job.native), job.slow,
+        job.ensemble, None if job.member is None else _member(job.member), job.flow_step,
+    )  # fmt: skip
+
+
+def _member(member: Member) -> str:
+    numbers = (member.index, member.size, member.at_most, member.at_least)
+    return json.dumps((member.label, *numbers, member.values))
+
+
+def row_of_barrier(barrier: BarrierRecord) -> tuple[object, ...]:
+    """Give the row of a barrier, in the order of ``BARRIER_COLUMNS``."""
+    return (
+        barrier.number, barrier.cause, json.dumps(barrier.workers),
+        json.dumps(barrier.waiting_for), barrier.state, barrier.created, barrier.ended,
+    )  # fmt: skip
+
+
+def row_of_schedule(schedule: ScheduleRecord) -> tuple[object, ...]:
+    """Give the row of an item of the schedule, in the order of ``SCHEDULE_COLUMNS``."""
+    return (
+        schedule.item, schedule.timing, schedule.cursor, schedule.nominal, schedule.job,
+        schedule.paused,
+    )  # fmt: skip
