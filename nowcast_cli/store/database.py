@@ -66,28 +66,19 @@ from nowcast_cli.store.rows import (
     row_of_message,
     row_of_schedule,
     schedule_of_row,
+    upsert,
 )
-
-
-def _upsert(table: str, columns: tuple[str, ...]) -> str:
-    updates = ", ".join(f"{column} = excluded.{column}" for column in columns[1:])
-    marks = ", ".join("?" * len(columns))
-    return (
-        f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks}) "
-        f"ON CONFLICT ({columns[0]}) DO UPDATE SET {updates}"
-    )
-
 
 _INSERT_MESSAGE = (
     f"INSERT INTO message ({', '.join(MESSAGE_COLUMNS)}) "
     f"VALUES ({', '.join('?' * len(MESSAGE_COLUMNS))})"
 )
-_PUT_JOB = _upsert("job", JOB_COLUMNS)
-_PUT_BARRIER = _upsert("barrier", BARRIER_COLUMNS)
-_PUT_SCHEDULE = _upsert("schedule", SCHEDULE_COLUMNS)
+_PUT_JOB = upsert("job", JOB_COLUMNS)
+_PUT_BARRIER = upsert("barrier", BARRIER_COLUMNS)
+_PUT_SCHEDULE = upsert("schedule", SCHEDULE_COLUMNS)
 # Bytes that the write-ahead log keeps once a long reader, such as a backup, has let it grow.
 _LARGEST_IDLE_LOG = 64_000_000
-_PUT_HOLD = _upsert("hold", HOLD_COLUMNS)
+_PUT_HOLD = upsert("hold", HOLD_COLUMNS)
 
 
 def cannot_be_used(path: Path, error: sqlite3.DatabaseError) -> NowcastError:
@@ -291,15 +282,15 @@ class Store:
 
     def message_by_id(self, message_id: str) -> MessageRecord | None:
         """Give the message of that id, None where it has not been received."""
-        row = self._connection.execute(
-            f"SELECT {', '.join(MESSAGE_COLUMNS)} FROM message WHERE id = ?", (message_id,)
-        ).fetchone()
-        return None if row is None else message_of_row(row)
+        return self._message("id", message_id)
 
     def message_by_number(self, number: int) -> MessageRecord | None:
         """Give the message of that number, None where there is none."""
+        return self._message("number", number)
+
+    def _message(self, column: str, value: str | int) -> MessageRecord | None:
         row = self._connection.execute(
-            f"SELECT {', '.join(MESSAGE_COLUMNS)} FROM message WHERE number = ?", (number,)
+            f"SELECT {', '.join(MESSAGE_COLUMNS)} FROM message WHERE {column} = ?", (value,)
         ).fetchone()
         return None if row is None else message_of_row(row)
 

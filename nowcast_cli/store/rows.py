@@ -48,6 +48,16 @@ def selected(columns: tuple[str, ...], version: int) -> str:
     )
 
 
+def upsert(table: str, columns: tuple[str, ...]) -> str:
+    """Give the statement that puts a row in the place of that with its first column."""
+    updates = ", ".join(f"{column} = excluded.{column}" for column in columns[1:])
+    marks = ", ".join("?" * len(columns))
+    return (
+        f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks}) "
+        f"ON CONFLICT ({columns[0]}) DO UPDATE SET {updates}"
+    )
+
+
 def message_of_row(row: tuple[Any, ...]) -> MessageRecord:
     """Give the record of a row of ``MESSAGE_COLUMNS``."""
     return MessageRecord(*row)
