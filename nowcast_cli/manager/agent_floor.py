@@ -32,8 +32,8 @@ from nowcast_cli.store.records import (
     JobRecord,
 )
 
-TICK = 0.25  # s between two rounds of placing
-MOST_A_TICK = 200  # jobs that a round places: so messages find half a processor beside it
+TICK = 0.5  # s between two rounds of placing
+MOST_A_TICK = 400  # jobs that a round places: so messages find half a processor beside it
 _ENDED_BADLY = frozenset({"failed", "crashed", "timed out", "lost"})
 _NEVER_PLACED = Verdict("lost", "it was ended before an agent was given it")
 

@@ -29,7 +29,7 @@ from nowcast_cli.messages.message import Message
 from simulated_agents import SimulatedHost
 
 REPORT = 5.0  # s
-TICK = 0.25
+TICK = 0.5
 GB = 1_000_000_000
 # What jobs ask for, how long they take (s) at the most, and how many of a hundred are so.
 KINDS = (
