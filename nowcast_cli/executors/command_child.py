@@ -130,6 +130,10 @@ def close_all_but(descriptor: int) -> None:
 
 def take_default_signals() -> None:
     """Let signals do what they do to any program, and none be blocked."""
+    for number in _IGNORED:
+        # One that waits, for it was blocked, came of a pipe to who has begun this job and has gone:
+        # it is not for the job. To ignore it again discards it.
+        signal.signal(number, signal.SIG_IGN)
     for number in (*_TAKEN, *_IGNORED):
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())

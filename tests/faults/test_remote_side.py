@@ -180,3 +180,19 @@ def test_a_restart_of_the_machine_ends_its_jobs_and_another_machine_knows_nothin
     assert remote_side.look(job)["gone"]
     monkeypatch.setattr(remote_side.socket, "gethostname", lambda: "another-machine")
     assert not remote_side.look(job)["gone"]
+
+
+IN_A_HURRY = """
+import json, sys
+from nowcast_cli.executors import remote_side
+remote_side._CLAIM_WAIT = 0.0
+remote_side.carry_out(json.load(sys.stdin))
+"""
+
+
+def test_a_job_outlives_an_exchange_that_did_not_wait_for_its_claim(there):
+    """What the job tells of its claim then goes into a pipe that nobody reads."""
+    command = [sys.executable, "-c", IN_A_HURRY]
+    subprocess.run(command, input=there.order(submit=True), check=True, timeout=60)
+    ended = wait_until(lambda: read_exit(there.job_folder), timeout=30, what="the end of the job")
+    assert (ended.code, ended.signal) == (0, None)
