@@ -380,3 +380,30 @@ def test_only_the_failed_members_run_again_and_the_others_are_told_with_them(tmp
     told = payload_of(world.store.message_by_number(world.store.ensemble(second.id).final_message))
     assert told == {1: None, 2: "done", 3: None, "failed": [], "cancelled": []}
     world.store.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "size", "begun"),
+    [("slurm", 5, 5), ("sge", 5, 5), ("pbs", 5, 2), ("local", 5, 2), ("slurm", 1001, 2)],
+)
+def test_what_one_job_array_holds_is_given_to_it_at_once(tmp_path, kind, size, begun):
+    world = Ensembles(tmp_path)
+    world.registry = registry_of(
+        {
+            "executors": {"default": kind},
+            "message registry": {
+                "workers": {"a": {**TYPES, "retry": {"tries": 2, "on": ["crash"]}}}
+            },
+        }
+    )
+    world.intake.use(world.registry)
+    world.admission.use(world.registry)
+    world.play(("launch ensemble", "a", EnsembleSettings(members_of(f"1..{size}"), 2)))
+    states = Counter(job.state for job in world.state.jobs.values())
+    assert states == Counter({"submitting": begun, "waiting": size - begun})
+    # What is tried again is no element of it: it waits until fewer than may run at once are left.
+    world.play(("finish", 0, "end"))
+    states = Counter(job.state for job in world.state.jobs.values())
+    assert states["submitting"] == (begun - 1 if begun > 2 else 2)
+    assert states["waiting"] == (1 if begun > 2 else size - 2)
+    world.store.close()
