@@ -29,6 +29,7 @@ from nowcast_cli.manager.agent_requests import AgentRequests
 from nowcast_cli.manager.boot_clock import uptime
 from nowcast_cli.manager.checklist_picture import ChecklistPicture
 from nowcast_cli.manager.clock import as_stored, now
+from nowcast_cli.manager.committing import Committing
 from nowcast_cli.manager.decider_process import DeciderProcess
 from nowcast_cli.manager.deciders import Deciders
 from nowcast_cli.manager.flows import Flows
@@ -39,11 +40,7 @@ from nowcast_cli.manager.job_watch import JobWatch
 from nowcast_cli.manager.log_batches import batch_log_files
 from nowcast_cli.manager.notifier_process import NotifierProcess
 from nowcast_cli.manager.recovery import recover
-from nowcast_cli.manager.reload import (
-    checked_config,
-    find_module_file,
-    needs_restart,
-)
+from nowcast_cli.manager.reload import checked_config, find_module_file, needs_restart
 from nowcast_cli.manager.remote_jobs import RemoteJobs
 from nowcast_cli.manager.retries import counted_anew
 from nowcast_cli.manager.slowness import Slowness
@@ -52,35 +49,9 @@ from nowcast_cli.manager.state import Step
 from nowcast_cli.manager.turn import Turn
 from nowcast_cli.manager.undecided import Undecided, unstuck
 from nowcast_cli.security.source import key_source, security_of
-from nowcast_cli.store.database import Store, cannot_be_used
+from nowcast_cli.store.database import Store
 from nowcast_cli.store.leader import Deposed
-from nowcast_cli.store.records import (
-    JobPut,
-    JobRecord,
-)
-
-WRITE_RETRY = 1.0
-LAST_ANSWERS_MS = 200
-
-
-def run_manager(context: DaemonContext, taken_over: TakeOver | None = None) -> int:
-    """Run the manager until SIGTERM or SIGINT; SIGHUP reloads. Returns the exit code 0.
-
-    ``taken_over`` is what a standby brings along that leads from now on.
-    """
-    zmq_context: zmq.Context[Any] = zmq.Context()
-    try:
-        manager = Manager(context, zmq_context, taken_over)
-        try:
-            manager.run()
-        finally:
-            manager.close()
-            zmq_context.destroy(linger=LAST_ANSWERS_MS)
-    except sqlite3.DatabaseError as error:
-        if type(error) is not sqlite3.DatabaseError:  # the others are mistakes of ours
-            raise
-        raise cannot_be_used(context.paths.database, error) from error
-    return 0
+from nowcast_cli.store.records import JobPut, JobRecord
 
 
 class Manager:
@@ -102,6 +73,7 @@ class Manager:
         self._store = Store(paths.database)
         parsed = None if taken_over is None else taken_over.parsed
         self._state = recover(self._store, paths.checklist_file, self._logger, parsed)
+        self._committing = Committing(self._store, self._logger)
         self._undecided = Undecided(self._store.undecided_messages())
         self._checklist = ChecklistPicture(self._store, paths.checklist_file, self._logger)
         orders = {
@@ -150,7 +122,6 @@ class Manager:
             key_source(self._config, "manager"),
         )
         self._notifier = NotifierProcess(context.config_file, time.monotonic, self._logger)
-        self._trouble: str | None = None
         self._alone: str | None = None
         self._logs = batch_log_files()
         self._poller = zmq.Poller()
@@ -255,7 +226,12 @@ class Manager:
         return False
 
     def _status(self) -> dict[str, Any]:
-        trouble = self._trouble or self._checklist.trouble or self._jobs.trouble() or self._alone
+        trouble = (
+            self._committing.trouble
+            or self._checklist.trouble
+            or self._jobs.trouble()
+            or self._alone
+        )
         ready = self._inbox.connected and self._deciders.loaded
         return self._context.status(
             "in trouble" if trouble else "ready" if ready else "starting",
@@ -306,32 +282,14 @@ class Manager:
     # --- committing and acting
 
     def _commit(self, turn: Turn) -> bool:
-        """Put the turn on the disk; on a full one, wait for room. False when told to end before."""
-        while turn.changes:
-            try:
-                reached("manager.before_commit")
-                self._store.commit(turn.changes)
-                break
-            except sqlite3.OperationalError as error:
-                if self._trouble is None:
-                    self._logger.critical(
-                        "the store %s cannot be written: %s; messages wait until it can",
-                        self._store.path,
-                        error,
-                    )
-                self._trouble = f"the store cannot be written: {error}"
-                if self._told_to_end(self._wait_in_trouble()):
-                    return False
-        if self._trouble is not None and turn.changes:
-            self._logger.info("the store can be written again")
-            self._trouble = None
-        return True
+        """Put the turn on the disk; False when told to end before that was possible."""
+        return self._committing.commit(turn.changes, self._told_to_end_within)
 
-    def _wait_in_trouble(self) -> dict[Any, int]:
+    def _told_to_end_within(self, seconds: float) -> bool:
         poller = zmq.Poller()
         poller.register(self._context.signals.fileno(), zmq.POLLIN)
         poller.register(self._context.health.fileno(), zmq.POLLIN)
-        return dict(poller.poll(int(WRITE_RETRY * 1000)))
+        return self._told_to_end(dict(poller.poll(int(seconds * 1000))))
 
     def _act(self, turn: Turn) -> None:
         """Do what the committed turn asks for: answers first, then decisions, launches, files."""

@@ -9,7 +9,7 @@ from nowcast_cli.config.standby import wants_standby
 from nowcast_cli.daemon.lease import Lease
 from nowcast_cli.daemon.lock import Lock
 from nowcast_cli.daemon.main import DaemonContext, Understudy, run_daemon
-from nowcast_cli.manager.manager import run_manager
+from nowcast_cli.manager.leading import run_manager
 from nowcast_cli.manager.standby import Standby, TakeOver
 
 
