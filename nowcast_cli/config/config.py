@@ -27,8 +27,8 @@ class Config(MutableMapping[str, Any]):
     """The configuration of a system. ``Config()`` is empty until :meth:`load`.
 
     ``file`` is the absolute path of the loaded file. Values are what YAML gives; paths among
-    them (``checklist file``, ``state directory``, ``python``, the files of logging handlers)
-    have their ``$(NOWCAST.ENV.X)`` substituted and are absolute.
+    them (``checklist file``, ``state directory``, ``jobs directory``, ``python``, the files of
+    logging handlers) have their ``$(NOWCAST.ENV.X)`` substituted and are absolute.
     """
 
     file: Path
@@ -104,6 +104,9 @@ def fill_in(
     if state is not None:
         data["state directory"] = _absolute(state, file.parent)
         derived["NOWCAST_LOGS"] = str(Path(data["state directory"]) / "logs")
+    jobs = substitute_in(data, "jobs directory", ("jobs directory",))
+    if jobs is not None:
+        data["jobs directory"] = _absolute(jobs, file.parent)
     checklist = substitute_in(data, "checklist file", ("checklist file",))
     if checklist is not None:
         data["checklist file"] = _absolute(checklist, file.parent)

@@ -147,7 +147,8 @@ def _workers_to_notify_of(data: dict[Any, Any]) -> Iterator[Finding]:
 
 def _variables(data: dict[Any, Any]) -> Iterator[Finding]:
     texts: list[tuple[KeyPath, Any]] = [
-        ((key,), data.get(key)) for key in ("checklist file", "state directory", "python")
+        ((key,), data.get(key))
+        for key in ("checklist file", "state directory", "jobs directory", "python")
     ]
     texts += [
         (("logging", *path, "filename"), handler.get("filename"))

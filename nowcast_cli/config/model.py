@@ -319,6 +319,11 @@ class NowcastYaml(Section):
         description="The folder of everything the system writes. Default: the folder of the "
         "checklist file.",
     )
+    jobs_directory: str | None = Field(
+        default=None,
+        description="The folder of the folders of jobs, where the nodes of a cluster see it. "
+        "Default: jobs in the state directory.",
+    )
     python: str | None = Field(
         default=None, description="The Python that runs workers. Default: the one of nowcast."
     )

@@ -37,7 +37,7 @@ class SystemPaths:
 def system_paths(config: Config) -> SystemPaths:
     """Derive all paths of a system from its loaded configuration. Touches no file.
 
-    Raises ConfigError when ``state directory`` or ``checklist file`` is not text.
+    Raises ConfigError when a key that names a path is not text.
     """
     deployment = config.file.parent
     state_key = _path(config, "state directory", config.file)
@@ -49,7 +49,7 @@ def system_paths(config: Config) -> SystemPaths:
         state=state,
         checklist_file=checklist or state / "nowcast_checklist.yaml",
         database=state / "nowcast.db",
-        jobs=state / "jobs",
+        jobs=_path(config, "jobs directory", config.file) or state / "jobs",
         logs=state / "logs",
         run=run_folder(state),
         outbox=state / "outbox",
@@ -105,7 +105,8 @@ def _make(folder: Path, mode: int) -> None:
         raise NowcastError(
             f"the folder {folder} cannot be made",
             cause=error.strerror,
-            hint="make it, or name another place by `state directory` in nowcast.yaml",
+            hint="make it, or name another place by `state directory` (or `jobs directory`) in "
+            "nowcast.yaml",
         ) from None
 
 

@@ -58,7 +58,7 @@ class BatchExecutor:
         self._system_of = system_of
         self._system = system_of(target.settings)
         self._commands = BatchCommands(target.host, around.paths.run, deadline)
-        code = around.paths.state / "code"
+        code = around.paths.jobs / ".code"  # there the nodes find the folders of jobs, too
         self._rounds = BatchRounds(self._system, self._ask, self._tell, code, patience)
         self._configure(target)
         self._jobs: dict[str, BatchJob] = {}

@@ -83,7 +83,7 @@ def try_out(
 def _request(target: Target, around: Surroundings) -> Iterator[JobRequest]:
     """Give the request, with a folder of its own: not among those of jobs, which are kept."""
     paths, settings, job_id = around.paths, target.settings, new_id()
-    with TemporaryDirectory(prefix=".trial-", dir=paths.state, ignore_cleanup_errors=True) as place:
+    with TemporaryDirectory(prefix=".trial-", dir=paths.jobs, ignore_cleanup_errors=True) as place:
         yield JobRequest(
             id=job_id,
             attempt=1,

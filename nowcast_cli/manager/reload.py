@@ -41,7 +41,8 @@ def find_module_file(name: str, deployment: Path) -> str:
 
 
 _TAKEN_AT_THE_START = (
-    "zmq", "security", "python", "state directory", "checklist file", "logging", "limits",
+    "zmq", "security", "python", "state directory", "jobs directory", "checklist file", "logging",
+    "limits",
 )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -178,6 +179,24 @@ def test_its_health_is_told_and_a_job_is_tried(grid_engine: GridEngine, system: 
     told = nowcast(system.folder, "executor", "list")
     assert "commlib error" in told.out
     assert "try qstat -g c -xml" in told.err
+
+
+def test_jobs_have_their_folders_where_the_nodes_see_them(
+    grid_engine: GridEngine, make_system: MakeSystem, tmp_path: Path
+):
+    shared = tmp_path / "shared" / "jobs"
+    settings = {"executors": CLUSTER, "jobs directory": str(shared)}
+    system = make_system(settings=settings).start()
+    job = system.launch("first", "--payload", "7")
+    assert system.wait_for_process_end(job, 60).state == "succeeded"
+    assert system.job_folder(job).is_relative_to(shared)
+    assert list(shared.glob(".code/*.pyz")) != []
+    assert not (system.paths.state / "jobs").exists()
+    assert "executor cluster: a job ran (job " in nowcast(system.folder, "doctor").out
+    assert [path.name for path in shared.iterdir() if path.name.startswith(".trial")] == []
+    here = system.launch("second", host="local")
+    assert system.wait_for_process_end(here, 60).state == "succeeded"
+    assert system.job_folder(here).is_relative_to(shared)
 
 
 @pytest.mark.ssh
