@@ -213,7 +213,10 @@ class SshExecutor:
         with self._changed:
             self._clearing.asked(each.job for each in ended)
         try:
-            followed = [self._with_files(each) for each in followed]
+            followed = [each for each in followed if self._is_to_be_asked_for(each)]
+            if not followed and not ended:
+                self._pace.went_well(News.NOTHING)
+                return self._trouble  # which is as it was: nobody was asked
             key = None if self._keys is None else key_for(self._keys, host.name)
             answer = self._call.exchange(host, order_of(host, followed, ended, key))
             news = self._take_in([*followed, *ended], answer)
@@ -271,9 +274,11 @@ class SshExecutor:
                 self._note(each, news)
         return most
 
-    def _with_files(self, followed: Followed) -> Followed:
-        """Give what is to be done about a job while its inputs are on their way: not begin it."""
-        return replace(followed, begin=followed.begin and self._files.may_begin(followed.job))
+    def _is_to_be_asked_for(self, followed: Followed) -> bool:
+        """Whether there is anything to be done or heard of a job while its files are moved."""
+        if followed.begin:
+            return self._files.may_begin(followed.job)
+        return not self._files.is_fetching(followed.job.id)
 
     def _files_changed(self, job: JobRequest) -> None:
         """Take in that inputs have come over, or never will, or that outputs are in place."""
