@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -30,6 +31,12 @@ _IN, _OUT = int(zmq.POLLIN), int(zmq.POLLOUT)
 _NOW, _NOW_AND_MORE = int(zmq.NOBLOCK), int(zmq.NOBLOCK | zmq.SNDMORE)
 
 OFFERS_A_TURN = 100
+
+# How the messages of agents begin (``messages.agent_messages``): their kind, and whose they are.
+_OF_AN_AGENT = re.compile(
+    rb'\{"source": "nowcast", "type": "agent", "payload": "\{'
+    rb'(\\"what\\": \\"(?:register|report|pull|answer)\\", \\"agent\\": \\"[\w.@-]+\\")'
+)
 
 WaitFor = list[tuple[Any, int]]
 
@@ -133,7 +140,8 @@ class RequestQueue:
         refusal = refusal or refusal_of(frames[2], self._requests, self._limits)
         if refusal is None:
             # Copied: a frame of a small message would keep the whole buffer it was received in.
-            self._requests.keep(frames[0].bytes, frames[2].bytes)
+            body = frames[2].bytes
+            self._requests.keep(frames[0].bytes, body, topic_of(body))
             return
         self._faults.report(refusal.fault)
         if refusal.reply:
@@ -183,6 +191,15 @@ class RequestQueue:
             self._send_manager(request.body, _NOW)
             self._requests.offered()
             reached("broker.offered")
+
+
+def topic_of(body: bytes) -> bytes | None:
+    """Say of what an agent says which of its messages are as good; None for other senders.
+
+    An agent asks one thing of a kind at a time, and asks it anew when nobody answers.
+    """
+    found = _OF_AN_AGENT.match(body)
+    return None if found is None else found[1]
 
 
 def _receive(socket: zmq.Socket[bytes]) -> list[zmq.Frame]:

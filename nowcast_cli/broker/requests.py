@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sized
+from contextlib import suppress
 from typing import Generic, NamedTuple, TypeVar
 
 Body = TypeVar("Body", bound=Sized)
@@ -40,6 +41,7 @@ class KeptRequests(Generic[Body]):
         self._count = 0
         self.size = 0  # of all bodies kept, together
         self._kept: dict[bytes, Request[Body]] = {}
+        self._newest: dict[bytes, bytes] = {}  # by topic the stamp
         self._to_offer: deque[Request[Body]] = deque()
 
     def __len__(self) -> int:
@@ -50,14 +52,28 @@ class KeptRequests(Generic[Body]):
         """How many are still to be offered to a manager, at most."""
         return len(self._to_offer)
 
-    def keep(self, client: bytes, body: Body) -> None:
-        """Take in a request; it is the last one to be offered."""
+    def keep(self, client: bytes, body: Body, topic: bytes | None = None) -> None:
+        """Take in a request; it is the last one to be offered.
+
+        One with a ``topic`` takes the place of the one before: whoever has asked that has given it
+        up. So they do not pile up while there is no manager for hours.
+        """
         self._count += 1
         stamp = self._run + self._count.to_bytes(8, "big")
+        if topic is not None:
+            self._drop(self._newest.get(topic))
+            self._newest[topic] = stamp
         request = Request(client, stamp, body)
         self.size += len(body)
         self._kept[stamp] = request
         self._to_offer.append(request)
+
+    def _drop(self, stamp: bytes | None) -> None:
+        request = self._kept.pop(stamp, None) if stamp is not None else None
+        if request is not None:
+            self.size -= len(request.body)
+            with suppress(ValueError):  # it was offered
+                self._to_offer.remove(request)
 
     def next_to_offer(self) -> Request[Body] | None:
         """Return the first request to be offered; it stays the first until :meth:`offered`."""

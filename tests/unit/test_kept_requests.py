@@ -7,7 +7,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from nowcast_cli.broker.request_queue import topic_of
 from nowcast_cli.broker.requests import KeptRequests, Request
+from nowcast_cli.messages.agent_messages import Answer, Look, Pull, Report, over_broker
+from nowcast_cli.messages.message import Message
 
 RUN = b"12345678"
 
@@ -67,6 +70,34 @@ def test_an_answer_that_comes_after_the_hello_saves_the_second_offer(
     requests.offer_all_again()
     requests.answered(first.stamp)
     assert [request.body for request in offer_all(requests)] == ["second", "third"]
+
+
+def test_one_of_a_topic_takes_the_place_of_the_one_before(requests: KeptRequests[str]) -> None:
+    requests.keep(b"d", "report 1", b"east")
+    before = offer_all(requests)[-1]
+    for number in range(2, 500):
+        requests.keep(b"d", f"report {number}", b"east")
+    requests.keep(b"e", "report", b"west")
+    assert (len(requests), requests.backlog) == (5, 2)
+    assert requests.size == len("firstsecondthirdreport 499report")
+    assert [request.body for request in offer_all(requests)] == ["report 499", "report"]
+    assert requests.answered(before.stamp) is None
+    requests.offer_all_again()
+    assert len(offer_all(requests)) == 5
+
+
+def test_what_an_agent_says_has_its_kind_and_its_name_as_topic() -> None:
+    said = (
+        Report("east", "i", 1, 0.0, 0, 0.0),
+        Report("west", "i", 1, 0.0, 0, 0.0),
+        Pull("east", "i"),
+        Answer("east", "i", "1", {"jobs": {}}),
+    )
+    topics = [topic_of(over_broker(each).encode()) for each in said]
+    assert len({*topics, None}) == 5
+    assert topics[0] == topic_of(over_broker(Report("east", "j", 2, 1.0, 1, 1.0)).encode())
+    assert topic_of(Message("first", "success", "agent", id="1").encode()) is None
+    assert topic_of(over_broker(Look()).encode()) is None
 
 
 class AnyHistory(RuleBasedStateMachine):
