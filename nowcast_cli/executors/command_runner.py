@@ -48,7 +48,11 @@ from nowcast_cli.runner import (
 
 _SHELL = "/bin/sh"
 _GATE = 3  # the descriptor by which the shell is let go
-_SCRIPT = f'read -r go <&{_GATE} || exit {CANNOT_BE_RUN}; exec {_GATE}<&-; exec "$@"'
+# The id of the process stays what it is: that of the job.
+_SCRIPT = (
+    f"read -r go <&{_GATE} || exit {CANNOT_BE_RUN}; exec {_GATE}<&-; "
+    'export NOWCAST_JOB_PID=$$; exec "$@"'
+)
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND
 # A shell passes on what it has a name for; others, as exported functions, are given by `env`.
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -171,6 +175,8 @@ def _spawn(job: Mapping[str, Any]) -> tuple[int, socket.socket, str | None]:
     variables = {**os.environ, **environment_of(job)}
     command = command_of(job, with_tools(variables, tools_beside_the_interpreter()))
     reason = _why_not(command)
+    if reason is not None:
+        command = Command([], {}, "/")
     ours, theirs = socket.socketpair()
     try:
         with suppress(OSError):

@@ -321,6 +321,9 @@ class Intake:
     def _told(self, turn: Turn, told: Told) -> None:
         message = told.message
         if told.path is None:
+            job = turn.state.jobs.get(message.job or "")
+            if job is None or not job.unfinished:
+                return  # its command has ended it by a message of its own
             assert told.message.id is not None, "those that we make have one"
             try:
                 body = message.encode(self.limits)

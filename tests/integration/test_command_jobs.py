@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -198,6 +199,25 @@ def test_a_list_is_run_as_it_stands_and_values_are_quoted_for_a_shell(step):
         parameters={"text": "a $(touch no) 'x'"},
     )  # fmt: skip
     assert output(system, run(system)) == "b $(touch no) 'x'|"
+
+
+def test_a_worker_that_a_script_starts_is_not_the_job(step):
+    system = step('python="$1"; "$python" -m workers.then "$NOWCAST_YAML"; exit 3',
+                  command=["./step.sh", sys.executable], **{"working directory": "."})  # fmt: skip
+    job = run(system)
+    assert (job.state, system.ran()) == ("failed", ["then"])
+    assert [message.type for message in system.messages("step")] == ["failure"]
+
+
+def test_a_command_that_is_a_worker_itself_ends_the_job_once(step):
+    system = step(
+        'exec "$1" -m workers.step "$NOWCAST_YAML" --payload "{tide: 3}"',
+        command=["./step.sh", sys.executable], **{"working directory": "."},
+    )  # fmt: skip
+    job = run(system)
+    assert job.state == "succeeded"
+    assert [message.state for message in system.messages("step")] == ["decided"]
+    assert system.checklist() == {"step": {"tide": 3}}
 
 
 def test_retry_timeout_and_cancel_are_those_of_any_worker(step):
