@@ -128,6 +128,8 @@ class Client:
         # The error holds this client: where both are left to the garbage collector, the context
         # may go first, and would wait for its sockets for ever.
         self._hang_up()
+        if strange is None and doubt.last is not None and not self.repeat:
+            strange = doubt.last.text  # of the one attempt, which ended with it
         raise self._no_answer(asked, patience, strange)
 
     def _hang_up(self) -> None:
@@ -229,10 +231,12 @@ class _Doubt:
     def __init__(self, key: KeySource | None) -> None:
         self._patience = 0.0 if key is None else key.patience
         self._since: float | None = None
+        self.last: Refusal | None = None
 
     def judge(self, refusal: Refusal) -> None:
         """Raise NotAdmitted for a refusal that is final, or has lasted."""
         now = time.monotonic()
+        self.last = refusal
         self._since = self._since or now
         if refusal.final or now - self._since > self._patience:
             raise NotAdmitted(refusal.what, cause=refusal.cause, hint=refusal.hint)

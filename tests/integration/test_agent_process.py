@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import stat
 import sys
@@ -9,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from agent_process import AgentProcess
 from executor_helpers import children_of, lines_of
 from helpers import wait_until
 from nowcast_cli.executors.job_folder import read_claim
 from nowcast_cli.messages.agent_messages import Answer, Register, Report, to_text
 from nowcast_cli.process_identity import is_alive
+from nowcast_cli.security.key import key_file
 
 WORK = """
 import os, sys, time
@@ -39,6 +42,20 @@ def played(stand_in):
     manager, agent, _ = stand_in
     (manager.folder / "work.py").write_text(WORK)
     return manager, agent
+
+
+@pytest.fixture
+def system_with_keys(make_system, tmp_path):
+    """Give a running system with keys, an agent for it that is not started, and its key."""
+    system = make_system(settings={"security": "curve"})
+    system.keys.add("east", "agent")
+    system.start()
+    key = tmp_path / "copied.key"
+    shutil.copy(key_file(system.paths.keys, "east"), key)
+    agent = AgentProcess(tmp_path, system.port)
+    agent.arguments += ["--key", str(key)]
+    yield system, agent, key
+    agent.end()
 
 
 def effects(manager):
@@ -248,3 +265,14 @@ def test_output_comes_through_where_messages_have_to_be_small(stand_in):
     manager.wait_for_exit(job, 60)
     assert (Path(job.folder) / "stdout").stat().st_size == 300_006
     assert max(len(to_text(said)) for said in manager.of(Answer)) < 40_000
+
+
+def test_a_broker_with_another_key_is_told_and_the_right_key_is_taken_up(system_with_keys):
+    system, agent, key = system_with_keys
+    agent.start()
+    wait_until(lambda: "registered" in str(agent.log()), timeout=30, what="the agent")
+    system.keys.rotate("broker")
+    words = "is not the message broker that the key"
+    wait_until(lambda: words in str(agent.log()), timeout=60, what="the agent to say so")
+    key.write_bytes(key_file(system.paths.keys, "east").read_bytes())
+    wait_until(lambda: "reached again" in str(agent.log()), timeout=60, what="the agent to be back")
