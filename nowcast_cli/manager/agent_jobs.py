@@ -81,10 +81,14 @@ class AgentJobs:
         self.taken.setdefault(agent, {})[job.request.id] = job.wanted
 
     def queue(self, job: AgentJob) -> None:
-        """Have a job wait for an agent."""
+        """Have a job wait for an agent, in order of age: ids are in that order."""
         job.agent = None
         self.jobs[job.request.id] = job
-        self.queues.setdefault(job.wanted, {})[job.request.id] = None
+        queue = self.queues.setdefault(job.wanted, {})
+        is_oldest_last = bool(queue) and next(reversed(queue)) > job.request.id
+        queue[job.request.id] = None
+        if is_oldest_last:
+            self.queues[job.wanted] = dict.fromkeys(sorted(queue))
         self.waiting += 1
 
     def place(self, job_id: str, agent: str) -> AgentJob:
@@ -109,7 +113,6 @@ class AgentJobs:
         assert not job.handed, "its agent may run it"
         self._leave_agent(job)
         self.queue(job)
-        self.queues[job.wanted] = dict.fromkeys(sorted(self.queues[job.wanted]))
 
     def end(self, job: AgentJob) -> None:
         """Give its room to others: its process has gone, or it has none."""
