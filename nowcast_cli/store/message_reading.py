@@ -87,19 +87,21 @@ class MessageReading(Reading):
         """Give the messages after one number up to another that somebody may want to be told of.
 
         Those are bad endings after which nothing is tried again, what is overdue or slow, and
-        all messages of ``sources``; the oldest first. Only messages of nowcast itself have their
-        ``body``: others may be large.
+        all messages of ``sources`` but the ends of members of ensembles; the oldest first. Only
+        messages of nowcast itself have their ``body``: others may be large.
         """
         body = "CASE WHEN source = 'nowcast' THEN body END AS body"
         columns = self._message.replace(" body,", f" {body},")
         last = "AND note IS NULL" if self._version >= 3 else ""  # else it is tried again
+        alone = "AND ifnull(note NOT LIKE 'member %', TRUE)" if self._version >= 3 else ""
         marks = ", ".join("?" * len(sources))
         return [
             message_of_row(row)
             for row in self._connection.execute(
                 f"SELECT {columns} FROM message WHERE number > ? AND number <= ? "
                 f"AND (outcome IN ('failure', 'crash') {last} "
-                f"OR (source = 'nowcast' AND type IN ('overdue', 'slow')) OR source IN ({marks})) "
+                f"OR (source = 'nowcast' AND type IN ('overdue', 'slow')) "
+                f"OR (source IN ({marks}) {alone})) "
                 "ORDER BY number",
                 (after, upto, *sources),
             )

@@ -13,14 +13,15 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "faults"))
 
-from lab import journal
+from lab import ensembles, journal
 from lab.catalogue import CATALOGUE, FLAVOURS, POINTS, RARE_POINTS
 from lab.deployment import arguments_of, module_of
+from lab.ensembles import FoundEnsembles
 from lab.faults import _STRIKES
 from lab.growth import Tolerance, growth_of
 from lab.journal import Found
 from lab.plans import Doing, Rule, plan_of
-from nowcast_cli.store.records import JobRecord, MessageRecord
+from nowcast_cli.store.records import EnsembleRecord, JobRecord, Member, MessageRecord
 
 PACKAGE = Path(__file__).parents[2] / "nowcast_cli"
 EVERYTHING = frozenset({"disk", "clock", "standby", "all daemons"})
@@ -193,3 +194,45 @@ def test_a_warm_up_in_seconds_is_left_out_and_what_is_short_is_said_to_be():
 def test_a_long_series_is_judged_as_a_short_one():
     assert growth_of(noisy(lambda t: 20 + t * 0.002, 20_000), MEGABYTE).verdict == "grows"
     assert growth_of(noisy(lambda t: 20, 20_000), MEGABYTE).verdict == "steady"
+
+
+ENSEMBLE = EnsembleRecord(
+    "e1", "w1", "1, 2", 2, None, None, "crashed", 1, "chain", None, JOB.created,
+    succeeded=1, crashed=1, final_message=2,
+)  # fmt: skip
+COMBINED = MessageRecord(
+    2, "ensemble-e1", "", "w1", "crash",
+    'source: w1\ntype: crash\npayload: {1: null, failed: [2], cancelled: []}\n',
+    None, "chain", "crash", "decided",
+)  # fmt: skip
+MEMBERS = tuple(
+    replace(JOB, id=f"{JOB.id[:-1]}{n}", state=state, ensemble="e1", member=Member(n, n - 1, 2))
+    for n, state in ((1, "succeeded"), (2, "crashed"))
+)
+
+
+@pytest.mark.parametrize(
+    ("ensemble", "members", "message", "complaint"),
+    [
+        ({}, {}, {}, None),
+        ({"state": "open"}, {}, {}, "it has no end"),
+        ({"state": "succeeded"}, {}, {}, "so it is to be crashed"),
+        ({"at_least": 1}, {}, {}, "so it is to be succeeded"),
+        ({}, {"state": "succeeded"}, {}, "so it is to be succeeded"),
+        ({}, {}, {"id": "other"}, "its combined message is None"),
+        ({}, {}, {"number": 7}, "message 7 tells of crash"),
+        ({}, {}, {"body": COMBINED.body.replace("[2]", "[]")}, "its message names []"),
+        ({}, {}, {"body": COMBINED.body.replace("1: null, ", "")}, "its message tells what"),
+        ({"size": 3}, {}, {}, "it has members [0, 1], not 3"),
+        ({"id": "e2"}, {}, {}, "there are members of e1, and no such ensemble"),
+    ],
+)
+def test_what_does_not_hold_of_an_ensemble_is_said(system, ensemble, members, message, complaint):
+    records = [replace(ENSEMBLE, **ensemble)]
+    jobs = [MEMBERS[0], replace(MEMBERS[1], **members)]
+    found = FoundEnsembles.of(records, jobs)
+    problems = list(ensembles.violations(system, found, [replace(COMBINED, **message)]))
+    if complaint is None:
+        assert problems == []
+    else:
+        assert any(complaint in problem for problem in problems), problems

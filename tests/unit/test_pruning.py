@@ -176,6 +176,7 @@ def test_an_ensemble_goes_with_its_last_member_and_what_members_said_is_no_succe
     ])  # fmt: skip
     with Reader(store.path) as reader:
         assert reader.last_success("first") == at(1)
+        assert [each.number for each in reader.news(0, 9, ["first"])] == [3, 5]
     prune(store, at(5))
     assert numbers(store, "id", "ensemble") == ["e2", "e3"]
     assert numbers(store, "id", "job") == []

@@ -107,7 +107,7 @@ def _ending(
     }
     bad = set(range(1, ensemble.size + 1)) - good - cancelled
     if set(payload) - {"failed", "cancelled"} != good:
-        yield f"its message tells what {sorted(payload)} have said, not {sorted(good)}"
+        yield f"its message tells what {list(payload)} have said, not {sorted(good)}"
     if (set(payload["failed"]), set(payload["cancelled"])) != (bad, cancelled):
         yield f"its message names {payload['failed']} and {payload['cancelled']}"
 
