@@ -238,7 +238,7 @@ class GridEngine:
             self.configure(**self._changed)
             self._changed.clear()
         if self._jobs():
-            self.run("qdel", "-f", "-u", "*")
+            self._answers("qdel", "-f", "-u", "*")  # complains where the last one has just ended
             wait_until(lambda: not self._jobs(), timeout=30, what="Grid Engine to have no jobs")
 
     def stop(self) -> None:
