@@ -74,6 +74,12 @@ class AgentHost:
         assert self._entered is not None
         return self._entered.wait(timeout)
 
+    def end(self) -> None:
+        """Have nothing of it left here, even where it is stopped."""
+        if self._entered is not None:
+            self._entered.kill()
+            self._entered.wait(20)
+
     def is_known(self) -> bool:
         """Say whether it works: it has what it begins jobs with."""
         return (self.state / "code").exists()
@@ -201,3 +207,5 @@ def lab(hosts: Hosts, make_system: MakeSystem, tmp_path: Path) -> Iterator[Lab]:
     made = Lab(system, hosts, tmp_path)
     yield made
     made.show()
+    for agent in made.agents.values():
+        agent.end()
