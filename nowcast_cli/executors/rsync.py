@@ -104,6 +104,6 @@ def failure(host: RemoteHost, code: int, stderr: str) -> Failure:
     if code == 30:
         return Failure("away", f"host {host.name} was silent for {_LONGEST_SILENCE} seconds")
     if code in _AWAY:
-        ours = [line for line in lines if not line.startswith("rsync")]
-        return Failure("away", ssh_command.failure(host, 255, "\n".join(ours)))
+        of_ssh = [line for line in lines if not line.startswith("rsync")]
+        return Failure("away", ssh_command.failure(host, 255, "\n".join(of_ssh) or first))
     return Failure("source" if code in _SOURCE else "else", first)

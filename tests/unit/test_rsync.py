@@ -73,6 +73,7 @@ ssh: connect to host east port 22: Connection refused
 rsync: connection unexpectedly closed (0 bytes received so far) [sender]
 rsync error: unexplained error (code 255) at io.c(232) [sender=3.2.7]
 """
+CLOSED = "rsync: connection unexpectedly closed (0 bytes received so far) [sender]\n"
 UNREADABLE = """\
 rsync: [sender] send_files failed to open "/data/tide.nc": Permission denied (13)
 rsync error: some files/attrs were not transferred (see previous errors) (code 23)
@@ -86,7 +87,7 @@ SILENT = "[sender] io timeout after 60 seconds -- exiting\nrsync error: timeout 
         (11, FULL, "full", '[receiver] write failed on "/home/me/jobs/a": No space left on dev'),
         (255, CUT, "away", "host east cannot be reached by ssh: client_loop: send disconnect"),
         (255, REFUSED, "away", "host east cannot be reached by ssh: ssh: connect to host east"),
-        (12, "", "away", "host east cannot be reached by ssh: the connection has ended"),
+        (12, CLOSED, "away", "host east cannot be reached by ssh: connection unexpectedly closed"),
         (30, SILENT, "away", "host east was silent for 60 seconds"),
         (23, UNREADABLE, "source", '[sender] send_files failed to open "/data/tide.nc": Permiss'),
         (1, "", "else", "rsync ended with code 1"),
