@@ -114,7 +114,7 @@ def show(ctx: typer.Context, job: Id, as_json: Json = False) -> None:
     """
     from nowcast_cli.cli.chain import ending_of, jobs_after
     from nowcast_cli.cli.job_view import as_json as json_of
-    from nowcast_cli.cli.job_view import how_it_went, transfer_rows
+    from nowcast_cli.cli.job_view import command_rows, how_it_went, transfer_rows
     from nowcast_cli.executors.job_folder import folder_of, last_lines
     from nowcast_cli.executors.transfer_note import read_note
     from nowcast_cli.store.reader import Reader
@@ -143,7 +143,8 @@ def show(ctx: typer.Context, job: Id, as_json: Json = False) -> None:
         out.json({"job": {**json_of(record), **details}})
         return
     near = _what_is_near(cause, ending, followers)
-    out.columns([*how_it_went(record, waits), *transfer_rows(transfer), *near, *_files(folder)])
+    found = (*command_rows(folder), *transfer_rows(transfer), *near, *_files(folder))
+    out.columns([*how_it_went(record, waits), *found])
     if stderr:
         out.line(f"last lines of {folder / 'stderr'}:")
         for line in stderr:

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from nowcast_cli.cli.instants import instant
@@ -13,6 +14,7 @@ from nowcast_cli.cli.job_stats import Spread, Stats
 from nowcast_cli.cli.output import Color, Painted, Text
 from nowcast_cli.cli.times import local, words
 from nowcast_cli.config.executors import LOCAL, SSH
+from nowcast_cli.config.placeholders import ON_THE_HOST
 from nowcast_cli.config.settings import THIS_MACHINE
 from nowcast_cli.config.sizes import size_words
 from nowcast_cli.executors.native import Native
@@ -104,6 +106,20 @@ def how_it_went(job: JobRecord, waits: str | None) -> list[list[Text]]:
     if job.exit is not None:
         rows.append(["exit", _exit_words(job.exit)])
     return rows
+
+
+def command_rows(folder: Path) -> list[list[Text]]:
+    """Say what a job runs that is a command; nothing for a module, or one that has not begun."""
+    import json
+
+    try:
+        step = json.loads((folder / "job.json").read_bytes()).get("command")
+        text = shlex.join(str(word) for word in step["words"]) if step else ""
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return []
+    for name in ON_THE_HOST:
+        text = text.replace(f"\0{name}'\0", f"{{{name}}}").replace(f"\0{name}\0", f"{{{name}}}")
+    return [["command", text]] if text else []
 
 
 def transfer_rows(transfer: TransferNote | None) -> list[list[Text]]:

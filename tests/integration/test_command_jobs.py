@@ -271,6 +271,13 @@ def test_run_worker_streams_what_a_command_prints_and_ends_with_its_code(step):
     assert "it exited with code 3" in said
 
 
+def test_job_show_says_what_was_run(step):
+    system = step("true", command="./step.sh {run_date} '{scratch} x'")
+    job = run(system, "--run-date", "2026-11-20")
+    shown = nowcast(system.folder, "job", "show", job.id).out
+    assert "command    ./step.sh 2026-11-20 '{scratch} x'\n" in shown
+
+
 def test_run_worker_knows_the_options_of_a_command(step):
     system = step("true", command="./step.sh {domain} {run_date}", parameters={"domain": None})
     done = nowcast(system.folder, "run-worker", "step", "--", "--domian", "x")
