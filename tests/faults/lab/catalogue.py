@@ -51,12 +51,12 @@ POINTS: Mapping[str, tuple[str, ...]] = {
     "standby": ("locked",),
     "aggregator": ("before_offsets", "saved_offsets"),
 }  # fmt: skip
-# Reached only while a system is set up or moved, or on clusters and agents' hosts, which the lab has
+# Reached only while a system is set up or moved, or on clusters and by agents, which the lab has
 # not: tried by tests of their own.
 RARE_POINTS = frozenset(
     {
         "manager.read_the_checklist_file", "manager.set_a_checklist_aside",
-        "batch.before_submit", "batch.submitted", "batch.noted",
+        "batch.before_submit", "batch.submitted", "batch.noted", "node.ordered",
         "agent.ordered", "agent.carried_out", "agent.told",
         "serving.ordered", "serving.carried_out",
     }
