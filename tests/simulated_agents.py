@@ -92,6 +92,7 @@ class SimulatedHost:
         return Report(
             self.name, self.instance, self._number, time.time(), self.memory_free, self.load,
             running=self.running(), errors=errors,
+            order=None if self.order is None else self.order.id,
         )  # fmt: skip
 
     def running(self) -> tuple[str, ...]:

@@ -184,7 +184,13 @@ class Agent:
     def _tell_use(self, seen: Report) -> None:
         errors = self._mishaps.first(MOST_ERRORS)
         self._number += 1
-        report = replace(seen, number=self._number, clock=time.time(), errors=errors)
+        report = replace(
+            seen,
+            number=self._number,
+            clock=time.time(),
+            errors=errors,
+            order=self._carrier.order,
+        )
         self._say(report, _PATIENCE)
         self._mishaps.told(errors)
 

@@ -143,9 +143,11 @@ class AgentDesk:
                 self._register(said, arrived, message.id)
             case Report():
                 agent = self._agents.reported(said, self._monotonic(), time.time())
-                if agent is not None:
-                    self._reported(agent, said)
-                self._answer(agent, said.agent, said.instance, arrived, message.id)
+                if agent is None:
+                    self._answer(None, said.agent, said.instance, arrived, message.id)
+                    return
+                self._reported(agent, said)
+                self._lines.ask(agent.name, Asked(arrived, message.id, said.order))
             case Pull():
                 agent = self._speaking(said)
                 if agent is None:

@@ -89,6 +89,7 @@ reports = st.builds(
     counters=st.builds(Counters, counts, counts, counts, counts),
     running=several(names),
     errors=several(texts),
+    order=st.none() | names,
 )
 pulls = st.builds(Pull, names, names, st.none() | names, numbers)
 answers = st.builds(Answer, names, names, names, exchanges)
