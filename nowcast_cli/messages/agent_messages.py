@@ -140,7 +140,7 @@ class Report:
     ``number`` counts the reports of an instance. ``memory_free`` is in bytes, ``load`` the
     one-minute average. ``errors`` are exceptions of the agent that nobody caught since the last
     report that was answered, at most ``MOST_ERRORS``, each with its traceback. ``order`` is the id
-    of the one that the agent has: a pull may be lost on its way, and then the answer has the newest.
+    of the one that the agent has: a pull may be lost on its way, then the answer has the newest.
     """
 
     agent: str
