@@ -79,7 +79,7 @@ def publish(
         When something is missing or cannot be put where it should; nothing has changed then.
     """
     intent = Intent(token, told)
-    _check(outputs, marker)
+    _check(folder, outputs, marker)
     try:
         _prepare(folder, intent, outputs, marker)
         _rename_first(intent)
@@ -123,9 +123,13 @@ def forget(folder: str) -> None:
 # --- checking
 
 
-def _check(outputs: Sequence[Output], marker: str | None) -> None:
+def _check(folder: str, outputs: Sequence[Output], marker: str | None) -> None:
     """Find what is no matter of the disk. Raises NotPublished."""
-    missing = [output.source for output in outputs if not os.path.lexists(output.source)]
+    missing = [
+        output.source.removeprefix(f"{folder}/scratch/")
+        for output in outputs
+        if not os.path.lexists(output.source)
+    ]
     if missing:
         words = "output was" if len(missing) == 1 else "outputs were"
         raise NotPublished(f"declared {words} not made: {', '.join(missing)}")

@@ -45,11 +45,14 @@ def show_options(out: Output, step: CommandStep, worker: str) -> None:
     """Say what the command is, and which options it takes."""
     out.line(f"usage: nowcast run-worker {worker} -- [OPTIONS]\n")
     out.line(f"{worker} is the command: {' '.join(step.words)}\n")
-    for name, default in options_of(step).items():
+    options = {f"--{name.replace('_', '-')} VALUE": name for name in options_of(step)}
+    width = max(map(len, options))
+    for option, name in options.items():
+        default = options_of(step)[name]
         words = "required" if default is None else f"default: {default}"
         if name == RUN_DATE and name not in step.parameters:
             words = "default: the day of the job"
-        out.line(f"  --{name.replace('_', '-')} VALUE   {words}")
+        out.line(f"  {option:<{width}}  {words}")
 
 
 def run_here(
@@ -62,8 +65,8 @@ def run_here(
     code = _run(job)
     if code == _INTERRUPTED:
         return code
-    _tell(out, job, step, code)
-    return code
+    would_succeed = _tell(out, job, step, code)
+    return 0 if would_succeed else code or 1
 
 
 def _job_by_hand(
@@ -117,8 +120,9 @@ def _run(job: Mapping[str, Any]) -> int:
         return code if code >= 0 else 128 - code
 
 
-def _tell(out: Output, job: Mapping[str, Any], step: CommandStep, code: int) -> None:
-    from nowcast_cli.command_end import outputs_of, told_in
+def _tell(out: Output, job: Mapping[str, Any], step: CommandStep, code: int) -> bool:
+    """Say how it would end as a job, and what it would publish; gives whether that succeeds."""
+    from nowcast_cli.command_end import outcome_of, outputs_of, told_in
 
     told = told_in(job["folder"])
     kind = "success" if code in step.success_codes else "failure"
@@ -126,9 +130,12 @@ def _tell(out: Output, job: Mapping[str, Any], step: CommandStep, code: int) -> 
         kind = told["type"]
     words = f", with {told['payload']!r}" if told is not None and told["payload"] else ""
     out.note(f"exit code {code}; as a job it would end with the message {kind}{words}")
-    for output in outputs_of(job):
+    would_succeed = outcome_of(kind) == "success"
+    for output in outputs_of(job) if would_succeed else ():
         if os.path.lexists(output.source):
             out.note(f"as a job it would publish {output.source} to {output.destination}")
         else:
             out.note(f"as a job it would fail: there is no {output.source}")
+            would_succeed = False
     out.note(f"what it has written is in {job['folder']}/scratch")
+    return would_succeed

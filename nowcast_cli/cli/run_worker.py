@@ -185,7 +185,7 @@ def run_worker(
             hint=f"nowcast run-worker --debug {worker}",
         )
     request = {"module": module, "arguments": list(given), "host": host, **ensemble}
-    return _run_as_job(system, out, worker, request, follow=follow)
+    return _run_as_job(system, out, worker, request, follow=follow, is_command=step is not None)
 
 
 def _module_on(system: System, host: str, worker: str) -> str:
@@ -242,6 +242,7 @@ def _run_as_job(
     request: Mapping[str, Any],
     *,
     follow: bool,
+    is_command: bool,
 ) -> int:
     from nowcast_cli.cli.asking import ask_manager, runs
     from nowcast_cli.cli.watching import Watch, exit_code_of, folder_of_job, read_store
@@ -279,6 +280,8 @@ def _run_as_job(
         except KeyboardInterrupt:
             out.note("\nno longer followed; what was launched goes on: nowcast job list")
             return _INTERRUPTED
+    if is_command and job.state == "succeeded":  # by whichever of its `success codes`
+        return 0
     return exit_code_of(job, read_exit(folder_of_job(system, job)))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -22,7 +23,7 @@ from nowcast_cli.config.hints import did_you_mean
 from nowcast_cli.config.placeholders import placeholders
 from nowcast_cli.config.positions import KeyPath, path_text, read_document
 from nowcast_cli.config.probe import ARGUMENTS_OF_AFTER
-from nowcast_cli.config.problem import Problem
+from nowcast_cli.config.problem import Problem, Severity
 from nowcast_cli.config.registry import Registry, registry_of
 from nowcast_cli.config.settings import is_reached_from_elsewhere
 
@@ -66,10 +67,17 @@ class _Places:
         self.file = file
         self._document = read_document(file.read_bytes())
 
-    def at(self, path: KeyPath, message: str, hint: str | None = None) -> Problem:
+    def at(
+        self,
+        path: KeyPath,
+        message: str,
+        hint: str | None = None,
+        *,
+        severity: Severity = "error",
+    ) -> Problem:
         position = self._document.position(path)
         return Problem(
-            self.file, position.line, position.column, path_text(path), message, "error", hint
+            self.file, position.line, position.column, path_text(path), message, severity, hint
         )
 
     def in_code(
@@ -150,11 +158,16 @@ def _program_problems(config: Config, registry: Registry, places: _Places) -> It
         return
     for name, entry in registry.workers.items():
         program = "" if entry.step is None else entry.step.words[0]
-        if "/" not in program or [*placeholders(program)]:
+        if entry.step is None or [*placeholders(program)]:
             continue
         file = config.file.parent / program
         path = ("message registry", "workers", name, "command")
-        if not file.is_file():
+        if "/" not in program:
+            if "PATH" not in entry.step.environment and shutil.which(program) is None:
+                hint = "the daemons may have another PATH; else write its path, such as ./program"
+                words = f"there is no program {program} on the PATH"
+                yield places.at(path, words, hint, severity="warning")
+        elif not file.is_file():
             hint = "relative commands are looked for in the folder of the configuration file"
             yield places.at(path, f"there is no program {file}", hint)
         elif not os.access(file, os.X_OK):

@@ -117,6 +117,18 @@ def step_findings(config: Mapping[str, Any]) -> Iterator[Finding]:
     for name, entry in registered_workers(config):
         path = ("message registry", "workers", name)
         yield from command_step(entry, path, tuple(message_types(entry)))[1]
+        if "command" not in entry:
+            yield from _keys_of_no_command(entry, path)
+
+
+def _keys_of_no_command(entry: Mapping[Any, Any], path: KeyPath) -> Iterator[Finding]:
+    """Find keys of a command at a module; one that holds text is a message type, as ever."""
+    from nowcast_cli.config.findings import Finding
+
+    for key in STEP_KEYS:
+        if entry.get(key) is not None and not isinstance(entry[key], str):
+            words = "is for a worker that is a command, and this one has no `command`"
+            yield Finding((*path, key), words, hint="a module takes care of that itself")
 
 
 class _Reading:

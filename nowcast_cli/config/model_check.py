@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -48,17 +49,22 @@ REMEDIES: dict[KeyPath, str] = {
 
 def model_findings(data: dict[Any, Any]) -> Iterator[Finding]:
     """Find keys that are missing or unknown, and values of the wrong form."""
+    doubts = [
+        doubt
+        for pattern, section in SECTIONS.items()
+        for path, value in _matches(data, pattern, ())
+        if isinstance(value, dict)
+        for doubt in _probable_typos(value, section, path)
+    ]
+    misspelt = {doubt.path for doubt in doubts}
     try:
         model.NowcastYaml.model_validate(data)
     except ValidationError as error:
         for details in error.errors(include_url=False):
             finding = _finding(details, data)
-            if finding is not None:
-                yield finding
-    for pattern, section in SECTIONS.items():
-        for path, value in _matches(data, pattern, ()):
-            if isinstance(value, dict):
-                yield from _probable_typos(value, section, path)
+            if finding is not None:  # another value is no remedy for a key that is misspelt
+                yield replace(finding, hint=None) if finding.path in misspelt else finding
+    yield from doubts
 
 
 def known_keys(section: type[BaseModel]) -> list[str]:

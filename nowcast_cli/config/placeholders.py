@@ -74,7 +74,8 @@ def _value(name: str, form: str | None, values: Mapping[str, str], for_shell: bo
     if name in ON_THE_HOST:
         return f"\0{name}'\0" if for_shell else f"\0{name}\0"
     if name not in values:
-        raise FillError(f"there is no value for {{{name}}}")
+        remedy = "; launch it as an ensemble, with members" if name == "member" else ""
+        raise FillError(f"there is no value for {{{name}}}{remedy}")
     value = values[name]
     if form is not None:
         try:

@@ -41,7 +41,7 @@ def become_command(
         reached("step.brought_its_inputs")
         os.chdir(command.where)
     except OSError as error:
-        stop(runner, f"the command could not begin: {error}")
+        stop(runner, could_not_begin(error))
     take_default_signals()
     try:
         os.execvpe(command.words[0], command.words, command.environment)
@@ -70,6 +70,12 @@ def command_of(job: Mapping[str, Any], environment: Mapping[str, str]) -> Comman
         {**environment, MESSAGES: json.dumps(step["messages"]), **own},
         put_in(step["directory"] or f"{folder}/scratch", folder, deployment),
     )
+
+
+def could_not_begin(error: OSError) -> str:
+    """Say why what comes before a command could not be done: the file that it needs, and why."""
+    where = f": {error.filename}" if error.filename else ""
+    return f"the command could not begin: {error.strerror or error}{where}"
 
 
 def cannot_be_run(command: Command, error: OSError) -> str:

@@ -30,6 +30,7 @@ from nowcast_cli.executors.command_child import (
     bring_inputs,
     cannot_be_run,
     command_of,
+    could_not_begin,
     tools_beside_the_interpreter,
     with_tools,
 )
@@ -160,7 +161,7 @@ def _let_go(job: Mapping[str, Any], gate: socket.socket) -> str | None:
     try:
         bring_inputs(job)
     except OSError as error:
-        return f"the command could not begin: {error}"
+        return could_not_begin(error)
     reached("step.brought_its_inputs")
     with suppress(OSError):  # it was ended meanwhile
         gate.send(b"\n")

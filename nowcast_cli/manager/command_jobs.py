@@ -6,9 +6,11 @@ Pure, but for what a command has left in its job's folder.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from textwrap import shorten
+from typing import Any
 
 from nowcast_cli.command_end import outcome_of, told_in
 from nowcast_cli.config.command_step import CommandStep
@@ -102,6 +104,8 @@ def final_message(
     succeeded = ending.code in entry.step.success_codes and ending.reason is None
     if told is None or not (succeeded or outcome_of(told["type"]) != "success"):
         told = {"type": "success" if succeeded else "failure", "payload": None}
+    elif outcome_of(told["type"]) != "success" and succeeded:
+        reason = _told_words(told)
     outcome = outcome_of(told["type"])
     return Message(
         job.worker,
@@ -112,6 +116,15 @@ def final_message(
         outcome=outcome,  # type: ignore[arg-type]
         reason=None if outcome == "success" else reason,
     )
+
+
+def _told_words(told: Mapping[str, Any]) -> str:
+    """Say what a command has told that says by itself that it did not succeed."""
+    payload = told["payload"]
+    if isinstance(payload, dict):
+        payload = ", ".join(f"{key}: {value}" for key, value in payload.items())
+    words = "" if payload is None else shorten(f": {payload}", 200, placeholder=" …")
+    return f"it has told {told['type']}{words}"
 
 
 def _day(job: JobRecord) -> str:

@@ -18,9 +18,16 @@ def reason_of(exit_record: Exit, stderr: Path, *, is_command: bool = False) -> s
         how = f"it was ended by signal {signal_words(exit_record.signal)}"
     else:
         how = f"it exited with code {exit_record.code}"
-    last = last_lines(stderr, 1)
+    last = _last_word(last_lines(stderr, 2))
     how += "" if is_command else " without its message"
-    return how + (f"; last on stderr: {last[0].strip()}" if last else "")
+    return how + (f"; last on stderr: {last}" if last else "")
+
+
+def _last_word(lines: list[str]) -> str:
+    """Give the last line, or the error before it where that is but its hint, as ours are."""
+    if len(lines) > 1 and lines[-1].startswith("hint: ") and lines[-2].startswith("error: "):
+        return lines[-2].strip()
+    return lines[-1].strip() if lines else ""
 
 
 def ending_elsewhere(

@@ -132,7 +132,7 @@ def test_the_day_is_that_of_a_time_zone():
 def test_a_member_is_filled_in_where_there_is_one():
     step = step_of(command="x {member}")
     assert run(step, member="07")["words"] == ["x", "07"]
-    with pytest.raises(StepError, match=r"step cannot run: there is no value for \{member\}"):
+    with pytest.raises(StepError, match=r"there is no value for \{member\}; launch it as an ens"):
         run(step)
 
 
@@ -229,6 +229,22 @@ def test_a_module_may_have_message_types_that_are_called_as_keys_of_commands(tmp
     )
     assert registry.workers["w"].messages == {"outputs": "are there", "as": "it should"}
     assert registry.workers["w"].step is None
+
+
+def test_keys_of_a_command_at_a_module_are_mistakes(tmp_path):
+    file = configuration(tmp_path, outputs={"a": "/r/a"}, marker="is set", success="good")
+    texts = [problem.text for problem in check(file) if problem.severity == "error"]
+    assert texts == [
+        f"{file}:10:7: message registry.workers.step.outputs: is for a worker that is a command, "
+        "and this one has no `command`"
+    ]
+
+
+def test_who_misspells_a_key_is_not_told_to_quote_its_value(tmp_path):
+    file = configuration(tmp_path, command="true", **MESSAGES, **{"success code": 0})
+    problems = [each for each in check(file) if each.path.endswith(".success code")]
+    assert {each.hint for each in problems} == {None}
+    assert "did you mean 'success codes'?" in " ".join(each.message for each in problems)
 
 
 def test_the_registry_knows_commands():
