@@ -144,7 +144,7 @@ def test_rolling_forward_may_be_killed_too_and_is_done_once(case, tmp_path):
 
 def test_an_output_that_was_not_made_is_named(case):
     (case.scratch / "two").unlink()
-    with pytest.raises(NotPublished, match="not made: two$"):
+    with pytest.raises(NotPublished, match=r"not made: two$"):
         publishing.publish(str(case.folder), case.outputs, case.marker, "t", {})
     assert case.seen() == ["old one", "old two"]
     assert not case.left()
