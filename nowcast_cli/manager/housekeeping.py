@@ -98,7 +98,7 @@ class Housekeeping:
             pruner.close()
             self._pruner, self._gives_back = None, True
             self._rows = FIRST_BATCH
-        elif any((batch.messages, batch.jobs, batch.barriers, batch.ensembles)):
+        elif batch != RowsRemoved():
             self._commit(batch)
             self._done["messages"] += len(batch.messages)
             self._done["jobs"] += len(batch.jobs)

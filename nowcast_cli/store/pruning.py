@@ -8,7 +8,7 @@ chain that is not over, and what a job that stays follows from or has said.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -135,16 +135,18 @@ class Pruner:
     def batch(self, rows: int) -> RowsRemoved | None:
         """Look at the next ``rows`` rows; give those that may go, None when all were seen."""
         # Jobs first: messages that a job is known by stay with it.
-        if self._after["job"] is not None:
-            return RowsRemoved(jobs=self._jobs(rows))
-        if self._after["ensemble"] is not None:
-            return RowsRemoved(ensembles=self._ensembles(rows))
-        if self._after["message"] is not None:
-            return RowsRemoved(messages=self._messages(rows))
-        if self._after["barrier"] is not None:
-            return RowsRemoved(barriers=self._barriers(rows))
-        if self._after["flow run"] is not None:
-            return RowsRemoved(flow_runs=self._flow_runs(rows))
+        looks: dict[str, Callable[[], RowsRemoved]] = {
+            "job": lambda: RowsRemoved(jobs=self._jobs(rows)),
+            "ensemble": lambda: RowsRemoved(ensembles=self._ensembles(rows)),
+            "message": lambda: RowsRemoved(messages=self._messages(rows)),
+            "barrier": lambda: RowsRemoved(barriers=self._barriers(rows)),
+            "flow run": lambda: RowsRemoved(flow_runs=self._flow_runs(rows)),
+        }
+        for kind, look in looks.items():
+            if self._after[kind] is not None:
+                removed = look()
+                if self._after[kind] is not None or removed != RowsRemoved():
+                    return removed
         return None
 
     def _messages(self, rows: int) -> tuple[int, ...]:

@@ -43,6 +43,7 @@ from nowcast_cli.store.flow_records import (
     FlowRunRecord,
     FlowStepPut,
 )
+from nowcast_cli.store.pruning import Prunable, Pruner
 from nowcast_cli.store.records import (
     Delay,
     JobPut,
@@ -574,3 +575,24 @@ def test_the_end_of_a_flow_begins_another(world: World) -> None:
     failing = world.run(Flow("one", (asked("a"),)))
     world.end(Token(failing, "a", None, 1), "failed")
     assert list(world.runs.open) == [second.id]
+
+
+def test_runs_that_ended_long_ago_are_cleaned_away_with_what_only_they_follow(
+    world: World,
+) -> None:
+    old, new = Flow("f", (asked("a"),)), Flow("f", (asked("b"),))
+    ended, kept, still_open = world.run(old), world.run(new), world.run(new)
+    world.end(Token(ended, "a", None, 1))
+    world.seconds += 30.0
+    world.end(Token(kept, "b", None, 1))
+    message = said(1)
+    world.store.commit([MessageReceived(message)])
+    before = "2026-11-22T00:00:01020.000Z"
+    pruner = Pruner(world.store.path, Prunable(before, 0, 0))
+    while (rows := pruner.batch(100)) is not None:
+        world.store.commit([rows])
+    pruner.close()
+    assert world.store.flow_run(ended) is None
+    assert world.store.flow_definition(old.digest) is None
+    assert world.store.flow_run(kept) is not None
+    assert world.store.flow_run(still_open) is not None
