@@ -391,6 +391,14 @@ def test_a_wait_for_a_word_from_outside_has_an_end(world: World) -> None:
     assert world.record(run).state == "timed out"
 
 
+def test_nothing_is_due_once_no_run_is_open(world: World) -> None:
+    run = world.run(Flow("f", (asked("a", timeout=60.0),)))
+    world.end(Token(run, "a", None, 1))
+    assert world.record(run).state == "done"
+    world.seconds += 61.0  # its deadline passes, and there is nobody to look at it
+    assert world.runs.due_in() is None
+
+
 def test_deadlines_of_another_boot_begin_anew(world: World) -> None:
     world.run(Flow("f", (asked("a", timeout=60.0),)))
     record = next(iter(next(iter(world.runs.open.values())).steps.values()))
@@ -514,7 +522,7 @@ def test_a_store_that_was_put_together_anew_tells_its_runs_of_the_ends(world: Wo
     inner = replace(world.record(str(world.record(run).steps[("d", None)].job)), state="cancelled")
     world.store.commit([*turn.changes, JobPut(gone), FlowRunPut(inner)])
     world.store.commit([RowsRemoved(jobs=(jobs[f"{run}/c//1"].id,))])
-    del world.runs.open[inner.id]
+    del world.runs._runs.by_id[inner.id]
     world.restart()
     world.tick(0.0)
     assert world.states(run)["a"] == "done"
