@@ -24,7 +24,9 @@ class RunningJobs:
 
     def ids(self) -> tuple[str, ...]:
         """Give the ids of jobs of which a process lives, the oldest first. Raises OSError."""
-        there = [folder for day in self._names(self._jobs) for folder in self._of_day(day)]
+        days = self._names(self._jobs)
+        self._days = {day: known for day, known in self._days.items() if day in days}
+        there = [folder for day in days for folder in self._of_day(day)]
         self._ended.intersection_update(there)
         running = []
         for folder in there:

@@ -64,3 +64,6 @@ class Verdict:
 
     kind: Literal["lost", "crashed", "timed out"]
     reason: str
+
+
+GONE = Verdict("lost", "its process and its runner have gone without a word")

@@ -25,7 +25,7 @@ from nowcast_cli.executors.host_key import key_for
 from nowcast_cli.executors.job_files import JobFiles, no_longer_needed
 from nowcast_cli.executors.job_folder import JobRequest
 from nowcast_cli.executors.mirror import News
-from nowcast_cli.executors.native import Native, Verdict
+from nowcast_cli.executors.native import GONE, Native, Verdict
 from nowcast_cli.executors.pace import Pace
 from nowcast_cli.executors.remote_executor import Target
 from nowcast_cli.executors.ssh_call import NoExchangeError, SshCall
@@ -34,7 +34,6 @@ from nowcast_cli.security.key import KeyTrouble
 
 LONGEST_REQUEST = 150_000  # bytes; the runner gets it over a socket, which takes 208 KiB
 GRACE = 10.0  # s between SIGTERM and SIGKILL
-_GONE = Verdict("lost", "its process and its runner have gone without a word")
 
 _logger = logging.getLogger(__name__)
 
@@ -151,7 +150,7 @@ class SshExecutor:
         why_not = self._files.why_not(job_id)
         if why_not is not None:
             return Verdict("crashed", why_not)
-        return _GONE if job_id in self._gone else None
+        return GONE if job_id in self._gone else None
 
     def asks(self, job_id: str) -> bool:
         """Whether a job has ended, and its outputs are still on their way."""

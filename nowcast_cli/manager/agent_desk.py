@@ -18,14 +18,14 @@ from nowcast_cli.config.paths import SystemPaths
 from nowcast_cli.config.registry import Registry
 from nowcast_cli.executors.job_folder import JobRequest
 from nowcast_cli.executors.mirror import News
-from nowcast_cli.executors.native import Verdict
+from nowcast_cli.executors.native import GONE
 from nowcast_cli.executors.remote_executor import RemoteExecutor, Surroundings, Target
 from nowcast_cli.manager import agent_words
 from nowcast_cli.manager.agent_executor import AgentExecutor
 from nowcast_cli.manager.agent_floor import AgentFloor
 from nowcast_cli.manager.agent_lines import Asked, Lines, reply_bytes
 from nowcast_cli.manager.agent_registry import Agent, AgentRegistry
-from nowcast_cli.manager.agent_scribe import Scribe, Task, Written
+from nowcast_cli.manager.agent_scribe import Heard, Scribe, Task, Written
 from nowcast_cli.manager.agent_strays import Strays
 from nowcast_cli.manager.boot_clock import uptime
 from nowcast_cli.manager.clock import now
@@ -52,7 +52,6 @@ from nowcast_cli.store.records import (
 )
 
 SEEN_INTERVAL = 600.0  # s after which it is written when agents were heard of
-_GONE = Verdict("lost", "its process and its runner have gone without a word")
 
 _logger = logging.getLogger("manager")
 
@@ -101,7 +100,7 @@ class AgentDesk:
         )
         self._scribe = Scribe()
         self._next_seen = monotonic()
-        self._trouble: str | None = None
+        self._troubles: dict[str, str] = {}  # by agent
 
     # --- for the manager's turns
 
@@ -308,50 +307,44 @@ class AgentDesk:
         """Go on once what an agent told of its jobs is in their folders here."""
         name = written.task.agent
         line = self._lines.to(name)
-        self._complain(written.trouble or written.task.trouble)
-        told = {job.id: news for job, news in written.task.jobs}
-        for job_id, found in written.news.items():
-            self._note(name, job_id, told[job_id], found, written.have.get(job_id))
+        self._complain(name, written.trouble or written.task.trouble)
+        for job_id, heard in written.jobs.items():
+            self._note(name, job_id, heard)
         line.clearing.cleared(written.task.cleared)
-        if (
-            any(found is not News.NOTHING for found in written.news.values())
-            or written.task.cleared
-        ):
+        has_news = any(heard.new is not News.NOTHING for heard in written.jobs.values())
+        if has_news or written.task.cleared:
             self._lines.stir(name)
         self._lines.ask(name, written.task.asked)
 
-    def _note(
-        self,
-        agent: str,
-        job_id: str,
-        news: Mapping[str, Any],
-        found: News,
-        have: Mapping[str, Any] | None,
-    ) -> None:
+    def _note(self, agent: str, job_id: str, heard: Heard) -> None:
         line, job = self._lines.to(agent), self._jobs.get(job_id)
-        is_over = news["exit"] is not None or news["gone"]
+        is_over = heard.exited or heard.gone
         if is_over and job_id in line.strays:
             line.clearing.add(line.strays.pop(job_id).job)
         if job is None or job.agent != agent or job.over:
             return
-        job.have = have or job.have
-        if news["age"] is not None and job.began is None:
-            job.began = uptime().seconds - news["age"]
-        is_step = found is News.STEP or (not job.claimed and news["pid"] is not None)
-        job.claimed = job.claimed or news["pid"] is not None
+        job.have = heard.have or job.have
+        if heard.age is not None and job.began is None:
+            job.began = uptime().seconds - heard.age
+        is_step = heard.new is News.STEP or (heard.claimed and not job.claimed)
+        job.claimed = job.claimed or heard.claimed
         if is_over:
             job.over = True
-            job.verdict = _GONE if news["exit"] is None else None
-            if news["exit"] is not None:
+            job.verdict = None if heard.exited else GONE
+            if heard.exited:
                 line.clearing.add(job.request)
             self.floor.free(job)
         if is_step:
             self.floor.hint(job_id)
 
-    def _complain(self, trouble: str | None) -> None:
-        if trouble is not None and trouble != self._trouble:
+    def _complain(self, agent: str, trouble: str | None) -> None:
+        """Tell of what an agent could not do, once; it tells it with each answer."""
+        before = self._troubles.pop(agent, None)
+        if trouble is None:
+            return
+        self._troubles[agent] = trouble
+        if trouble != before:
             self.floor.notes.append(warning(trouble))
-        self._trouble = trouble
 
 
 def _first_trouble(agent: str, trouble: Any) -> str | None:

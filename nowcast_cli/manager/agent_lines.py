@@ -91,7 +91,12 @@ class Lines:
         self._stirred: set[str] = set()
         self._due_at = math.inf  # not later than anything is due of itself
         self._waiting: set[bytes] = set()  # stamps of what waits
-        self.trouble: str | None = None
+        self._troubles: dict[str, str] = {}  # by agent
+
+    @property
+    def trouble(self) -> str | None:
+        """Say which agent can be given no order and why; None where all can."""
+        return next(iter(self._troubles.values()), None)
 
     def to(self, agent: str) -> Line:
         """Give the line to an agent."""
@@ -100,8 +105,11 @@ class Lines:
         return self._lines[agent]
 
     def drop(self, agent: str) -> None:
-        """Forget an agent."""
-        self._lines.pop(agent, None)
+        """Forget an agent; what it has asked is answered, since the broker keeps it until then."""
+        line = self._lines.pop(agent, None)
+        self._troubles.pop(agent, None)
+        for asked in line.asked if line is not None else ():
+            self._reply(asked, Acknowledge(Talkback(register=True)))
 
     def stir(self, agent: str) -> None:
         """Have a new order made for an agent: there is something new to do, or to know."""
@@ -206,9 +214,9 @@ class Lines:
         try:
             order = self._order(order_id, line, agent, jobs)
         except (KeyTrouble, OSError) as error:
-            self.trouble = f"agent {agent.name} is given no order: {error}"
+            self._troubles[agent.name] = f"agent {agent.name} is given no order: {error}"
             return None
-        self.trouble = None
+        self._troubles.pop(agent.name, None)
         return order
 
     def _order(

@@ -35,13 +35,36 @@ class Task:
     trouble: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What an agent has told of a job, now that it is in the job's folder here.
+
+    Parameters
+    ----------
+    new
+        What of it was new.
+    have
+        What there is of the job here now; None where nothing was new.
+    claimed, exited, gone
+        Whether its process has begun, has left an ``exit``, or has gone without one.
+    age
+        The seconds since its process began; None where that is not known.
+    """
+
+    new: News
+    have: Mapping[str, Any] | None
+    claimed: bool
+    exited: bool
+    gone: bool
+    age: float | None
+
+
 @dataclass
 class Written:
-    """What came of a task: what was new of each job, and what there is of it now."""
+    """What came of a task: what was heard of each job, and what could not be written."""
 
     task: Task
-    news: dict[str, News] = field(default_factory=dict)
-    have: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    jobs: dict[str, Heard] = field(default_factory=dict)
     trouble: str | None = None
 
 
@@ -91,13 +114,22 @@ def _write(task: Task) -> Written:
         try:
             if not (folder / "job.json").exists():
                 mirror.prepare(job)
-            found = mirror.take_in(folder, news)
-            if found is not News.NOTHING:
-                written.have[job.id] = mirror.have(folder)
-            written.news[job.id] = found
+            written.jobs[job.id] = _heard(folder, news)
         except OSError as error:
             written.trouble = f"what agent {task.agent} tells cannot be written here: {error}"
         except Exception as error:  # whatever an agent says, the others are to be heard
             _logger.exception("agent %s tells of job %s what cannot be", task.agent, job.id)
             written.trouble = f"agent {task.agent} tells of job {job.id} what cannot be: {error!r}"
     return written
+
+
+def _heard(folder: Path, news: Mapping[str, Any]) -> Heard:
+    new = mirror.take_in(folder, news)
+    return Heard(
+        new,
+        None if new is News.NOTHING else mirror.have(folder),
+        claimed=news["pid"] is not None,
+        exited=news["exit"] is not None,
+        gone=bool(news["gone"]),
+        age=None if news["age"] is None else float(news["age"]),
+    )

@@ -25,27 +25,30 @@ class Strays:
         self._store = store
         self._lines = lines
         self._request_of = request_of
-        self._seen: dict[str, set[str]] = {}  # by agent, what was looked at
+        self._others: dict[str, set[str]] = {}  # by agent, what runs there and is not ours
 
     def look(self, agent: str, running: Iterable[str], jobs: AgentJobs) -> None:
         """Take in what runs on an agent."""
         there = set(running)
-        new = there - self._seen.get(agent, set())
-        self._seen[agent] = there
-        for job_id in sorted(new):
+        others = self._others.pop(agent, set()) & there
+        for job_id in sorted(there - others - self._lines.to(agent).strays.keys()):
             job = jobs.get(job_id)
             if job is None:
-                self._end(agent, job_id)
+                if not self._is_ours(agent, job_id):
+                    others.add(job_id)
             elif job.agent is None and job.handed and not job.over:
                 jobs.put_placed(job, agent)
                 self._lines.stir(agent)
+        if others:
+            self._others[agent] = others
 
-    def _end(self, agent: str, job_id: str) -> None:
-        assigned = self._store.assignment(job_id)
-        record = self._store.job(job_id)
-        if assigned is None or record is None or record.unfinished or record.exit is None:
-            return  # another system's, or one that is about to be followed
-        if assigned.agent == agent:
+    def _is_ours(self, agent: str, job_id: str) -> bool:
+        """Have a job ended that is over for us; False for one that was never on this agent."""
+        assigned, record = self._store.assignment(job_id), self._store.job(job_id)
+        if assigned is None or record is None or assigned.agent != agent:
+            return False
+        if not record.unfinished and record.exit is not None:  # else it is yet to be closed
             stray = Followed(self._request_of(record), begin=False, cancel=True)
             self._lines.to(agent).strays[job_id] = stray
             self._lines.stir(agent)
+        return True

@@ -25,7 +25,7 @@ from nowcast_cli.executors.job_folder import (
     read_exit,
     read_left,
 )
-from nowcast_cli.executors.native import Native
+from nowcast_cli.executors.native import GONE, Native
 from nowcast_cli.executors.prevent import prevent
 from nowcast_cli.executors.remote_executor import RemoteExecutor
 from nowcast_cli.manager.command_jobs import step_of, told_by_exit, with_command
@@ -335,7 +335,7 @@ class JobWatch:
             yield from told_by_exit(self._registry, job, exit_record, reason, folder)
             yield Ended(job.id, exit_record.to_json(), reason)
         else:
-            yield Lost(job.id, "its process and its runner have gone without a word")
+            yield Lost(job.id, GONE.reason)
 
     def _look_elsewhere(self, job: JobRecord) -> Iterator[Happening]:
         """Look at a job that is not ours to begin, nor to see alive: its executor knows of both."""

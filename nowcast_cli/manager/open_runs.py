@@ -78,6 +78,8 @@ class OpenRuns:
         """Let go of a run that has ended."""
         self.by_id.pop(run_id, None)
         self._waiting.discard(run_id)
+        if not self.by_id:
+            self._alarms.clear()  # all of them are of runs that have ended
 
     # --- who is to move, and when
 

@@ -21,7 +21,6 @@ from nowcast_cli.store.flow_records import (
     StepState,
 )
 
-DEFINITION_COLUMNS = ("digest", "flow", "definition")
 RUN_COLUMNS = (
     "id", "flow", "digest", "parameters", "state", "origin", "created", "parent", "ended", "reason",
 )  # fmt: skip

@@ -342,6 +342,7 @@ def test_an_operator_gives_up_on_a_host_and_its_jobs_are_ended_when_it_comes_bac
     job = system.launch("first")
     east.work()
     system.wait_for_job(job, "running")
+    east.report()  # of the job, too: it is not news any more when the host comes back
     refused = system.request("agent forget", {"agent": "east", "lost": True})
     assert "is heard of" in refused.payload["what"]
     wait_until_offline(system, "east")
