@@ -210,6 +210,10 @@ def _unknown(name: str, executors: Executors) -> tuple[str, str]:
 
 
 def _executor(of_all: Reading, name: Any, hosts: tuple[str, ...]) -> ExecutorSettings | None:
+    if name in THIS_MACHINE:
+        words = "cannot be the name of an executor: a launch that names no host says it"
+        of_all.wrong(name, words, "give it another name")
+        return None
     if of_all.entry[name] is None:
         of_all.wrong(name, "must hold keys with values, such as {kind: slurm}")
         return None
@@ -229,7 +233,7 @@ def _executor(of_all: Reading, name: Any, hosts: tuple[str, ...]) -> ExecutorSet
         poll=reading.duration("poll") or POLL,
         python=reading.word("python"),
         resources=resources_in(reading),
-        directives=reading.lines("directives"),
+        directives=reading.directives(),
         parallel_environment=reading.word("parallel environment") or "smp",
     )
 

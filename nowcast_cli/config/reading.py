@@ -107,6 +107,19 @@ class Reading:
         self.wrong(key, f"must be a text of one line, not {value!r}")
         return None
 
+    def directives(self) -> tuple[str, ...]:
+        """Read lines for the head of a job script."""
+        lines = self.lines("directives")
+        for option in lines:
+            if option.lstrip().startswith("-"):  # the script would run it as a command
+                self.wrong(
+                    "directives",
+                    f"{option!r} is an option, and not a line of a job script",
+                    "write the line as the batch system has it, such as '#SBATCH --qos=high', or "
+                    "put the option into `resources: {extra: […]}`",
+                )
+        return lines
+
     def lines(self, key: str) -> tuple[str, ...]:
         """Read a list of texts, each of one line."""
         value = self.entry.get(key)

@@ -153,6 +153,9 @@ def test_a_place_leads_back_to_its_executor_and_host() -> None:
         ("c: null", "executors.c: must hold keys with values, such as {kind: slurm}"),
         ("c: {kind: sge, directives: '#$ -l'}",
          "executors.c.directives: must be a list of texts"),
+        ("c: {kind: sge, directives: ['-l gpu=1']}",
+         "executors.c.directives: '-l gpu=1' is an option, and not a line of a job script"),
+        ("localhost: {kind: slurm}", "executors.localhost: cannot be the name of an executor"),
     ],
 )  # fmt: skip
 def test_mistakes_are_told_with_their_place_and_a_guess(
@@ -176,6 +179,7 @@ def test_mistakes_are_told_with_their_place_and_a_guess(
         ("resources: {cpu: 1}", "resources.cpu: is not a key of this section; did you mean "
          "'cpus'?"),
         ("resources: 8 GB", "resources: must hold keys with values, such as {cpus: 4"),
+        ('directives: ["#SBATCH -q a", "--qos=b"]', "directives: '--qos=b' is an option"),
         (r'directives: ["#SBATCH a\nrm -r /"]', "directives: must be a list of texts, each of "
          "one line"),
     ],
