@@ -46,13 +46,16 @@ class Seen:
 
 
 def look(system: System) -> list[Seen]:
-    """Ask all executors in use how they are; none of what is wrong with one is raised."""
+    """Ask all executors in use, or with jobs, how they are; no trouble of one is raised."""
     registry = registry_of(system.config)
     executors = registry.executors
     hosts = remote_hosts(system.config, str(system.paths.config_file))
     workers = {name: entry.jobs.executor for name, entry in registry.workers.items()}
     targets, broken = {}, {}
-    names = executors.in_use(workers)
+    loads = loads_of(_loads(system), executors)
+    # A launch may name one that nothing in the configuration does, such as `agents`.
+    busy = [name for name in loads if executors.named(name) is not None]
+    names = list(dict.fromkeys((*executors.in_use(workers), *busy)))
     for name in names:
         try:
             targets[name] = target_of(executors, hosts, executors.place_named(name))
@@ -62,7 +65,6 @@ def look(system: System) -> list[Seen]:
     around = Surroundings(system.paths, str(system.config["python"]), keys)
     answers = ask_all([*targets.values()], HEALTH, around)
     health = dict(zip(targets, answers, strict=True)) | broken
-    loads = loads_of(_loads(system), executors)
     return [_seen(name, executors, health[name], loads.get(name, Load())) for name in names]
 
 

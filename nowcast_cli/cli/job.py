@@ -210,7 +210,8 @@ def stats(
         )
         return
     share = 100 * found.succeeded / found.jobs
-    out.line(f"{worker}: {found.jobs} jobs, of which {found.succeeded} succeeded ({share:.1f} %)")
+    jobs = "1 job" if found.jobs == 1 else f"{found.jobs} jobs"
+    out.line(f"{worker}: {jobs}, of which {found.succeeded} succeeded ({share:.1f} %)")
     out.table(["", "p50", "p95", "most", "job"], stats_rows(found))
 
 
@@ -334,7 +335,7 @@ def _ask(ctx: typer.Context, request: str, payload: dict[str, Any]) -> dict[str,
 
 def _reasons(reader: Reader, system: System, jobs: list[JobRecord]) -> dict[str, str]:
     """Give why jobs have not begun, by the ids of those."""
-    if all(job.state not in ("waiting", "held") for job in jobs):
+    if all(job.state not in ("waiting", "held", "submitting") for job in jobs):
         return {}
     from nowcast_cli.cli.waiting import Waiting
 

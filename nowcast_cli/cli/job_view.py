@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -136,7 +136,7 @@ def _executor_words(job: JobRecord) -> str:
     name = f"ssh to {job.host}" if job.executor == SSH else job.executor
     if native is None:
         return name if job.executor != LOCAL else "local"
-    state = native.words if job.unfinished else f"last seen {native.words}"
+    state = native.words if job.unfinished else f"last seen {replace(native, unknown=False).words}"
     return f"{name}: {native.id}, {state}"
 
 

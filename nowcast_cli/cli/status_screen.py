@@ -87,7 +87,8 @@ def _place_words(load: Load) -> str:
 def _load_words(load: Load) -> str:
     """Say how many jobs are in one state; those of a system that cannot be asked as last known."""
     state = "queued" if load.state == "submitting" else load.state
-    native = f", {load.native}" if load.native else ""
+    says_more = load.native is not None and load.native.lower() != state
+    native = f", {load.native}" if says_more else ""
     return f"{load.count} {state}{native}{', as last known' if load.unknown else ''}"
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from nowcast_cli.cli.times import local
+from nowcast_cli.config.executors import LOCAL, SSH
 from nowcast_cli.executors.native import Native
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ class Waiting:
             return self._barrier(job)
         if job.state == "submitting" and job.native is not None:
             return Native.from_json(job.native).words
+        if job.state == "submitting" and job.executor != LOCAL:
+            name = job.host if job.executor == SSH else job.executor
+            return f"{name} has not begun it; `nowcast status` may say why"
         if job.state != "waiting":
             return None
         hold = self._holds.get(None) or self._holds.get(job.worker)

@@ -131,7 +131,10 @@ class BatchExecutor:
 
     def trouble(self) -> str | None:
         """A sentence that says why nothing is known of the jobs, or they cannot be submitted."""
-        return (self._trouble or self._rounds.later) if self._jobs else None
+        if not self._jobs:
+            return None
+        later = self._rounds.later
+        return self._trouble or (later and f"executor {self._name}: {later}")
 
     def hints(self) -> list[str]:
         """The ids of jobs of which there is news; never blocks."""
@@ -182,7 +185,7 @@ class BatchExecutor:
                 self._is_away(jobs, f"the files of jobs cannot be written: {error}")
             except Exception as error:  # without this thread nobody would look any more
                 _logger.exception("executor %s went wrong", self._name)
-                self._is_away(jobs, f"executor {self._name} went wrong: {error!r}")
+                self._is_away(jobs, f"it went wrong: {error!r}")
 
     def _await_turn(self) -> list[BatchJob] | None:
         """Wait until something is due; None once closed."""
@@ -203,13 +206,14 @@ class BatchExecutor:
 
     def _complain(self, trouble: str | None) -> None:
         """Keep a sentence for who asks, and tell it once."""
+        trouble = trouble and f"executor {self._name}: {trouble}"  # there may be several of a kind
         if self._closed or trouble == self._trouble:
             return
         self._trouble = trouble
         if trouble is not None:
             _logger.error("%s; its jobs keep their last known state", trouble)
         else:
-            _logger.info("%s answers again", self._system.name)
+            _logger.info("executor %s: %s answers again", self._name, self._system.name)
 
     def _tell(self, job: BatchJob) -> None:
         with self._changed:

@@ -150,6 +150,9 @@ def test_what_jobs_cost_is_shown(system: System) -> None:
     told = nowcast(system.folder, "job", "stats", "first", "--since", "1h").out
     assert told.startswith("first: 3 jobs, of which 2 succeeded (66.7 %)")
     assert "run time" in told
+    system.wait_for_process_end(system.launch("second"))
+    one = nowcast(system.folder, "job", "stats", "second").out
+    assert one.startswith("second: 1 job, of which 1 succeeded (100.0 %)")
     none = nowcast(system.folder, "job", "stats", "frist")
     assert "did you mean 'first'?" in none.err
 
@@ -165,7 +168,8 @@ def test_executors_are_listed_with_their_health_and_load(remote: Remote) -> None
         each["name"]: each
         for each in nowcast(system.folder, "executor", "list", "--json").json["executors"]
     }
-    assert {*listed} == {"east"}  # the only one that jobs go to unasked
+    assert {*listed} == {"east", "local"}  # where jobs go to unasked, and where there are some
+    assert listed["local"]["running"] == 1
     assert (listed["east"]["kind"], listed["east"]["default"]) == ("ssh", True)
     assert listed["east"]["reached"]
     assert (listed["east"]["running"], listed["east"]["queued"]) == (1, 0)
@@ -279,7 +283,7 @@ def test_a_batch_system_is_listed_tried_and_told_of(slurm: Slurm, make_system: M
     assert (listed["name"], listed["kind"], listed["default"]) == ("cluster", "slurm", True)
     assert listed["reached"], listed
     assert (listed["running"], listed["states"]) == (1, {"RUNNING": 1})
-    assert "cluster   1 running, RUNNING" in nowcast(system.folder, "status").out
+    assert "cluster   1 running\n" in nowcast(system.folder, "status").out
     native = system.job(job).native
     assert native is not None
     shown = nowcast(system.folder, "job", "show", job).out

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from nowcast_cli.cli.executor_report import Load, loads_of
 from nowcast_cli.cli.job_stats import spread_of, stats_of
 from nowcast_cli.cli.job_view import as_json, how_it_went, row, stats_as_json, stats_rows
+from nowcast_cli.cli.status_screen import _load_words
+from nowcast_cli.cli.waiting import Waiting
 from nowcast_cli.config.executors import Executors, ExecutorSettings
 from nowcast_cli.executors.native import Native
 from nowcast_cli.identifiers import new_id
@@ -176,6 +178,9 @@ def test_a_pending_job_tells_why_it_waits_and_what_is_only_the_last_that_was_kno
     assert row(ended, None)[-1] == ""
     told = dict(map(tuple, how_it_went(ended, None)))  # type: ignore[arg-type]
     assert told["executor"] == "cluster: 4711, last seen RUNNING"
+    gone = replace(ended, native=Native("4711", "RUNNING", unknown=True).to_json())
+    told = dict(map(tuple, how_it_went(gone, None)))  # type: ignore[arg-type]
+    assert told["executor"] == "cluster: 4711, last seen RUNNING"
     assert told["started"].endswith(", after 3.5 s in the queue")
     document = as_json(ended)
     assert document["native"]["id"] == "4711"
@@ -222,3 +227,29 @@ def test_the_store_counts_open_jobs_by_executor_and_state(store: Store) -> None:
             StoredLoad("local", "localhost", "running", None, False, 1),
         ]
         assert [job.executor for job in reader.slow_jobs()] == ["local"]
+
+
+@pytest.mark.parametrize(
+    ("load", "said"),
+    [
+        (StoredLoad("c", "localhost", "running", "RUNNING", False, 2), "2 running"),
+        (StoredLoad("c", "localhost", "running", "RUNNING", True, 2), "2 running, as last known"),
+        (StoredLoad("c", "localhost", "running", "SUSPENDED", False, 1), "1 running, SUSPENDED"),
+        (StoredLoad("c", "localhost", "submitting", "PENDING (Priority)", False, 1),
+         "1 queued, PENDING (Priority)"),
+        (StoredLoad("ssh", "east", "submitting", None, False, 1), "1 queued"),
+    ],
+)  # fmt: skip
+def test_status_says_nothing_twice(load: StoredLoad, said: str) -> None:
+    assert _load_words(load) == said
+
+
+def test_a_job_that_nobody_has_taken_says_where_to_look(store: Store) -> None:
+    opened = {"started": None, "ended": None, "exit": None, "submitted": None}
+    job = job_of(state="submitting", executor="ssh", host="east", **opened)
+    with Reader(store.path) as reader:
+        why = Waiting(reader, {}).why
+        assert why(job) == "east has not begun it; `nowcast status` may say why"
+        there = replace(job, executor="cluster")
+        assert why(there) == "cluster has not begun it; `nowcast status` may say why"
+        assert why(replace(job, executor="local", host="localhost")) is None
