@@ -29,9 +29,9 @@ def doctor(ctx: typer.Context, as_json: Json = False) -> int:
     """Look for what is wrong, and say what to do about it.
 
     Looks at the installation, the configuration, the machine, the other hosts
-    that workers run on, the files and the daemons; changes nothing. Exit code
-    0 when all is well, 5 when something needs somebody, 1 when the system
-    cannot work.
+    that workers run on, the files and the daemons, and sends each executor a
+    job that does nothing; changes nothing. Exit code 0 when all is well, 5
+    when something needs somebody, 1 when the system cannot work.
 
     \b
     Examples:
