@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from nowcast_cli.cli.context import System
@@ -26,6 +28,7 @@ _INTERRUPTED = 130
 _BETWEEN_LINES = 1.0  # s
 _CODES = {"succeeded": 0, "failed": 1}
 _CRASHED = 70
+_DASHED = re.compile(r"(\d+)-(\d+)")  # how batch systems write a range
 
 
 def wish(members: str | None, at_most: int | None, ends_when: str | None) -> dict[str, Any]:
@@ -33,6 +36,11 @@ def wish(members: str | None, at_most: int | None, ends_when: str | None) -> dic
     from nowcast_cli.config.ensembles import NotAnEnsemble, at_most_of, ending_of, members_of
 
     asked: dict[str, Any] = {}
+    if members is not None and (found := _DASHED.fullmatch(members)):
+        raise UsageError(
+            f"{members} would be one member of that name",
+            hint=f"a range is --members {found[1]}..{found[2]}",
+        )
     try:
         if members is not None:
             asked["members"] = members if ".." in members else members.split(",")
@@ -46,6 +54,21 @@ def wish(members: str | None, at_most: int | None, ends_when: str | None) -> dic
             f"the ensemble: {error}", hint="--members 1..21 --at-most 5 --ends-when 15"
         ) from None
     return asked
+
+
+def check_worker(system: System, worker: str, asked: Mapping[str, Any]) -> None:
+    """Refuse what is asked of an ensemble where the launch makes none. Raises UsageError."""
+    from nowcast_cli.config.registry import registry_of
+
+    if not asked or "members" in asked:
+        return
+    entry = registry_of(system.config).workers.get(worker)
+    if entry is not None and entry.jobs.ensemble.members is None:
+        option = "--" + next(iter(asked)).replace(" ", "-")
+        raise UsageError(
+            f"{option} is for an ensemble, and {worker} has no members",
+            hint="give them by --members 1..21, or by `members` in the message registry",
+        )
 
 
 def watch_ensemble(

@@ -143,7 +143,7 @@ def run_worker(
     the arguments; they end as one. Ctrl-C cancels what is left of them.
     """
     from nowcast_cli.cli.run_command import check, run_here, show_options, step_of
-    from nowcast_cli.cli.run_ensemble import wish
+    from nowcast_cli.cli.run_ensemble import check_worker, wish
 
     system, out = system_of(ctx), output_of(ctx)
     given = arguments or []
@@ -153,6 +153,7 @@ def run_worker(
             "--members, --at-most and --ends-when go without --debug and --from",
             hint=f"nowcast run-worker {worker} --members 1..21 --at-most 5",
         )
+    check_worker(system, worker, ensemble)
     module = _module_on(system, host, worker)
     if first is not None or last is not None:
         if first is None or last is None or follow or debug:

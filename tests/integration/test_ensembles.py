@@ -131,6 +131,16 @@ def test_run_worker_shows_how_members_go_on_and_ends_with_the_first_of_any(
         system.wait_for_process_end(job.id, timeout=30)
 
 
+def test_run_worker_refuses_what_makes_no_ensemble(make_system: MakeSystem) -> None:
+    system = make_system()
+    done = nowcast(system.folder, "run-worker", "first", "--at-most", "2")
+    assert done.code == 2
+    assert "--at-most is for an ensemble, and first has no members" in done.err
+    done = nowcast(system.folder, "run-worker", "first", "--members", "1-21")
+    assert done.code == 2
+    assert "hint: a range is --members 1..21" in done.err
+
+
 def _run(system: System, worker: str, count: int) -> bool:
     """Say whether so many jobs of a worker run now."""
     return sum(job.state == "running" for job in system.jobs(worker)) == count
