@@ -32,13 +32,18 @@ def outcome_of(message_type: str) -> str:
 def told_in(folder: str) -> dict[str, Any] | None:
     """Give what a command has told last, its ``type`` and ``payload``; None where it told nothing.
 
-    Raises OSError when it cannot be read.
+    Raises OSError when it cannot be read, ValueError when it is nothing that a command may tell:
+    the file is in the hands of the command.
     """
     try:
         with open(f"{folder}/{TOLD}", "rb") as file:
             told: dict[str, Any] = json.loads(file.read())
     except FileNotFoundError:
         return None
+    except RecursionError:
+        raise ValueError(f"{folder}/{TOLD} is nested too deeply") from None
+    if not isinstance(told, dict) or not isinstance(told.get("type"), str) or "payload" not in told:
+        raise ValueError(f"{folder}/{TOLD} was not written by nowcast tell")
     return told
 
 

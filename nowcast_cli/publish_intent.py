@@ -35,6 +35,8 @@ class Output:
     @classmethod
     def from_json(cls, value: Sequence[Any]) -> Output:
         """Read what :meth:`to_json` gave. Raises ValueError."""
+        if not isinstance(value, list):
+            raise ValueError(f"{value!r} is no output")
         source, destination, link = value
         return cls(str(source), str(destination), None if link is None else str(link))
 

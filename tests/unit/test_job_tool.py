@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -45,6 +46,21 @@ def test_the_last_word_counts_and_values_are_json_or_text(step, tmp_path):
     assert told_in(job["folder"]) == {"type": "failure wind", "payload": {"x": 1, "y": 3}}
     tell("success", [], None, environment)
     assert told_in(job["folder"]) == {"type": "success", "payload": None}
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"type": 1, "payload": 1}', "[" * 100_000])
+def test_what_nowcast_tell_did_not_write_is_refused(step, text):
+    _, job = step
+    Path(job["folder"], "told").write_text(text)
+    with pytest.raises(ValueError, match=r"told|Expecting"):
+        told_in(job["folder"])
+    assert "could not be put in place" in publish_outputs(job, {"code": 0, "reason": None})
+
+
+def test_what_nowcast_publish_did_not_write_is_refused(step):
+    _, job = step
+    Path(job["folder"], "published").write_text("5\n")
+    assert "5 is no output" in publish_outputs(job, {"code": 0, "reason": None})
 
 
 def test_how_a_job_ended_is_the_word_that_its_message_begins_with():
