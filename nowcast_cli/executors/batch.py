@@ -131,10 +131,7 @@ class BatchExecutor:
 
     def trouble(self) -> str | None:
         """A sentence that says why nothing is known of the jobs, or they cannot be submitted."""
-        if not self._jobs:
-            return None
-        later = self._rounds.later
-        return self._trouble or (later and f"executor {self._name}: {later}")
+        return (self._trouble or self._rounds.later) if self._jobs else None
 
     def hints(self) -> list[str]:
         """The ids of jobs of which there is news; never blocks."""
@@ -206,12 +203,13 @@ class BatchExecutor:
 
     def _complain(self, trouble: str | None) -> None:
         """Keep a sentence for who asks, and tell it once."""
-        trouble = trouble and f"executor {self._name}: {trouble}"  # there may be several of a kind
         if self._closed or trouble == self._trouble:
             return
         self._trouble = trouble
         if trouble is not None:
-            _logger.error("%s; its jobs keep their last known state", trouble)
+            _logger.error(
+                "executor %s: %s; its jobs keep their last known state", self._name, trouble
+            )
         else:
             _logger.info("executor %s: %s answers again", self._name, self._system.name)
 

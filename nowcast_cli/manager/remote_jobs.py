@@ -6,7 +6,7 @@ import logging
 import select
 from collections.abc import Mapping
 
-from nowcast_cli.config.executors import Executors, Place
+from nowcast_cli.config.executors import BATCH_SYSTEMS, Executors, Place
 from nowcast_cli.config.remote_hosts import RemoteHost
 from nowcast_cli.errors import NowcastError
 from nowcast_cli.executors.remote_executor import Maker, RemoteExecutor, Surroundings, target_of
@@ -81,8 +81,13 @@ class RemoteJobs:
 
     def trouble(self) -> str | None:
         """Say what is wrong with executors that have jobs, None where nothing is."""
-        said = [executor.trouble() for executor in self._executors.values()]
-        return "; ".join(sentence for sentence in said if sentence) or None
+        said = [
+            # Of several clusters it is not plain whose command does not answer.
+            f"executor {place.executor}: {why}" if self._kinds[place] in BATCH_SYSTEMS else why
+            for place, executor in self._executors.items()
+            if (why := executor.trouble())
+        ]
+        return "; ".join(said) or None
 
     def forget(self, job_id: str) -> None:
         """Look at a job no more."""

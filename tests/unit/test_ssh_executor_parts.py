@@ -231,8 +231,27 @@ def test_an_executor_does_not_become_one_of_another_kind(caplog: pytest.LogCaptu
     jobs.close()
 
 
+def test_trouble_names_the_executor_where_the_host_does_not() -> None:
+    cluster = ExecutorSettings("cluster", "slurm")
+    executors = Executors(declared={"cluster": cluster}, hosts=("east",))
+    makers = {"slurm": Silent, "ssh": Silent}
+    jobs = RemoteJobs(executors, {"east": EAST}, makers, None)  # type: ignore[arg-type]
+    for name in ("cluster", "east"):
+        jobs.on(executors.place_named(name))
+    assert jobs.trouble() is None
+    for name in ("cluster", "east"):
+        jobs.on(executors.place_named(name)).wrong = f"no word of {name}"  # type: ignore[attr-defined]
+    assert jobs.trouble() == "executor cluster: no word of cluster; no word of east"
+    jobs.close()
+
+
 class Silent:
     """An executor of which nothing is heard."""
+
+    wrong: str | None = None
+
+    def trouble(self) -> str | None:
+        return self.wrong
 
     def __init__(self, target: Target, around: Surroundings) -> None:
         self.reading, self.writing = os.pipe()
