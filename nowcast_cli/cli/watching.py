@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -31,7 +32,8 @@ class Watch:
     """Follows the logs of a system from now on, and shows those of one job.
 
     Made before the job is launched, so that no line is missed. Log lines and the job's stderr go
-    to stderr, its stdout to stdout.
+    to stderr, its stdout to stdout. What the job has printed is brought into the logs, too: it is
+    shown once, as it was printed.
     """
 
     def __init__(self, system: System, out: Output) -> None:
@@ -42,6 +44,7 @@ class Watch:
         self._worker: str | None = None
         self._stdout: Path | None = None
         self._stderr: Path | None = None
+        self._printed: Counter[str] = Counter()
         self._follower = Follower(self._files)
 
     def begin(self, job: JobRecord) -> None:
@@ -77,21 +80,34 @@ class Watch:
 
     def show(self) -> None:
         """Print the lines that have come."""
-        for record in self._follower.poll():
-            self._print(record)
+        self._print(self._follower.poll())
 
     def finish(self) -> None:
         """Print the rest, also a last line that has no line end."""
         self.show()
-        for record in self._follower.unfinished():
-            self._print(record)
+        self._print(self._follower.unfinished())
 
-    def _print(self, record: Record) -> None:
-        if record.file == self._stdout:
-            self._out.line(record.text)
-            sys.stdout.flush()
-        elif record.file == self._stderr or record.name == self._worker:
-            self._out.note(record.text)
+    def _print(self, records: Sequence[Record]) -> None:
+        # A line is in its own file before it is in the logs, so it has come by now.
+        for record in records:
+            if record.file in (self._stdout, self._stderr):
+                self._printed.update(record.text.splitlines())
+        for record in records:
+            if record.file == self._stdout:
+                self._out.line(record.text)
+                sys.stdout.flush()
+            elif record.file == self._stderr or self._is_new_of_worker(record):
+                self._out.note(record.text)
+
+    def _is_new_of_worker(self, record: Record) -> bool:
+        """Whether it is a record of the worker, and not of a line that the job has printed."""
+        from nowcast_cli.logs.of_job import message_of
+
+        message = message_of(record)
+        if record.name != self._worker or not self._printed[message]:
+            return record.name == self._worker
+        self._printed[message] -= 1
+        return False
 
     def _files(self) -> list[Path]:
         from nowcast_cli.logs.search import log_files
