@@ -192,7 +192,15 @@ def bad_yaml(error: yaml.YAMLError, text: str | bytes) -> BadYaml:
     begun = error.context_mark
     if context and begun and position and begun.line + 1 != position.line:
         context += f" that begins on line {begun.line + 1}"
-    return BadYaml(f"this is not YAML: {problem}" + (f" ({context})" if context else ""), position)
+    message = f"this is not YAML: {problem}" + (f" ({context})" if context else "")
+    if mark and "parsing a flow" in context and _character_at(text, mark) == "{":
+        message += "; within {…} and […] a text that holds braces has to be in quotes"
+    return BadYaml(message, position)
+
+
+def _character_at(text: str | bytes, mark: yaml.Mark) -> str:
+    lines = (text if isinstance(text, str) else text.decode("utf-8", "replace")).split("\n")
+    return lines[mark.line][mark.column : mark.column + 1] if mark.line < len(lines) else ""
 
 
 def _position_at(text: str | bytes, offset: int) -> Position:
