@@ -32,6 +32,16 @@ def runs(system: System) -> bool:
     return any(ask_health(system.paths.run / f"{name}.sock") is not None for name in _NEEDED)
 
 
+def not_reloaded(system: System, health: Mapping[str, Any] | None) -> str | None:
+    """Say that the manager of this health goes by another nowcast.yaml; None where it does not."""
+    read = (health or {}).get("configuration")
+    if read is None or read == system.config.changed:
+        return None
+    return (
+        f"{system.paths.config_file.name} has changed since the manager has read it: nowcast reload"
+    )
+
+
 def ask_manager(
     system: System, request: str, payload: Mapping[str, Any], *, request_id: str | None = None
 ) -> dict[str, Any]:

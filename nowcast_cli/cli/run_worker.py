@@ -245,8 +245,9 @@ def _run_as_job(
     follow: bool,
     is_command: bool,
 ) -> int:
-    from nowcast_cli.cli.asking import ask_manager, runs
+    from nowcast_cli.cli.asking import ask_manager, not_reloaded, runs
     from nowcast_cli.cli.watching import Watch, exit_code_of, folder_of_job, read_store
+    from nowcast_cli.daemon.health import ask_health
     from nowcast_cli.executors.job_folder import read_exit
 
     if not runs(system):
@@ -254,6 +255,10 @@ def _run_as_job(
             f"the system {system.paths.deployment} does not run",
             hint=f"nowcast start; or, for this worker alone, nowcast run-worker --debug {worker}",
         )
+    if (
+        sentence := not_reloaded(system, ask_health(system.paths.run / "manager.sock"))
+    ) is not None:
+        out.note(sentence)
     watch = Watch(system, out)
     job_id = ""
     try:

@@ -85,7 +85,7 @@ def gather(system: System) -> Report:
     owner = other_owner(system.paths.run)
     if owner is not None:
         trouble = (f"only {owner} sees whether the daemons run; run nowcast as {owner}", *trouble)
-    warnings = _warnings(system.config)
+    warnings = (*_warnings(system.config), *_not_reloaded(system, state))
     return Report(system.paths.config_file, state, stored, trouble, warnings)
 
 
@@ -100,6 +100,13 @@ def _warnings(config: Mapping[str, Any]) -> tuple[str, ...]:
         f"the ports on {host} are open to all who reach them, without authentication: write "
         "security: curve into nowcast.yaml",
     )
+
+
+def _not_reloaded(system: System, state: SystemState) -> tuple[str, ...]:
+    from nowcast_cli.cli.asking import not_reloaded
+
+    said = (not_reloaded(system, each.health) for each in state.daemons if each.name == "manager")
+    return tuple(sentence for sentence in said if sentence)
 
 
 def as_json(report: Report) -> dict[str, Any]:

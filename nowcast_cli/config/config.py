@@ -26,12 +26,14 @@ _parsed: dict[str, tuple[Stamp, dict[Any, Any]]] = {}
 class Config(MutableMapping[str, Any]):
     """The configuration of a system. ``Config()`` is empty until :meth:`load`.
 
-    ``file`` is the absolute path of the loaded file. Values are what YAML gives; paths among
+    ``file`` is the absolute path of the loaded file, and ``changed`` the time of its last change,
+    by which two know whether they have read the same. Values are what YAML gives; paths among
     them (``checklist file``, ``state directory``, ``jobs directory``, ``python``, the files of
     logging handlers) have their ``$(NOWCAST.ENV.X)`` substituted and are absolute.
     """
 
     file: Path
+    changed: int = 0  # ns since 1970
 
     def __init__(self) -> None:
         self._data: dict[Any, Any] = {}
@@ -44,9 +46,10 @@ class Config(MutableMapping[str, Any]):
         not set.
         """
         file = Path(path).absolute()
+        changed = _changed(file)
         data = _fresh(_parse(file), file)
         fill_in(data, file)
-        self.file, self._data = file, data
+        self.file, self.changed, self._data = file, changed, data
 
     def __getitem__(self, key: str) -> Any:
         return self._data[key]
@@ -68,6 +71,13 @@ class Config(MutableMapping[str, Any]):
 
     def __repr__(self) -> str:
         return f"<Config {getattr(self, 'file', 'without a file')}>"
+
+
+def _changed(file: Path) -> int:
+    try:
+        return file.stat().st_mtime_ns
+    except OSError:  # to read it says what is wrong
+        return 0
 
 
 def fill_in(

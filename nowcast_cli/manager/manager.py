@@ -242,6 +242,7 @@ class Manager:
             trouble=trouble or self._jobs.trouble_elsewhere(),
             cleaning=self._housekeeping.status(),
             agents=self._agents.status(),
+            configuration=self._config.changed,
             **{"next workers": self._deciders.broken or "ok", "refused": self._deciders.refused},
             **({} if self._taken_over is None else {"took over": self._taken_over.told}),
         )

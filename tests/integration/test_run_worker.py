@@ -220,3 +220,19 @@ def test_a_worker_may_be_named_by_its_module(system: System) -> None:
     assert nowcast(system.folder, "run-worker", "workers.first").code == 0
     assert nowcast(system.folder, "run-worker", "nowcast_cli.workers.clear_checklist").code == 0
     assert system.ran() == ["first"]
+
+
+def test_a_configuration_that_the_manager_has_not_read_is_told(system: System) -> None:
+    """Else a new worker fails, or runs elsewhere, for no reason that is to be seen."""
+    said = "nowcast.yaml has changed since the manager has read it: nowcast reload"
+    assert said not in nowcast(system.folder, "status").err + nowcast(system.folder, "status").out
+    system.registry["first"]["timeout"] = "1h"
+    system.write_config()
+    assert f"! {said}" in nowcast(system.folder, "status").out
+    done = nowcast(system.folder, "run-worker", "first")
+    assert done.err.splitlines()[0] == said
+    assert nowcast(system.folder, "reload").code == 0
+    done = nowcast(system.folder, "run-worker", "first")
+    assert said not in done.err
+    assert done.code == 0
+    assert said not in nowcast(system.folder, "status").out
