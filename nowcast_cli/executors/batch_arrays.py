@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shlex
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -21,7 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from nowcast_cli.config.executors import LARGEST_ARRAY
-from nowcast_cli.executors.batch_folder import put_request
+from nowcast_cli.executors.batch_folder import put_request, write
 from nowcast_cli.executors.batch_job import BatchJob
 from nowcast_cli.executors.batch_system import Arrays, BatchSystem
 from nowcast_cli.executors.job_folder import JobRequest
@@ -74,7 +73,7 @@ def prepare(
     """
     for number, job in enumerate(jobs, start=1):
         put_request(job)
-        _write(Path(job.folder, _NOTE), json.dumps({"token": token, "number": number}))
+        write(Path(job.folder, _NOTE), json.dumps({"token": token, "number": number}))
     links = folder_of_links(jobs[0])
     links.mkdir(exist_ok=True)
     for number, job in enumerate(jobs, start=1):
@@ -93,7 +92,7 @@ def prepare(
         "",
     )
     script = Path(jobs[0].folder, _SCRIPT)
-    _write(script, "\n".join(lines))
+    write(script, "\n".join(lines))
     return script
 
 
@@ -117,9 +116,3 @@ def element_of(folder: Path) -> tuple[str, int] | None:
 def forget(folder: Path) -> None:
     """Let a job be submitted by itself that was to be an element of an array."""
     (folder / _NOTE).unlink(missing_ok=True)
-
-
-def _write(file: Path, text: str) -> None:
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.part")
-    temporary.write_text(text)
-    temporary.replace(file)

@@ -75,7 +75,7 @@ def prepare(job: JobRequest, script: str) -> Path:
     """Write all that the node needs; gives the file of the script. Raises OSError."""
     put_request(job)
     file = Path(job.folder, SCRIPT)
-    _write(file, script)
+    write(file, script)
     return file
 
 
@@ -89,7 +89,7 @@ def put_request(job: JobRequest) -> None:
     folder = Path(job.folder)
     folder.mkdir(parents=True, exist_ok=True)
     # Not for others to read: the environment of a job may hold a password.
-    _write(folder / _REQUEST, json.dumps(job.to_json()), 0o600)
+    write(folder / _REQUEST, json.dumps(job.to_json()), 0o600)
 
 
 def mend(job: JobRequest) -> None:
@@ -107,7 +107,7 @@ def was_submitted(folder: Path) -> bool:
 
 def note_native(folder: Path, native_id: str) -> None:
     """Keep what the batch system calls a job; lost, it is looked up. Raises OSError."""
-    _write(folder / _NATIVE, json.dumps({"id": native_id}))
+    write(folder / _NATIVE, json.dumps({"id": native_id}))
 
 
 def read_native(folder: Path) -> str | None:
@@ -144,7 +144,8 @@ def last_output(folder: Path) -> str:
     return "".join(last_lines(folder / OUTPUT, 1)).strip()
 
 
-def _write(file: Path, text: str, mode: int = 0o644) -> None:
+def write(file: Path, text: str, mode: int = 0o644) -> None:
+    """Write a file, whole at every instant, and not synced. Raises OSError."""
     temporary = file.with_name(f".{file.name}.{os.getpid()}.part")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
     with open(descriptor, "w") as opened:  # noqa: PTH123

@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 
 from nowcast_cli.config.executors import HERE, LOCAL
 from nowcast_cli.config.resources import NO_RESOURCES, Resources
+from nowcast_cli.errors import NowcastError
 from nowcast_cli.identifiers import time_of
 from nowcast_cli.process_identity import NOT_ABOUT_THE_FILE, is_alive
 from nowcast_cli.runner import Claim, Exit
@@ -33,6 +34,7 @@ __all__ = [
     "Exit",
     "JobRequest",
     "MemberRequest",
+    "encoded",
     "folder_of",
     "is_running",
     "last_lines",
@@ -44,6 +46,7 @@ __all__ = [
 T = TypeVar("T")
 _logger = logging.getLogger(__name__)
 _LONGEST_TAIL = 256 * 1024
+LONGEST_REQUEST = 150_000  # bytes; a socket takes 208 KiB with what the kernel adds
 RECORDS = "records"
 # That the process has ended of a job whose `exit` waits for its outputs, which are being fetched.
 ENDED = "ended"
@@ -164,6 +167,21 @@ class JobRequest:
         )
 
 
+def encoded(job: JobRequest) -> bytes:
+    """Give the request as JSON, as it is sent to whoever runs the job.
+
+    Raises NowcastError when it is longer than a socket carries.
+    """
+    data = json.dumps(job.to_json()).encode()
+    if len(data) > LONGEST_REQUEST:
+        raise NowcastError(
+            f"the arguments and environment of worker {job.worker} cannot be passed",
+            cause=f"they take {len(data):,} bytes of at most {LONGEST_REQUEST:,}",
+            hint="pass long values by a file or by the checklist",
+        )
+    return data
+
+
 @lru_cache(maxsize=4096)
 def folder_of(jobs: Path, job_id: str, worker: str) -> Path:
     """The folder of a job below ``jobs``: ``<UTC day of the id>/<id>-<worker>``."""
@@ -224,6 +242,6 @@ def _read(path: Path, decode: Callable[[Mapping[str, Any]], T]) -> T | None:
         return None
     try:
         return decode(json.loads(data))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         _logger.error("%s is damaged, it is taken as not there: %s", path, error)
         return None

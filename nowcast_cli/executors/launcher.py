@@ -159,14 +159,19 @@ class Launcher:
 
     def begin_helper(self) -> None:
         """Start the process that runs commands, so that it is warm when the first one comes."""
-        self._helper = _begin_helper()
+        try:
+            self._helper = _begin_helper()
+        except OSError as error:  # it is tried again with the next command
+            self._hint({"trouble": f"no process can be started: {error}"})
+            return
         self._poll.register(self._helper.fileno(), select.EPOLLIN)
 
     def _pass_to_commands(self, request: bytes) -> None:
         """Have a command run by the helper, which is begun for the first one; or it is dropped."""
         if self._helper is None:
             self.begin_helper()
-        assert self._helper is not None, "it has been begun"
+        if self._helper is None:
+            return
         try:
             self._helper.channel.send(request)
         except BlockingIOError:

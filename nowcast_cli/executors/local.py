@@ -16,15 +16,13 @@ from pathlib import Path
 
 from nowcast_cli import process_identity
 from nowcast_cli.config import SystemPaths
-from nowcast_cli.errors import NowcastError
-from nowcast_cli.executors.job_folder import Claim, JobRequest, last_lines
+from nowcast_cli.executors.job_folder import Claim, JobRequest, encoded, last_lines
 from nowcast_cli.executors.sessions import signal_session
 from nowcast_cli.process_identity import ProcessIdentity, is_alive
 
 _logger = logging.getLogger(__name__)
 
 _LONGEST_HINT = 1 << 16  # bytes
-LONGEST_REQUEST = 150_000  # bytes; a socket takes 208 KiB with what the kernel adds
 _SILENCE = 5.0  # s between two log lines about jobs that cannot begin
 _SHORTEST_PAUSE = 0.1  # s before a launcher that ended by itself is started once more
 _LONGEST_PAUSE = 5.0  # s
@@ -100,14 +98,7 @@ class LocalExecutor:
 
         Never blocks. Raises NowcastError when the request is longer than a socket carries.
         """
-        data = json.dumps(job.to_json()).encode()
-        if len(data) > LONGEST_REQUEST:
-            raise NowcastError(
-                f"the arguments and environment of worker {job.worker} cannot be passed",
-                cause=f"they take {len(data):,} bytes of at most {LONGEST_REQUEST:,}",
-                hint="pass long values by a file or by the checklist",
-            )
-        self._unsent[job.id] = data
+        self._unsent[job.id] = encoded(job)
         if self.connect():
             self._send()
         if self._asked is None:

@@ -6,7 +6,6 @@ All waiting is done in a thread. What it learns it writes into the job's folder 
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import threading
@@ -17,13 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from nowcast_cli.config.remote_hosts import RemoteHost
-from nowcast_cli.errors import NowcastError
 from nowcast_cli.executors import mirror
 from nowcast_cli.executors.carried_files import as_carried
 from nowcast_cli.executors.clearing import Clearing
 from nowcast_cli.executors.host_key import key_for
 from nowcast_cli.executors.job_files import JobFiles, no_longer_needed
-from nowcast_cli.executors.job_folder import JobRequest
+from nowcast_cli.executors.job_folder import JobRequest, encoded
 from nowcast_cli.executors.mirror import News
 from nowcast_cli.executors.native import GONE, Native, Verdict
 from nowcast_cli.executors.pace import Pace
@@ -32,7 +30,6 @@ from nowcast_cli.executors.ssh_call import NoExchangeError, SshCall
 from nowcast_cli.process_identity import uptime
 from nowcast_cli.security.key import KeyTrouble
 
-LONGEST_REQUEST = 150_000  # bytes; the runner gets it over a socket, which takes 208 KiB
 GRACE = 10.0  # s between SIGTERM and SIGKILL
 
 _logger = logging.getLogger(__name__)
@@ -116,13 +113,7 @@ class SshExecutor:
 
         ``job`` is as it would be on this machine. Raises NowcastError when it is too long.
         """
-        size = len(json.dumps(job.to_json()))
-        if size > LONGEST_REQUEST:
-            raise NowcastError(
-                f"the arguments and environment of worker {job.worker} cannot be passed",
-                cause=f"they take {size:,} bytes of at most {LONGEST_REQUEST:,}",
-                hint="pass long values by a file or by the checklist",
-            )
+        encoded(job)
         self._follow(Followed(job, begin=True))
 
     def follow(self, job: JobRequest) -> None:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 from typing import TYPE_CHECKING
 
-from nowcast_cli.errors import NowcastError
-from nowcast_cli.executors.job_folder import JobRequest
+from nowcast_cli.executors.job_folder import JobRequest, encoded
 from nowcast_cli.executors.native import Native, Verdict
 from nowcast_cli.executors.remote_executor import Target
-from nowcast_cli.executors.ssh import LONGEST_REQUEST
 
 if TYPE_CHECKING:
     from nowcast_cli.manager.agent_floor import AgentFloor
@@ -37,13 +34,7 @@ class AgentExecutor:
 
     def submit(self, job: JobRequest) -> None:
         """Have a job placed, or begun where it was. Raises NowcastError if it is too long."""
-        size = len(json.dumps(job.to_json()))
-        if size > LONGEST_REQUEST:
-            raise NowcastError(
-                f"the arguments and environment of worker {job.worker} cannot be passed",
-                cause=f"they take {size:,} bytes of at most {LONGEST_REQUEST:,}",
-                hint="pass long values by a file or by the checklist",
-            )
+        encoded(job)
         self._floor.submit(job, self)
 
     def follow(self, job: JobRequest) -> None:

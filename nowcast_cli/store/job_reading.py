@@ -12,15 +12,12 @@ from nowcast_cli.store.job_loads import Load, loads
 from nowcast_cli.store.reading import Reading, condition, may_be_part
 from nowcast_cli.store.records import (
     SHORT_ID,
-    UNFINISHED_STATES,
     EnsembleRecord,
     JobRecord,
 )
 from nowcast_cli.store.rows import (
     job_of_row,
 )
-
-_UNFINISHED = ", ".join(f"'{state}'" for state in sorted(UNFINISHED_STATES))
 
 
 class JobReading(Reading):
