@@ -188,13 +188,17 @@ def complete_step(
 
     \b
     Examples:
-      nowcast flow complete 0193…/approve//1 --result by=Susan
-      nowcast flow complete 0193…/approve//1 --failed "the wind is wrong"
+      nowcast flow complete 4f1c2a90/approve//1 --result by=Susan
+      nowcast flow complete 4f1c2a90/approve//1 --failed "the wind is wrong"
     """
     from nowcast_cli.cli.flow_parameters import given_parameters
 
     state = {"state": "done"} if failed is None else {"state": "failed", "reason": failed}
-    payload = {"token": token, "result": given_parameters(result, "--result") or None, **state}
+    payload = {
+        "token": _in_full(ctx, token),
+        "result": given_parameters(result, "--result") or None,
+        **state,
+    }
     ask_manager(system_of(ctx), "complete step", payload)
     output_of(ctx).line(f"{token} is {'done' if failed is None else 'failed'}")
 
@@ -207,6 +211,17 @@ def _open_again(ctx: typer.Context, run_id: str, first: str | None, follow: bool
         return _follow(out, system, found.id)
     out.line(f"run {found.id[-8:]} of {found.flow} goes on")
     return 0
+
+
+def _in_full(ctx: typer.Context, token: str) -> str:
+    """Give a token with the whole id of its run, where that is one; else as it is."""
+    from nowcast_cli.errors import NotFound
+
+    run_id, slash, rest = token.partition("/")
+    try:
+        return f"{_named(ctx, run_id).id}{slash}{rest}" if slash else token
+    except NotFound:
+        return token
 
 
 def _named(ctx: typer.Context, run_id: str) -> FlowRunRecord:
@@ -238,15 +253,17 @@ def _follow(out: Output, system: System, run_id: str) -> int:
 
 
 def _say(out: Output, run: FlowRunRecord, record: StepRecord) -> None:
+    from datetime import UTC, datetime
+
     from nowcast_cli.cli.times import local
     from nowcast_cli.flows.advance import name_of
 
-    at = record.ended or record.begun or run.created
+    at = record.ended or record.begun or datetime.now(UTC).isoformat()
     attempt = f", attempt {record.attempt}" if record.attempt > 1 else ""
     reason = f": {record.reason}" if record.reason else ""
     out.line(local(at), "  ", _state(record.state), f"  {name_of(record)}{attempt}{reason}")
     if record.state == "running" and record.job is None:
-        out.line(f"    waits for: nowcast flow complete {token_of(run, record)}")
+        out.line(f"    {_waits(run, record)}")
 
 
 def in_order(run: FlowRunRecord) -> list[StepRecord]:
@@ -302,11 +319,17 @@ def _row(run: FlowRunRecord, record: StepRecord) -> list[Text]:
 
 def _words(run: FlowRunRecord, record: StepRecord) -> str:
     if record.state == "running" and record.job is None:
-        return f"waits for: nowcast flow complete {token_of(run, record)}"
+        return _waits(run, record)
     if record.state == "waiting":
-        again = f"tried again after: {record.reason}" if record.attempt > 1 else ""
-        return again or "waits for its concurrency or a conflict"
+        if record.attempt > 1 and record.reason:
+            return f"tried again after: {record.reason}"
+        return "waits for its concurrency or a conflict"
     return record.reason or ("" if record.gave is None else _short(record.gave))
+
+
+def _waits(run: FlowRunRecord, record: StepRecord) -> str:
+    _, _, rest = token_of(run, record).partition("/")
+    return f"waits for: nowcast flow complete {run.id[-8:]}/{rest}"
 
 
 def _now(run: FlowRunRecord) -> str:

@@ -36,6 +36,7 @@ from nowcast_cli.store.flow_records import (
 )
 
 ITEM = "item"
+_LONGEST_VALUE = 20  # characters of what a step is run for, in its name
 StepName = tuple[str, str]  # flow, step
 BadEnding = Literal["failure", "crash", "lost"]
 
@@ -217,8 +218,14 @@ class _Moving:
 
 
 def name_of(record: StepRecord) -> str:
-    """Name a step of a run: ``crop``, or ``crop[3]`` for one of several."""
-    return record.step if record.item is None else f"{record.step}[{record.item}]"
+    """Name a step of a run: ``crop``, or of several ``crop[north]`` by what it is run for.
+
+    One that is run for what is no short text goes by its place, from 1 on.
+    """
+    if record.item is None:
+        return record.step
+    is_short = isinstance(record.value, str | int) and len(str(record.value)) <= _LONGEST_VALUE
+    return f"{record.step}[{record.value if is_short else record.item + 1}]"
 
 
 def value_of(

@@ -11,19 +11,19 @@ from nowcast_cli.store.flow_records import ENDED_WELL, FlowRunRecord, StepRecord
 def reopened(flow: Flow, run: FlowRunRecord, first: str | None) -> FlowRunRecord:
     """Give the run as one that goes on, with later attempts of the steps to be done again.
 
-    Those are the steps that ended badly, or with ``first`` that step; and all that come after
-    them, whatever stood in for them too. A step that is made anew keeps the count of its attempts.
+    Those are the steps that ended badly, or with ``first`` that step, which begin at once and keep
+    the count of their attempts; and all that come after them, whatever stood in for them too: the
+    run comes to these when it is their turn, however they had ended.
     """
     badly = {record.step for record in run.steps.values() if record.state not in ENDED_WELL}
-    anew = _with_followers(flow, badly if first is None else {first})
+    anew = badly if first is None else {first}
+    later = _followers(flow, anew)
     steps = {}
     for key, record in run.steps.items():
-        if record.step not in anew:
-            steps[key] = record
-        elif first is None and record.step in badly and record.state in ENDED_WELL:
-            steps[key] = record  # of the several of a step, those that had ended well
-        elif record.step in badly or record.step == first:
-            steps[key] = _once_more(record)
+        if record.step in later:
+            continue
+        is_kept = record.step not in anew or (first is None and record.state in ENDED_WELL)
+        steps[key] = record if is_kept else _once_more(record)
     return replace(run, state="running", ended=None, reason=None, steps=steps)
 
 
@@ -32,11 +32,12 @@ def dropped(before: FlowRunRecord, after: FlowRunRecord) -> list[StepRecord]:
     return [record for key, record in before.steps.items() if key not in after.steps]
 
 
-def _with_followers(flow: Flow, names: set[str]) -> set[str]:
-    found = set(names)
+def _followers(flow: Flow, names: set[str]) -> set[str]:
+    found: set[str] = set()
     for _ in flow.steps:  # however deep
-        found |= {step.name for step in flow.steps if found & set(step.after)}
-        found |= {step.on_failure for step in flow.steps if step.name in found}
+        reached = names | found
+        found |= {step.name for step in flow.steps if reached & set(step.after)}
+        found |= {step.on_failure for step in flow.steps if step.name in reached}
     return found
 
 

@@ -93,8 +93,9 @@ def test_a_run_goes_from_jobs_by_a_persons_word_to_its_end(system: System) -> No
     run = begin(system, "forecast", "--param", "tide=5")
     token = wait_for(system, run, "approve")["token"]
     done = flow(system, "show", run[-8:])
-    assert f"waits for: nowcast flow complete {token}" in done.out
-    assert flow(system, "complete", token, "--result", "by=Susan").code == 0
+    assert f"waits for: nowcast flow complete {run[-8:]}/approve//1\n" in done.out
+    assert "make[a]" in done.out
+    assert flow(system, "complete", f"{run[-8:]}/approve//1", "--result", "by=Susan").code == 0
     ended = wait_for_end(system, run)
     assert ended["state"] == "done"
     assert states(system, run) == {

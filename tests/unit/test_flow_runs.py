@@ -18,6 +18,7 @@ from nowcast_cli.config.job_settings import Retry
 from nowcast_cli.config.registry import registry_of
 from nowcast_cli.errors import NotFound
 from nowcast_cli.flows.action_key import ActionKey
+from nowcast_cli.flows.advance import name_of
 from nowcast_cli.flows.definition import (
     Action,
     Conflict,
@@ -42,6 +43,7 @@ from nowcast_cli.store.flow_records import (
     FlowRunPut,
     FlowRunRecord,
     FlowStepPut,
+    StepRecord,
 )
 from nowcast_cli.store.pruning import Prunable, Pruner
 from nowcast_cli.store.records import (
@@ -475,6 +477,32 @@ def test_a_run_goes_on_from_any_of_its_steps(world: World) -> None:
     assert world.running() == [Token(run, "b", None, 2)]
     world.end(Token(run, "b", None, 2))
     assert world.states(run) == {"a": "done", "b": "done", "c": "running"}
+
+
+@pytest.mark.parametrize(
+    ("item", "value", "name"),
+    [(None, None, "a"), (0, 1, "a[1]"), (2, "north", "a[north]"), (2, {"x": 1}, "a[3]")],
+)
+def test_one_of_several_goes_by_what_it_is_run_for(item: Any, value: Any, name: str) -> None:
+    assert name_of(StepRecord("a", item, "running", value=value)) == name
+
+
+def test_what_comes_after_a_step_that_is_done_again_waits_for_it(world: World) -> None:
+    run = world.run(Flow("f", (work("a"), asked("b", "a"), work("c", "b"))))
+    world.end(Token(run, "a", None, 1))
+    world.take(world.runs.cancel(world.state, world.record(run), "by hand"))
+    world.take(world.runs.again(world.state, world.record(run), "a"))
+    assert world.states(run) == {"a": "running"}
+    world.end(Token(run, "a", None, 2))
+    assert world.states(run) == {"a": "done", "b": "running"}
+
+
+def test_of_two_that_ended_badly_the_later_one_waits_for_the_first(world: World) -> None:
+    run = world.run(Flow("f", (work("a", on_failure="continue"), work("b", "a"))))
+    world.end(Token(run, "a", None, 1), "failed")
+    world.end(Token(run, "b", None, 1), "failed")
+    world.take(world.runs.again(world.state, world.record(run), None))
+    assert world.running() == [Token(run, "a", None, 2)]
 
 
 def test_runs_share_the_places_of_a_step(world: World) -> None:
