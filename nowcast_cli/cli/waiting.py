@@ -33,7 +33,7 @@ class Waiting:
             return Native.from_json(job.native).words
         if job.state == "submitting" and job.executor != LOCAL:
             name = job.host if job.executor == SSH else job.executor
-            return f"{name} has not begun it; `nowcast status` may say why"
+            return f"no word of it from {name} as yet; `nowcast status` may say why"
         if job.state != "waiting":
             return None
         hold = self._holds.get(None) or self._holds.get(job.worker)

@@ -249,7 +249,7 @@ def test_a_job_that_nobody_has_taken_says_where_to_look(store: Store) -> None:
     job = job_of(state="submitting", executor="ssh", host="east", **opened)
     with Reader(store.path) as reader:
         why = Waiting(reader, {}).why
-        assert why(job) == "east has not begun it; `nowcast status` may say why"
+        assert why(job) == "no word of it from east as yet; `nowcast status` may say why"
         there = replace(job, executor="cluster")
-        assert why(there) == "cluster has not begun it; `nowcast status` may say why"
+        assert why(there) == "no word of it from cluster as yet; `nowcast status` may say why"
         assert why(replace(job, executor="local", host="localhost")) is None
