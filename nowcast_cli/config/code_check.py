@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from nowcast_cli.config.config import Config
-from nowcast_cli.config.hints import did_you_mean
+from nowcast_cli.config.hints import closest, did_you_mean
 from nowcast_cli.config.placeholders import placeholders
 from nowcast_cli.config.positions import KeyPath, path_text, read_document
 from nowcast_cli.config.probe import ARGUMENTS_OF_AFTER
@@ -56,7 +56,7 @@ def check_code(config: Config, *, deadline: float = DEADLINE) -> list[Problem]:
     return [
         *_worker_problems(registry, probed.report["workers"], places),
         *_program_problems(config, registry, places),
-        *_next_workers_problems(registry, probed, places, deadline),
+        *_next_workers_problems(config, registry, probed, places, deadline),
     ]
 
 
@@ -175,7 +175,7 @@ def _program_problems(config: Config, registry: Registry, places: _Places) -> It
 
 
 def _next_workers_problems(
-    registry: Registry, probed: Probed, places: _Places, deadline: float
+    config: Config, registry: Registry, probed: Probed, places: _Places, deadline: float
 ) -> Iterator[Problem]:
     assert probed.report is not None
     module = registry.next_workers_module
@@ -191,7 +191,7 @@ def _next_workers_problems(
     elif found["state"] == "failed":
         yield _import_error(found["error"], module, path, places)
     else:
-        yield from _after_problems(registry, found, places)
+        yield from _after_problems(registry, found, places, _done_in_flows(config))
 
 
 def _import_error(error: Mapping[str, Any], module: str, path: KeyPath, places: _Places) -> Problem:
@@ -208,8 +208,20 @@ def _import_error(error: Mapping[str, Any], module: str, path: KeyPath, places: 
     return places.in_code(error, path, module, words)
 
 
+def _done_in_flows(config: Config) -> frozenset[str]:
+    """Name the workers that steps of flows do: nobody asks there what follows from them."""
+    flows = config.get("flows")
+    steps = [
+        step
+        for flow in (flows.values() if isinstance(flows, dict) else ())
+        if isinstance(flow, dict) and isinstance(flow.get("steps"), dict)
+        for step in flow["steps"].values()
+    ]
+    return frozenset(str(step.get("worker")) for step in steps if isinstance(step, dict))
+
+
 def _after_problems(
-    registry: Registry, found: Mapping[str, Any], places: _Places
+    registry: Registry, found: Mapping[str, Any], places: _Places, in_flows: frozenset[str]
 ) -> Iterator[Problem]:
     functions = found["functions"]
     unused = [name for name in functions if name.removeprefix("after_") not in registry.workers]
@@ -218,7 +230,7 @@ def _after_problems(
         function = f"after_{name}"
         path = ("message registry", "workers", name)
         if function not in functions:
-            if entry.needs_after_function:
+            if entry.needs_after_function and (name not in in_flows or closest(function, unused)):
                 yield places.at(
                     path,
                     f"{registry.next_workers_module} has no function {function}"

@@ -257,3 +257,13 @@ def test_config_schema_describes_the_keys_of_the_file(tmp_path: Path) -> None:
     ports = schema["$defs"]["Ports"]["properties"]
     assert (ports["workers"]["minimum"], ports["workers"]["maximum"]) == (1, 65535)
     assert schema["$defs"]["MessageDelivery"]["additionalProperties"] is False
+
+
+def test_a_worker_of_a_flow_needs_no_after_function(system: Path) -> None:
+    text = CONFIG + "    snow:\n      module: workers.other\n      success: snowed\n"
+    (system / "nowcast.yaml").write_text(text)
+    assert "no function after_snow" in nowcast(system, "validate").stdout
+    text += "flows:\n  winter:\n    steps:\n      snow: {worker: snow}\n"
+    (system / "nowcast.yaml").write_text(text)
+    done = nowcast(system, "validate")
+    assert done.returncode == 0, done.stdout
