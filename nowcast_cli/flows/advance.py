@@ -35,7 +35,7 @@ from nowcast_cli.store.flow_records import (
     StepState,
 )
 
-ITEM = "item"
+MOST_ITEMS = 10_000  # that one step is run for: all of them begin in one turn of the manager
 _LONGEST_VALUE = 20  # characters of what a step is run for, in its name
 StepName = tuple[str, str]  # flow, step
 BadEnding = Literal["failure", "crash", "lost"]
@@ -84,9 +84,9 @@ class _Moving:
         self._world = world
         self._steps = dict(run.steps)
         self.changed: dict[tuple[str, int | None], StepRecord] = {}
-        self._by_step: dict[str, list[StepRecord]] = {}
+        self._by_step: dict[str, dict[int | None, StepRecord]] = {}
         for record in self._steps.values():
-            self._by_step.setdefault(record.step, []).append(record)
+            self._by_step.setdefault(record.step, {})[record.item] = record
 
     def expand(self) -> bool:
         """Let the steps come to be that can; True where that may let others."""
@@ -98,7 +98,6 @@ class _Moving:
                 may_help = may_help or all(record.state in ENDED_WELL for record in made)
                 for record in made:
                     self._put(record)
-                self._by_step[step.name] = made
                 if any(record.state not in ENDED_WELL | OPEN for record in made):
                     may_help = True  # it could not be made: that is its failure
         return may_help
@@ -119,18 +118,20 @@ class _Moving:
         return all(self._is_past(self._flow.step(name)) for name in step.after)
 
     def _is_past(self, step: Step) -> bool:
-        records = self._by_step.get(step.name)
-        if records is None:
+        if step.name not in self._by_step:
             return False
+        records = self._records(step)
         well = all(record.state in ENDED_WELL for record in records)
         over = all(record.state not in OPEN for record in records)
         return well or (over and step.on_failure == GO_ON)
 
     def _has_failed(self, step: Step) -> bool:
-        records = self._by_step.get(step.name, ())
         return step.on_failure != GO_ON and any(
-            record.state not in ENDED_WELL | OPEN for record in records
+            record.state not in ENDED_WELL | OPEN for record in self._records(step)
         )
+
+    def _records(self, step: Step) -> list[StepRecord]:
+        return [*self._by_step.get(step.name, {}).values()]
 
     def _made(self, step: Step) -> Iterator[StepRecord]:
         now = self._world.now
@@ -152,7 +153,8 @@ class _Moving:
             yield StepRecord(step.name, number, "waiting", value=item)
 
     def _find(self, reference: str) -> Any:
-        return value_of(reference, self._run.parameters, self._by_step)
+        records = {name: each.values() for name, each in self._by_step.items()}
+        return value_of(reference, self._run.parameters, records)
 
     def begin(self) -> Iterator[StepRecord]:
         """Begin what waits and may."""
@@ -161,7 +163,7 @@ class _Moving:
         for step in self._flow.steps:
             if failing and step.name not in allowed:
                 continue
-            for record in self._by_step.get(step.name, ()):
+            for record in self._records(step):
                 if record.state == "waiting" and self._may_begin(step, record):
                     self._world.running[(self._flow.name, step.name)] += 1
                     begun = replace(
@@ -202,7 +204,7 @@ class _Moving:
 
     def _outcome(self, failed: Iterable[Step]) -> tuple[RunState, str | None]:
         for step in failed:
-            for record in self._by_step[step.name]:
+            for record in self._records(step):
                 if record.state not in ENDED_WELL:
                     words = f"step {name_of(record)}: {record.reason or record.state}"
                     return ("timed out" if record.state == "timed out" else "failed"), words
@@ -212,9 +214,7 @@ class _Moving:
         key = (record.step, record.item)
         self._steps[key] = record
         self.changed[key] = record
-        records = self._by_step.setdefault(record.step, [])
-        self._by_step[record.step] = [each for each in records if each.item != record.item]
-        self._by_step[record.step].append(record)
+        self._by_step.setdefault(record.step, {})[record.item] = record
 
 
 def name_of(record: StepRecord) -> str:
@@ -265,13 +265,21 @@ def _inside(value: Any, names: Iterable[str], reference: str) -> Any:
 
 
 def _items(value: Any) -> list[Any]:
-    if isinstance(value, list | tuple):
-        return list(value)
+    """Give what a step is run for, one after the other. Raises ValueError."""
+    is_number = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    if not is_number and not isinstance(value, list | tuple | Mapping):
+        raise ValueError(f"`for each` wants a list or a number, not {value!r}")
+    count = value if is_number else len(value)
+    if count > MOST_ITEMS:
+        raise ValueError(
+            f"`for each` of {count:,} is more than the {MOST_ITEMS:,} that a step may be run for: "
+            "let its worker make an ensemble"
+        )
+    if is_number:
+        return list(range(1, value + 1))
     if isinstance(value, Mapping):
         return [{"key": key, "value": item} for key, item in value.items()]
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return list(range(1, value + 1))
-    raise ValueError(f"`for each` wants a list or a number, not {value!r}")
+    return list(value)
 
 
 def ended_attempt(

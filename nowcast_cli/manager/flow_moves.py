@@ -73,13 +73,12 @@ def given_by(run: FlowRunRecord) -> dict[str, Any]:
 
 def finder(run: FlowRunRecord, record: StepRecord) -> Callable[[str], Any]:
     """Give what fills the placeholders of a step: parameters, values of steps, its own item."""
-    by_step: dict[str, list[StepRecord]] = {}
-    for each in run.steps.values():
-        by_step.setdefault(each.step, []).append(each)
 
     def find(reference: str) -> Any:
-        if record.item is not None and reference.partition(".")[0] == "item":
+        first = reference.partition(".")[0]
+        if record.item is not None and first == "item":
             return value_of(reference, {"item": record.value}, {})
-        return value_of(reference, run.parameters, by_step)
+        records = [each for each in run.steps.values() if each.step == first]
+        return value_of(reference, run.parameters, {first: records} if records else {})
 
     return find

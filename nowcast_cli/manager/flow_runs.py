@@ -291,7 +291,9 @@ class FlowRuns:
         world = World(shared.running, shared.conflicts, self._outside.now(), left)
         moved = advance(self.flow_of(run), run, world)
         shared.keep(moved.run)
-        moves.put(*(FlowStepPut(run.id, each) for each in moved.changed if each not in moved.begun))
+        begun = {(each.step, each.item) for each in moved.begun}
+        rest = (each for each in moved.changed if (each.step, each.item) not in begun)
+        moves.put(*(FlowStepPut(run.id, each) for each in rest))
         for record in moved.begun:
             self._begin_step(moves, run.id, record)
         shared.looked_at(run.id)

@@ -321,6 +321,13 @@ def test_many_items_that_cannot_begin_fail_one_by_one(world: World) -> None:
     assert set(world.states(run).values()) == {"failed"} or world.record(run).state == "failed"
 
 
+@pytest.mark.parametrize("many", [10**12, list(range(10_001))])
+def test_a_step_is_not_run_for_more_than_can_be(world: World, many: Any) -> None:
+    run = world.run(Flow("f", (asked("a"), work("b", "a", for_each="{a}"))))
+    world.end(Token(run, "a", None, 1), gave=many)
+    assert "more than the 10,000 that a step may be run for" in str(world.record(run).reason)
+
+
 def test_a_step_that_fails_ends_the_run_and_what_runs_beside_it_ends_first(world: World) -> None:
     run = world.run(Flow("f", (work("a"), work("b"), work("c", "b"))))
     world.end(Token(run, "a", None, 1), "failed")
