@@ -27,6 +27,7 @@ _RANGE = re.compile(r"(\d+)\.\.(\d+)")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _LONGEST_LABEL = 100  # characters
+_LONGEST_WORDS = 24  # characters of members' names in a table
 _HOW = "write a range such as 1..21, a list, or parameters with their values"
 
 
@@ -207,9 +208,12 @@ def members_words(labels: Iterable[Label]) -> str:
     whole = isinstance(first, int) and isinstance(last, int)
     if whole and len(names) > 2 and names == list(range(int(first), int(last) + 1)):
         return f"{first}..{last}"
-    if len(names) <= 4:
-        return ", ".join(map(str, names))
-    return f"{', '.join(map(str, names[:3]))}, … ({len(names)})"
+    every = ", ".join(map(str, names[:4]))
+    if len(names) < 2 or (len(names) <= 4 and len(every) <= _LONGEST_WORDS):
+        return every
+    shown = [", ".join(map(str, names[:count])) for count in (3, 2, 1)]
+    fits = next((text for text in shown if len(text) <= _LONGEST_WORDS), shown[-1])
+    return f"{fits}, … ({len(names)})"
 
 
 def _name(name: Any) -> str:
