@@ -14,6 +14,7 @@ from nowcast_cli.config.log_bus import bus_port
 from nowcast_cli.config.remote_hosts import THIS_MACHINE, RemoteHost, remote_hosts
 from nowcast_cli.config.settings import broker_host, endpoints
 from nowcast_cli.doctor.finding import Finding, Subject, error, note, warning
+from nowcast_cli.executors.ssh_command import advice
 
 _MEGABYTE = 1 << 20
 _TOO_LITTLE, _LITTLE = 100 * _MEGABYTE, 1024 * _MEGABYTE
@@ -44,7 +45,7 @@ def findings(
     asked for between the times ``before`` and ``after``, in seconds.
     """
     if isinstance(answer, str):
-        yield error(answer, _remedy(host, answer))
+        yield error(answer, advice(host, answer))
         return
     where = f"host {host.name}"
     yield note(f"{where} is {answer['node']}, with Python {answer['python']}")
@@ -95,18 +96,6 @@ def _clock(where: str, there: float, before: float, after: float) -> Iterator[Fi
             "this one, and so are the times of its log records",
             "see that a time service (chrony, systemd-timesyncd) sets both",
         )
-
-
-def _remedy(host: RemoteHost, why: str) -> str:
-    if "cannot be reached" in why or "has not answered" in why:
-        return f"ssh {host.name} true, as this user, has to work without a password"
-    if "envvars" in why:
-        return f"put the file there, or change run: enabled hosts: {host.name}: envvars"
-    if "needs Python" in why or "cannot be run" in why:
-        return f"name a Python, 3.9 or newer, of that host: run: enabled hosts: {host.name}: python"
-    if any(words in why for words in ("PermissionError", "OSError", "FileNotFoundError")):
-        return f"name a folder to write to: run: enabled hosts: {host.name}: state directory"
-    return f"ssh {host.name} {host.python} --version shows what happens there"
 
 
 def _places(subject: Subject) -> list[tuple[str, int]]:

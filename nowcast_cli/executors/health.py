@@ -97,6 +97,7 @@ def of_this_machine(_: Target, around: Surroundings, deadline: float) -> Health:
 def of_host(target: Target, around: Surroundings, _: float) -> Health:
     """Say what another host is like; it is asked by ssh."""
     from nowcast_cli.executors.ssh_call import NoExchangeError, SshCall
+    from nowcast_cli.executors.ssh_command import advice
 
     host = target.host
     assert host is not None
@@ -111,8 +112,7 @@ def of_host(target: Target, around: Surroundings, _: float) -> Health:
         try:
             answer = SshCall(run).exchange(host, order)
         except NoExchangeError as error:
-            remedy = f"ssh {host.name} true, as this user, has to work without a password"
-            return Health(trouble=str(error), hint=remedy)
+            return Health(trouble=str(error), hint=advice(host, str(error)))
     words = f"{answer['node']}, Python {answer['python']}"
     for what, why in (
         (f"the folder {answer['root']}", answer["writable"]),

@@ -99,6 +99,25 @@ def failure(host: RemoteHost, code: int, stderr: str) -> str:
     return f"host {host.name} does not carry out what it is asked: {last}"
 
 
+def advice(host: RemoteHost, why: str) -> str:
+    """Say what to do about a host that does not answer, by the sentence that says why."""
+    if "cannot be reached" in why or "has not answered" in why:
+        return f"{_by_hand(host)} true, as this user, has to work without a password"
+    if "envvars" in why:
+        return f"put the file there, or change run: enabled hosts: {host.name}: envvars"
+    if "needs Python" in why or "cannot be run" in why:
+        return f"name a Python, 3.9 or newer, of that host: run: enabled hosts: {host.name}: python"
+    if any(words in why for words in ("PermissionError", "OSError", "FileNotFoundError")):
+        return f"name a folder to write to: run: enabled hosts: {host.name}: state directory"
+    return f"{_by_hand(host)} {host.python} --version shows what happens there"
+
+
+def _by_hand(host: RemoteHost) -> str:
+    """Give what to type to get there: options of the configuration are not in ~/.ssh/config."""
+    options = (word for name, value in host.ssh_options for word in ("-o", f"{name}={value}"))
+    return shlex.join(["ssh", *options, host.name])
+
+
 def _why(stderr: str) -> str | None:
     """Find the line that tells the cause, among what servers and shells say besides."""
     for mark in _REMEDIES:

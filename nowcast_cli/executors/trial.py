@@ -68,7 +68,8 @@ def try_out(
             if settings.kind == LOCAL:
                 return _try_here(request, around, deadline)
             with closing(makers[settings.kind](quick, around)) as executor:
-                tried = _try_elsewhere(executor, request, deadline)
+                hint = _MAY_REFUSE if settings.is_batch_system else _HINT
+                tried = _try_elsewhere(executor, request, deadline, hint)
             if settings.kind == SSH:
                 _clear_there(target, around, request)
             return tried
@@ -119,7 +120,9 @@ def _try_here(request: JobRequest, around: Surroundings, deadline: float) -> Tri
                 stop_launcher(paths)
 
 
-def _try_elsewhere(executor: RemoteExecutor, request: JobRequest, deadline: float) -> Tried:
+def _try_elsewhere(
+    executor: RemoteExecutor, request: JobRequest, deadline: float, if_not_taken: str
+) -> Tried:
     folder, began = Path(request.folder), monotonic()
     executor.submit(request)
     if not _wait_for_end(executor, request, began + deadline):
@@ -130,7 +133,8 @@ def _try_elsewhere(executor: RemoteExecutor, request: JobRequest, deadline: floa
     if ended is not None:
         return _ran(ended, folder, monotonic() - began, called)
     assert verdict is not None
-    return Tried(trouble=f"its job{called} did not run: {verdict.reason}", hint=_HINT)
+    hint = if_not_taken.format(name=request.executor) if native is None else _HINT
+    return Tried(trouble=f"its job{called} did not run: {verdict.reason}", hint=hint)
 
 
 def _wait_for_end(executor: RemoteExecutor, request: JobRequest, until: float) -> bool:
@@ -182,6 +186,7 @@ def _clear_there(target: Target, around: Surroundings, request: JobRequest) -> N
         SshCall(around.paths.run).exchange(target.host, order)
 
 
+_MAY_REFUSE = "see what is asked for there: executors: {name}: resources and directives"
 _HINT = (
     "see what it says of other jobs: nowcast executor list; its interpreter, and the state "
     "directory, must be there where its jobs run"

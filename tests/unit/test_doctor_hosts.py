@@ -93,6 +93,14 @@ def test_a_host_that_does_not_answer_has_a_remedy_for_each_reason(why: str, reme
     assert remedy in str(given.remedy)
 
 
+def test_what_is_to_be_typed_has_the_options_of_the_configuration() -> None:
+    there = replace(EAST, ssh_options=(("Port", "2222"), ("IdentityFile", "~/.ssh/my tides")))
+    [given] = findings(there, "host east cannot be reached by ssh: no route", 0.0, 0.0)
+    assert str(given.remedy).startswith(
+        "ssh -o Port=2222 -o 'IdentityFile=~/.ssh/my tides' east true, as this user"
+    )
+
+
 def test_the_probe_tells_what_a_host_is_like(tmp_path) -> None:
     order = {
         "root": str(tmp_path / "new" / "state"),

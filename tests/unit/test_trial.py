@@ -131,7 +131,14 @@ def test_a_job_that_ends_badly_says_why(around: Surroundings) -> None:
 def test_a_job_that_never_runs_has_the_verdict_of_its_system(around: Surroundings) -> None:
     cluster = Cluster()
     cluster.said = Verdict("crashed", "the account is unknown")
-    assert tried(cluster, around).trouble == "its job did not run: the account is unknown"
+    refused = tried(cluster, around)
+    assert refused.trouble == "its job did not run: the account is unknown"
+    assert refused.hint == (
+        "see what is asked for there: executors: cluster: resources and directives"
+    )
+    cluster = Cluster()
+    cluster.said, cluster.pending = Verdict("crashed", "no such python"), Native("17", "FAILED")
+    assert "its interpreter" in str(tried(cluster, around).hint)
 
 
 def test_a_job_that_waits_all_the_time_is_taken_back_and_no_fault(around: Surroundings) -> None:
