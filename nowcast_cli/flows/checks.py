@@ -106,10 +106,7 @@ def _reached(after: Mapping[str, tuple[str, ...]], start: str) -> set[str]:
 
 
 def _sub_flow_cycle(flow: Flow, flows: Mapping[str, Flow]) -> Iterator[Mistake]:
-    below = {
-        name: tuple(step.does.flow for step in each.steps if isinstance(step.does, SubFlow))
-        for name, each in flows.items()
-    }
+    below = {name: _flows_below(each) for name, each in flows.items()}
     if flow.name in set().union(*(_reached(below, name) for name in below[flow.name])):
         step = next(
             step.name
@@ -119,14 +116,22 @@ def _sub_flow_cycle(flow: Flow, flows: Mapping[str, Flow]) -> Iterator[Mistake]:
         yield Mistake(flow.name, step, "flow", "this flow would run itself without an end")
 
 
+def _flows_below(flow: Flow) -> tuple[str, ...]:
+    return tuple(step.does.flow for step in flow.steps if isinstance(step.does, SubFlow))
+
+
 def _begins_itself(flow: Flow, flows: Mapping[str, Flow]) -> Iterator[Mistake]:
-    begun_by = {
+    ends = {
         name: tuple(
             str(trigger.settings.get("flow")) for trigger in each.triggers if trigger.kind == "flow"
         )
         for name, each in flows.items()
     }
-    if flow.name in set().union(*(_reached(begun_by, name) for name in begun_by[flow.name])):
+    begun_by = {
+        name: (*ends[name], *(other for other, each in flows.items() if name in _flows_below(each)))
+        for name in flows
+    }
+    if flow.name in set().union(*(_reached(begun_by, name) for name in ends[flow.name])):
         words = "the end of this flow would begin it again, without an end"
         yield Mistake(flow.name, None, "on", words)
 

@@ -115,7 +115,7 @@ def _does(reading: SectionReading) -> Action | Work | SubFlow:
     for other, keys in _OWN.items():
         for key in keys:
             if other != kind and key in reading.entry:
-                reading.wrong(key, f"belongs to a step that is a {other}, and this is a {kind}")
+                reading.wrong(key, f"belongs beside `{other}:`, and this step has `{kind}:`")
     if kind == "action":
         return Action(_key(reading), reading.mapping("values"))
     if kind == "flow":

@@ -236,7 +236,7 @@ STEP = "flows: {f: {parameters: {date: today}, steps: {one: {worker: crop}, two:
         ("after: one", "two: says nothing to do; a step has one of worker, action and flow"),
         ("worker: crop, flow: f", "two: says worker and flow to do"),
         ("worker: crop, afer: one", "two.afer: is not a key of this section; did you mean 'after'"),
-        ("worker: crop, values: {a: 1}", "two.values: belongs to a step that is a action"),
+        ("worker: crop, values: {a: 1}", "two.values: belongs beside `action:`, and this step has `worker:`"),
         ("worker: corp", "two.worker: the worker corp is not in the message registry; did you"),
         ("worker: crop, after: on", "two.after: must be a name or a list of names, not True"),
         ("worker: crop, after: oen", "two.after: there is no step oen; did you mean 'one'?"),
@@ -287,6 +287,10 @@ def test_a_mistake_in_a_step_is_named_with_its_keys(folder: Path, step: str, exp
         ),
         (
             "flows: {f: {on: {flow: f}, steps: {x: {worker: crop}}}}\n",
+            "flows.f.on: the end of this flow would begin it again",
+        ),
+        (
+            "flows: {f: {on: {flow: g}, steps: {x: {flow: g}}}, g: {steps: {x: {worker: crop}}}}\n",
             "flows.f.on: the end of this flow would begin it again",
         ),
         ("flows: {f: {on: {flow: g}, steps: {x: {worker: crop}}}}\n", "flows.f.on: there is no f"),
