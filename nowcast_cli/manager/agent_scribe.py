@@ -90,6 +90,8 @@ class Scribe:
 
     def written(self) -> list[Written]:
         """Give what was written since the last call; never blocks."""
+        if self._thread is None:
+            return []
         with suppress(BlockingIOError):
             os.eventfd_read(self._wake)
         return [self._done.get() for _ in range(self._done.qsize())]
