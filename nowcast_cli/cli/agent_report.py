@@ -115,10 +115,21 @@ def row(agent: AgentPicture) -> list[Text]:
         "-" if report is None else f"{report.load:.1f}",
         "-" if report is None else _size(report.memory_free),
         ago(agent.heard),
-        "-" if host is None else ", ".join(host.tags) or "-",
+        "-" if host is None else _tags(host.tags),
     ]
 
 
+def _tags(tags: Sequence[str]) -> str:
+    """Give the tags that a line has room for, of which the first are those that were given."""
+    shown, length = 0, 0
+    while shown < len(tags) and (shown == 0 or length + len(tags[shown]) <= _ROOM_FOR_TAGS):
+        length += len(tags[shown]) + len(", ")
+        shown += 1
+    left = len(tags) - shown
+    return ", ".join([*tags[:shown], *([f"+{left}"] if left else [])]) or "-"
+
+
+_ROOM_FOR_TAGS = 24
 HEADER = ("agent", "state", "host", "jobs", "cpus", "load", "free memory", "heard", "tags")
 
 

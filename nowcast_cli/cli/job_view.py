@@ -65,6 +65,8 @@ def row(job: JobRecord, waits: str | None) -> list[Text]:
     """Give a row of a list of jobs; ``waits`` is why it has not begun."""
     figures, native = figures_of(job), native_of(job)
     beneath = native.words if native is not None and job.unfinished else ""
+    if beneath.lower() == job.state:  # an agent's host calls it as we do
+        beneath = ""
     reason = (job.reason or waits or beneath).partition("\n")[0]
     memory = "-" if figures.peak_memory is None else size_words(figures.peak_memory)
     return [

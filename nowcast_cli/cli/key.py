@@ -120,7 +120,8 @@ def add(
         raise UsageError("give the key a name, or --host", hint="nowcast key add --help")
     if host is not None and role != "worker":
         raise UsageError(
-            f"the jobs on a host are workers, not a {role}", hint="leave --role or --host away"
+            f"the jobs on a host are workers, and --role says {role}",
+            hint="leave --role or --host away",
         )
     file = _ring(system).add(name, role, host)
     out.line(f"made the key {name} of {'an' if role[0] in 'ao' else 'a'} {role}: {file}")

@@ -342,7 +342,7 @@ class NowcastYaml(Section):
     limits: LimitsSettings | None = Field(
         default=None, description="How large, deep and many messages may be."
     )
-    agents: AgentsSettings | None = Field(
+    agents: SkipValidation[AgentsSettings | None] = Field(
         default=None, description="How the agents of other hosts are kept in touch with."
     )
     zmq: Zmq

@@ -172,6 +172,8 @@ def test_a_pending_job_tells_why_it_waits_and_what_is_only_the_last_that_was_kno
     assert row(job, None)[-1] == "PENDING (Resources)"
     unknown = replace(job, native=replace(native, unknown=True).to_json())
     assert row(unknown, None)[-1] == "PENDING (Resources), as last known"
+    as_ours = replace(job, state="running", native=Native("east", "running").to_json())
+    assert row(as_ours, None)[-1] == ""
     told = dict(map(tuple, how_it_went(unknown, None)))  # type: ignore[arg-type]
     assert told["executor"] == "cluster: 4711, PENDING (Resources), as last known"
     ended = replace(job_of(), executor="cluster", native=Native("4711", "RUNNING").to_json())
