@@ -236,7 +236,10 @@ STEP = "flows: {f: {parameters: {date: today}, steps: {one: {worker: crop}, two:
         ("after: one", "two: says nothing to do; a step has one of worker, action and flow"),
         ("worker: crop, flow: f", "two: says worker and flow to do"),
         ("worker: crop, afer: one", "two.afer: is not a key of this section; did you mean 'after'"),
-        ("worker: crop, values: {a: 1}", "two.values: belongs beside `action:`, and this step has `worker:`"),
+        (
+            "worker: crop, values: {a: 1}",
+            "two.values: belongs beside `action:`, and this step has `worker:`",
+        ),
         ("worker: corp", "two.worker: the worker corp is not in the message registry; did you"),
         ("worker: crop, after: on", "two.after: must be a name or a list of names, not True"),
         ("worker: crop, after: oen", "two.after: there is no step oen; did you mean 'one'?"),
