@@ -108,7 +108,7 @@ def _does(reading: SectionReading) -> Action | Work | SubFlow:
     if len(kinds) != 1:
         said = "and ".join(f"{kind} " for kind in kinds) or "nothing "
         words = f"says {said}to do; a step has one of worker, action and flow"
-        if reading.entry:
+        if all(finding.path != reading.path for finding in reading.findings):
             reading.findings.append(Finding(reading.path, words))
         return SubFlow("")
     (kind,) = kinds

@@ -235,7 +235,10 @@ def _told(
         (_note(ensemble),),
         journalled=record,
     )
-    step = step.then(update_checklist(step.state, worker, record, payload))
+    put = update_checklist(step.state, worker, record, payload)
+    if not worker.has_checklist_key and all(each.payload is None for each in heard):
+        put = replace(put, notes=())  # nothing is lost: no member had anything to say
+    step = step.then(put)
     return step.then(with_ensemble(step.state, replace(ensemble, final_message=record.number)))
 
 

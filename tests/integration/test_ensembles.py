@@ -141,6 +141,18 @@ def test_run_worker_refuses_what_makes_no_ensemble(make_system: MakeSystem) -> N
     assert "hint: a range is --members 1..21" in done.err
 
 
+def test_members_that_say_nothing_need_no_checklist_key(make_system: MakeSystem) -> None:
+    system = make_system(workers=["step"])
+    types = {"success": "good", "failure": "bad", "crash": "boom"}
+    system.registry["step"] = {"command": "true", "members": "1..2", **types}
+    system.write_config()
+    system.start()
+    assert nowcast(system.folder, "run-worker", "step").code == 0
+    log = (system.folder / "logs" / "nowcast.log").read_text()
+    assert "2 of 2 members have succeeded" in log
+    assert "is not in the checklist" not in log
+
+
 def _run(system: System, worker: str, count: int) -> bool:
     """Say whether so many jobs of a worker run now."""
     return sum(job.state == "running" for job in system.jobs(worker)) == count

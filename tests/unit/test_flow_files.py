@@ -233,6 +233,7 @@ STEP = "flows: {f: {parameters: {date: today}, steps: {one: {worker: crop}, two:
 @pytest.mark.parametrize(
     ("step", "expected"),
     [
+        ("", "two: says nothing to do; a step has one of worker, action and flow"),
         ("after: one", "two: says nothing to do; a step has one of worker, action and flow"),
         ("worker: crop, flow: f", "two: says worker and flow to do"),
         ("worker: crop, afer: one", "two.afer: is not a key of this section; did you mean 'after'"),
