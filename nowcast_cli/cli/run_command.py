@@ -124,14 +124,18 @@ def _tell(out: Output, job: Mapping[str, Any], step: CommandStep, code: int) -> 
     """Say how it would end as a job, and what it would publish; gives whether that succeeds."""
     from nowcast_cli.command_end import outcome_of, outputs_of, told_in
 
-    told = told_in(job["folder"])
+    try:
+        told, outputs = told_in(job["folder"]), outputs_of(job)
+    except (OSError, ValueError) as error:
+        out.note(f"exit code {code}; what it has told or published cannot be read: {error}")
+        return False
     kind = "success" if code in step.success_codes else "failure"
     if told is not None and kind == "success":
         kind = told["type"]
     words = f", with {told['payload']!r}" if told is not None and told["payload"] else ""
     out.note(f"exit code {code}; as a job it would end with the message {kind}{words}")
     would_succeed = outcome_of(kind) == "success"
-    for output in outputs_of(job) if would_succeed else ():
+    for output in outputs if would_succeed else ():
         if os.path.lexists(output.source):
             out.note(f"as a job it would publish {output.source} to {output.destination}")
         else:

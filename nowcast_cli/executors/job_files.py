@@ -140,6 +140,10 @@ def no_longer_needed(host: RemoteHost, job: JobRequest) -> list[str]:
     """
     carried = carried_files(host, job)
     ending = None if carried is None else read_exit(Path(job.folder))
-    if carried is None or ending is None or not has_succeeded(job.to_json(), ending.to_json()):
+    if carried is None or ending is None:
         return []
-    return list(carried.names)
+    try:
+        succeeded = has_succeeded(job.to_json(), ending.to_json())
+    except (OSError, ValueError):  # of what it has told: the end of the job says so
+        return []
+    return list(carried.names) if succeeded else []

@@ -52,9 +52,14 @@ def _fetched(way: Way, job: JobRequest, ending: Mapping[str, Any]) -> str | None
     def choose(left: Mapping[str, Any]) -> list[str]:
         if left["told"] is not None:
             write_atomically(folder / TOLD, left["told"].encode())
-        if not has_succeeded(job.to_json(), ending):
-            return []
-        published = published_here(job, left["published"] or "", left["scratch"])
+        try:
+            if not has_succeeded(job.to_json(), ending):
+                return []
+            published = published_here(job, left["published"] or "", left["scratch"])
+        except ValueError as error:  # these files are in the hands of the command
+            raise NotTransferred(
+                f"what the command has told and published cannot be read: {error}"
+            ) from None
         if published:
             lines = "".join(json.dumps(each.to_json()) + "\n" for each in published)
             write_atomically(folder / PUBLISHED, lines.encode())
@@ -72,7 +77,7 @@ def published_here(job: JobRequest, lines: str, scratch: str) -> list[Output]:
     """Give what ``nowcast publish`` was told on a host, with its files where they will be here.
 
     ``lines`` are those of the job's file, ``scratch`` is its scratch folder there. Pure. Raises
-    NotTransferred for a file that lies elsewhere.
+    NotTransferred for a file that lies elsewhere, ValueError for what is no line of that file.
     """
     found = []
     for output in (Output.from_json(json.loads(line)) for line in lines.splitlines()):

@@ -82,7 +82,10 @@ def outputs(order: Mapping[str, Any]) -> dict[str, Any]:
     """
     folder = _folder_of(order)
     scratch = folder / "scratch"
-    published = [Path(output.source) for output in published_in(str(folder))]
+    try:
+        published = [Path(output.source) for output in published_in(str(folder))]
+    except ValueError:  # whoever has asked sees it in the text
+        published = []
     more = [str(path.relative_to(scratch)) for path in published if scratch in path.parents]
     names = dict.fromkeys((*order["names"], *more))
     there = {name: scratch / name for name in names if os.path.lexists(scratch / name)}
@@ -126,7 +129,7 @@ def _folder_of(order: Mapping[str, Any]) -> Path:
 
 
 def _text(file: Path) -> str | None:
-    return file.read_text(encoding="utf-8") if file.exists() else None
+    return file.read_text(encoding="utf-8", errors="replace") if file.exists() else None
 
 
 def _size(folder: Path) -> int:

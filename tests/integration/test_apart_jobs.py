@@ -78,6 +78,14 @@ def test_a_command_that_tells_of_its_failure_publishes_nothing(apart, tmp_path):
     assert not goal.exists()
 
 
+@pytest.mark.parametrize("file", ["told", "published"])
+def test_what_a_command_writes_in_place_of_nowcast_ends_its_job_alone(apart, file):
+    system = apart(f'echo 5 > "$NOWCAST_JOB_FOLDER/{file}"')
+    job = system.run()
+    assert job.state == "failed"
+    assert "what the command has told and published cannot be read" in job.reason
+
+
 def test_an_output_that_was_not_made_is_named(apart, tmp_path):
     goal = tmp_path / "here" / "forecast.nc"
     system = apart("exit 0", outputs={"forecast.nc": str(goal)})
