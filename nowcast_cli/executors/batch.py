@@ -131,7 +131,9 @@ class BatchExecutor:
 
     def trouble(self) -> str | None:
         """A sentence that says why nothing is known of the jobs, or they cannot be submitted."""
-        return (self._trouble or self._rounds.later) if self._jobs else None
+        # A job that was cancelled before it was taken cannot begin any more: nobody waits for word.
+        waits = any(not job.cancel or job.native_id for job in self._jobs.values())
+        return (self._trouble or self._rounds.later) if waits else None
 
     def hints(self) -> list[str]:
         """The ids of jobs of which there is news; never blocks."""

@@ -82,6 +82,10 @@ class BatchRounds:
         for job in jobs:
             if not job.loaded:
                 self._load(job)
+            if job.cancel and not job.claimed and not job.settled:
+                # Also while the batch system is away: it may have the job, and let it begin.
+                prevent(job.folder, _now())
+                job.claimed = True
         for job in self._in_turn(jobs):
             if not job.claimed and (job.folder / "pid").exists():
                 job.claimed = True
@@ -159,11 +163,8 @@ class BatchRounds:
     def _cancel(self, jobs: Sequence[BatchJob]) -> None:
         due = []
         for job in jobs:
-            if not job.cancel or job.settled:
+            if not job.cancel or job.settled or not job.claimed:
                 continue
-            if not job.claimed:
-                prevent(job.folder, _now())
-                job.claimed = True
             if job.native_id is None:
                 self._conclude(job, _CANCELLED)
             elif job.ended_at is None and (

@@ -336,3 +336,17 @@ def test_the_one_of_two_that_runs_is_followed():
         it.nothing_is_said_of_what_may_run()
     assert it.jobs["job0"].native_id == "2"
     it.teardown()
+
+
+def test_a_job_that_is_cancelled_while_the_batch_system_is_away_begins_no_more():
+    """Its submission may have come through, and only the answer have been lost."""
+    it = Rounds()
+    it.launch()
+    it.lose_answers_or_not()
+    it.do_round()
+    it.go_away_or_come_back()
+    it.cancel(0)
+    it.do_round(3.0)
+    it.begin(0)
+    assert not it.begun
+    it.teardown()
