@@ -148,7 +148,7 @@ def test_members_that_say_nothing_need_no_checklist_key(make_system: MakeSystem)
     system.write_config()
     system.start()
     assert nowcast(system.folder, "run-worker", "step").code == 0
-    log = (system.folder / "logs" / "nowcast.log").read_text()
+    log = system.log()
     assert "2 of 2 members have succeeded" in log
     assert "is not in the checklist" not in log
 
