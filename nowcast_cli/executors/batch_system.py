@@ -1,6 +1,6 @@
 """What a batch system has to be told and what its answers mean. Pure: nothing here runs a command.
 
-An adapter (``slurm``, ``sge``, ``pbs``) gives the argv of each command and reads what it answered.
+An adapter (``slurm``, ``grid_engine``, ``pbs``) gives the argv of each command and reads what it answered.
 When, where and with which deadline a command is run is the engine's affair (``batch``).
 """
 

@@ -25,7 +25,7 @@ from nowcast_cli.manager.agent_executor import AgentExecutor
 from nowcast_cli.manager.agent_floor import AgentFloor
 from nowcast_cli.manager.agent_lines import Asked, Lines, reply_bytes
 from nowcast_cli.manager.agent_registry import Agent, AgentRegistry
-from nowcast_cli.manager.agent_scribe import Heard, Scribe, Task, Written
+from nowcast_cli.manager.agent_scribe import JobNews, Scribe, Task, Written
 from nowcast_cli.manager.agent_strays import Strays
 from nowcast_cli.manager.boot_clock import uptime
 from nowcast_cli.manager.clock import now
@@ -316,7 +316,7 @@ class AgentDesk:
             self._lines.stir(name)
         self._lines.ask(name, written.task.asked)
 
-    def _note(self, agent: str, job_id: str, heard: Heard) -> None:
+    def _note(self, agent: str, job_id: str, heard: JobNews) -> None:
         line, job = self._lines.to(agent), self._jobs.get(job_id)
         is_over = heard.exited or heard.gone
         if is_over and job_id in line.strays:

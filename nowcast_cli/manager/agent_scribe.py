@@ -36,7 +36,7 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class JobNews:
     """What an agent has told of a job, now that it is in the job's folder here.
 
     Parameters
@@ -64,7 +64,7 @@ class Written:
     """What came of a task: what was heard of each job, and what could not be written."""
 
     task: Task
-    jobs: dict[str, Heard] = field(default_factory=dict)
+    jobs: dict[str, JobNews] = field(default_factory=dict)
     trouble: str | None = None
 
 
@@ -116,7 +116,7 @@ def _write(task: Task) -> Written:
         try:
             if not (folder / "job.json").exists():
                 mirror.prepare(job)
-            written.jobs[job.id] = _heard(folder, news)
+            written.jobs[job.id] = _job_news(folder, news)
         except OSError as error:
             written.trouble = f"what agent {task.agent} tells cannot be written here: {error}"
         except Exception as error:  # whatever an agent says, the others are to be heard
@@ -125,9 +125,9 @@ def _write(task: Task) -> Written:
     return written
 
 
-def _heard(folder: Path, news: Mapping[str, Any]) -> Heard:
+def _job_news(folder: Path, news: Mapping[str, Any]) -> JobNews:
     new = mirror.take_in(folder, news)
-    return Heard(
+    return JobNews(
         new,
         None if new is News.NOTHING else mirror.have(folder),
         claimed=news["pid"] is not None,
