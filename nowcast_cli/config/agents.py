@@ -16,17 +16,17 @@ _SHORTEST_LEASE = 3  # reports: the loss of one is no reason for doubt
 
 
 @dataclass(frozen=True, slots=True)
-class AgentSettings:
+class AgentTimes:
     """Seconds: after ``lease`` without a word an agent is offline; it reports each ``report``."""
 
     lease: float = 60.0
     report: float = 5.0
 
 
-_DEFAULTS = AgentSettings()
+_DEFAULTS = AgentTimes()
 
 
-def agent_settings(config: Mapping[str, Any]) -> AgentSettings:
+def agent_times(config: Mapping[str, Any]) -> AgentTimes:
     """Read ``agents``. Raises ConfigError that names the key of a value which cannot be."""
     settings, findings = _read(config)
     for finding in findings:
@@ -40,13 +40,13 @@ def agent_findings(config: Mapping[str, Any]) -> Iterator[Finding]:
     yield from _read(config)[1]
 
 
-def _read(config: Mapping[str, Any]) -> tuple[AgentSettings, list[Finding]]:
+def _read(config: Mapping[str, Any]) -> tuple[AgentTimes, list[Finding]]:
     whole = Reading(config, ())
     section = whole.below("agents", "{lease: 60s, report every: 5s}")
     if section is None:
-        return AgentSettings(), whole.findings
+        return AgentTimes(), whole.findings
     section.refuse_unknown_keys(("lease", "report every"))
-    found = AgentSettings(
+    found = AgentTimes(
         section.duration("lease") or _DEFAULTS.lease,
         section.duration("report every") or _DEFAULTS.report,
     )

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from nowcast_cli.config.agents import AgentSettings
+from nowcast_cli.config.agents import AgentTimes
 from nowcast_cli.config.paths import SystemPaths
 from nowcast_cli.config.registry import Registry
 from nowcast_cli.executors.job_folder import JobRequest
@@ -79,7 +79,7 @@ class AgentDesk:
         self,
         store: Store,
         registry: Registry,
-        settings: AgentSettings,
+        settings: AgentTimes,
         paths: SystemPaths,
         keys: Path | None,
         answer: Callable[[Arrived, bytes], None],
@@ -108,7 +108,7 @@ class AgentDesk:
         """Give the descriptor to poll."""
         return self._scribe.fileno()
 
-    def use(self, registry: Registry, settings: AgentSettings) -> None:
+    def use(self, registry: Registry, settings: AgentTimes) -> None:
         """Go on with a configuration that was reloaded."""
         self._registry, self._settings = registry, settings
         self._agents.lease = settings.lease

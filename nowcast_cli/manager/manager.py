@@ -11,7 +11,7 @@ from typing import Any
 
 import zmq
 
-from nowcast_cli.config.agents import agent_settings
+from nowcast_cli.config.agents import agent_times
 from nowcast_cli.config.limits import limits
 from nowcast_cli.config.log_settings import SHORTEST_JOURNAL
 from nowcast_cli.config.registry import registry_of
@@ -89,7 +89,7 @@ class Manager:
         )
         keys = paths.keys if security_of(self._config) == "curve" else None
         self._agents = AgentDesk(
-            self._store, registry, agent_settings(self._config), paths, keys, self._answer
+            self._store, registry, agent_times(self._config), paths, keys, self._answer
         )
         orders |= AgentRequests(self._agents.floor).orders()
         self._flows = Flows(self._store, self._config, registry)
@@ -378,7 +378,7 @@ class Manager:
         self._intake.limits = limits(config)
         self._admission.use(self._registry)
         self._flows.use(config, self._registry)
-        self._agents.use(self._registry, agent_settings(config))
+        self._agents.use(self._registry, agent_times(config))
         self._deciders.reload()
         self._jobs.use(self._hosts(), self._registry)
         self._notifier.reload()

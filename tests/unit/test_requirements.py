@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nowcast_cli.config.agents import AgentSettings, agent_findings, agent_settings
+from nowcast_cli.config.agents import AgentTimes, agent_findings, agent_times
 from nowcast_cli.config.job_settings import job_settings
 from nowcast_cli.config.requirements import NO_REQUIREMENTS, Requirements
 from nowcast_cli.errors import ConfigError
@@ -43,12 +43,12 @@ def test_mistakes_are_told_where_they_are(requires, path, said):
 
 
 def test_the_lease_is_read_and_is_not_shorter_than_some_reports():
-    assert agent_settings({}) == AgentSettings(60.0, 5.0)
-    assert agent_settings({"agents": {"lease": "2min"}}) == AgentSettings(120.0, 5.0)
+    assert agent_times({}) == AgentTimes(60.0, 5.0)
+    assert agent_times({"agents": {"lease": "2min"}}) == AgentTimes(120.0, 5.0)
     assert list(agent_findings({"agents": {"report every": "10s", "lease": 30}})) == []
     (mistake,) = agent_findings({"agents": {"report every": "30s"}})
     assert (mistake.path, "3 times as long" in mistake.message) == (("agents", "lease"), True)
     (mistake,) = agent_findings({"agents": {"leese": "3s"}})
     assert "did you mean 'lease'" in mistake.message
     with pytest.raises(ConfigError, match=r"agents\.lease"):
-        agent_settings({"agents": {"lease": "soon"}})
+        agent_times({"agents": {"lease": "soon"}})
