@@ -194,6 +194,7 @@ class JobWatch:
             known.pop(job_id, None)
         self._ender.forget(job_id)
         self._clocks.forget(job_id)
+        self._outputs.forget(job_id)
         self._remote.forget(job_id)
 
     def end(self, job: JobRecord, now: str) -> bool:

@@ -35,5 +35,9 @@ class RollingForward:
                 )
             self._unpublished.add(job_id)
             return False
-        self._unpublished.discard(job_id)
+        self.forget(job_id)
         return True
+
+    def forget(self, job_id: str) -> None:
+        """Know nothing more of a job."""
+        self._unpublished.discard(job_id)
