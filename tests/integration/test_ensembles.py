@@ -93,7 +93,7 @@ def test_a_member_that_crashes_is_named_and_only_it_runs_again(make_system: Make
     assert payload == {"--payload": 3, "--sleep": None, "failed": ["--os-exit"], "cancelled": []}
 
     listed = nowcast(system.folder, "job", "list", "--json").json
-    assert [each["members"] for each in listed["ensembles"]] == ["--payload, --os-exit, --sleep"]
+    assert [each["members"] for each in listed["ensembles"]] == ["--payload, --os-exit, … (3)"]
     assert {job["worker"] for job in listed["jobs"]} == {"first", "third"}
     short = ensemble.id[-8:]
     shown = nowcast(system.folder, "job", "show", short)
