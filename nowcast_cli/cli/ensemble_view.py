@@ -56,8 +56,6 @@ def row(ensemble: EnsembleRecord, unfinished: Mapping[str, int]) -> list[Text]:
         local(ensemble.created),
         "-",
         words(seconds_between(ensemble.created, ensemble.ended)),
-        "-",
-        "-",
         progress(ensemble, unfinished),
     ]
 

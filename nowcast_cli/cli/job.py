@@ -69,8 +69,8 @@ def list_jobs(
       nowcast job list --worker sleep --state crashed
     """
     from nowcast_cli.cli import ensemble_view
-    from nowcast_cli.cli.job_view import HEADER, row
     from nowcast_cli.cli.job_view import as_json as json_of
+    from nowcast_cli.cli.job_view import row, table
     from nowcast_cli.store.reader import Reader
 
     out = output_of(ctx)
@@ -92,7 +92,7 @@ def list_jobs(
         return
     rows = {job.id: row(job, reasons.get(job.id)) for job in jobs}
     rows |= {each.id: ensemble_view.row(each, left[each.id]) for each in ensembles}
-    out.table(HEADER, [rows[each] for each in sorted(rows, reverse=True)])
+    out.table(*table([rows[each] for each in sorted(rows, reverse=True)], jobs))
     if not rows:
         out.note("no such jobs" if worker or state else "no job has been launched as yet")
     if holds:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,9 +22,9 @@ from nowcast_cli.executors.transfer_note import TransferNote
 from nowcast_cli.store.job_figures import figures_of
 from nowcast_cli.store.records import JobRecord, short_id
 
-HEADER = (
-    "id", "worker", "where", "state", "created", "waited", "took", "memory", "cpu", "reason",
-)  # fmt: skip
+HEADER = ("id", "worker", "where", "state", "created", "waited", "took", "reason")
+# What says nothing as long as all jobs run here.
+_OF_PLACES = ("where", "waited")
 _COLORS: dict[str, Color] = {
     "succeeded": "green",
     "running": "blue",
@@ -68,7 +68,6 @@ def row(job: JobRecord, waits: str | None) -> list[Text]:
     if beneath.lower() == job.state:  # an agent's host calls it as we do
         beneath = ""
     reason = (job.reason or waits or beneath).partition("\n")[0]
-    memory = "-" if figures.peak_memory is None else size_words(figures.peak_memory)
     return [
         short_id(job.id),
         job.worker if job.member is None else f"{job.worker} {job.member.label}",
@@ -77,10 +76,17 @@ def row(job: JobRecord, waits: str | None) -> list[Text]:
         local(job.created),
         words(figures.queue_wait),
         words(figures.run_time),
-        memory,
-        words(figures.cpu_seconds),
         reason,
     ]
+
+
+def table(
+    rows: Iterable[Sequence[Text]], jobs: Iterable[JobRecord]
+) -> tuple[list[str], list[list[Text]]]:
+    """Give the header and rows of a list; where all jobs run here, without their places."""
+    dropped = _OF_PLACES if all(job.executor == LOCAL for job in jobs) else ()
+    kept = [index for index, name in enumerate(HEADER) if name not in dropped]
+    return [HEADER[index] for index in kept], [[row[index] for index in kept] for row in rows]
 
 
 def how_it_went(job: JobRecord, waits: str | None) -> list[list[Text]]:
@@ -99,8 +105,7 @@ def how_it_went(job: JobRecord, waits: str | None) -> list[list[Text]]:
         *_where_known("slow", _slow_words(job)),
         ["attempt", attempt],
         ["created", local(job.created)],
-        ["submitted", local(job.submitted)],
-        ["started", f"{local(job.started)}{_after(figures.queue_wait)}"],
+        *_queue_rows(job, figures.queue_wait),
         ["ended", local(job.ended)],
         ["took", words(figures.run_time)],
         ["process", str(job.pid or "-")],
@@ -162,8 +167,12 @@ def _slow_words(job: JobRecord) -> str | None:
     return f"since {local(job.slow)} it has run for far longer than any job of its worker before"
 
 
-def _after(waited: float | None) -> str:
-    return "" if waited is None else f", after {words(waited)} in the queue"
+def _queue_rows(job: JobRecord, waited: float | None) -> list[list[Text]]:
+    """Say when a job was submitted and began; here nothing lies between the two."""
+    if job.executor == LOCAL:
+        return [["started", local(job.started)]]
+    after = "" if waited is None else f", after {words(waited)} in the queue"
+    return [["submitted", local(job.submitted)], ["started", f"{local(job.started)}{after}"]]
 
 
 def _exit_words(exit_: Mapping[str, Any]) -> str:
