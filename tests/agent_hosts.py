@@ -27,7 +27,11 @@ _NEWNET = 0x40000000
 _FIRST_PROCESS = """\
 set -e
 hostname "$1"; shift
+# What runs here may itself lie below a folder that is hidden: it stays to be seen.
+mkdir -p /run/kept; mount -t tmpfs tmpfs /run/kept
+for kept in $KEPT; do mkdir -p "/run/kept$kept"; mount --bind "$kept" "/run/kept$kept"; done
 for folder in "$@"; do mount -t tmpfs -o mode=755 tmpfs "$folder"; done
+for kept in $KEPT; do mkdir -p "$kept"; mount --bind "/run/kept$kept" "$kept"; done
 echo ready
 set +e
 while :; do sleep 3600 & wait $!; done
@@ -36,6 +40,13 @@ while :; do sleep 3600 & wait $!; done
 
 def _run(*command: str | int | Path) -> None:
     subprocess.run([str(word) for word in command], check=True, capture_output=True)
+
+
+def _below(hidden: str) -> str:
+    """Give the folders of this interpreter and of the project, where they lie below ``hidden``."""
+    project = Path(__file__).parent.parent
+    folders = (Path(sys.prefix), Path(sys.base_prefix), project / "nowcast_cli")
+    return " ".join(str(each) for each in folders if each.is_relative_to(hidden))
 
 
 class Host:
@@ -49,6 +60,7 @@ class Host:
             ["unshare", "--net", "--mount", "--pid", "--uts", "--fork", "--kill-child",
              "--mount-proc", "bash", "-c", _FIRST_PROCESS, "bash", name, "/tmp", *hidden],
             stdout=subprocess.PIPE, stdin=subprocess.DEVNULL,
+            env={**os.environ, "KEPT": _below("/tmp")},
         )  # fmt: skip
         assert self._unshare.stdout is not None
         assert self._unshare.stdout.readline() == b"ready\n"

@@ -275,7 +275,7 @@ def test_a_slurm_behind_ssh_is_used_while_connections_are_cut(slurm, by_ssh):
     sshd.stop()
     waits = system.launch("second", "--payload", "7")
     wait_for_trouble(system, "host head cannot be reached by ssh")
-    assert system.job(runs).native["unknown"] is True
+    wait_until(lambda: system.job(runs).native["unknown"], timeout=30, what="it to be unknown")
     sshd.start()
     for _ in range(3):
         sshd.cut()
