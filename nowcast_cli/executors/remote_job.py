@@ -46,12 +46,22 @@ def become_job(job: Mapping[str, Any], runner: socket.socket) -> NoReturn:
         where = job["working_directory"]
         os.chdir(where)
     except OSError as error:
-        stop(runner, f"the job could not begin in {where}: {error}")
+        stop(runner, _could_not_begin(where, error, of_deployment=where != folder))
     take_default_signals()
     try:
         os.execve(sys.executable, command, {**os.environ, **new})
     except OSError as error:
         stop(runner, f"{sys.executable} could not be run: {error}")
+
+
+def _could_not_begin(where: str, error: OSError, of_deployment: bool) -> str:
+    here = socket.gethostname()
+    if of_deployment and isinstance(error, FileNotFoundError):
+        return (
+            f"there is no folder {where} on {here}: where workers that are modules run, "
+            "their system has to be installed too"
+        )
+    return f"the job could not begin in {where} on {here}: {error}"
 
 
 def _take_in_what_was_sent(folder: Path, names: Sequence[str]) -> None:

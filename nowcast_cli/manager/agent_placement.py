@@ -12,6 +12,7 @@ from heapq import heapify, heappop, heappush
 
 from nowcast_cli.config.requirements import NO_REQUIREMENTS, Requirements
 from nowcast_cli.config.resources import Resources
+from nowcast_cli.config.sizes import size_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,11 +195,13 @@ def why_not(wanted: Wanted, whole: Iterable[Room]) -> str | None:
         if wanted.only is not None:
             return f"the agent {wanted.only} takes no jobs"
         return f"no agent that takes jobs has {wanted.requirements.words}"
-    for name, asked in (("cpus", wanted.cpus), ("memory", wanted.memory), ("gpus", wanted.gpus)):
-        if all(getattr(room, name) < asked for room in suited):
-            return f"no agent that it may run on has as many {name} ({asked:,})".replace(
-                "as many memory", "as much memory"
-            )
+    for name, much, asked in (
+        ("cpus", "as many cpus", str(wanted.cpus)),
+        ("memory", "as much memory", size_words(wanted.memory)),
+        ("gpus", "as many gpus", str(wanted.gpus)),
+    ):
+        if all(getattr(room, name) < getattr(wanted, name) for room in suited):
+            return f"no agent that it may run on has {much} ({asked})"
     if not any(room.fits(wanted) for room in suited):
         return "no agent that it may run on has all of its cpus, memory and gpus"
     return None

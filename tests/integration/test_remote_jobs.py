@@ -1,6 +1,7 @@
 """Jobs on another host, reached by ssh: a real sshd, a deployment of its own behind it."""
 
 import json
+import socket
 import subprocess
 import sys
 
@@ -84,6 +85,17 @@ def test_a_module_that_is_not_there_crashes_with_what_python_says(remote):
     job = remote.system.launch("workers.nowhere", host="east")
     ended = remote.system.wait_for_job(job, "crashed", timeout=20)
     assert "No module named workers.nowhere" in ended.reason
+
+
+def test_a_deployment_that_is_not_there_is_named_with_its_host(remote):
+    nowhere = remote.there.folder / "nowhere"
+    hosts = remote.system.settings["run"]["enabled hosts"]
+    hosts["east"] = {**hosts["east"], "config file": str(nowhere / "nowcast.yaml")}
+    remote.system.write_config()
+    assert remote.system.request("reload").type == "ack"
+    job = remote.system.launch("first", host="east")
+    reason = remote.system.wait_for_job(job, "crashed", timeout=20).reason
+    assert reason.startswith(f"there is no folder {nowhere} on {socket.gethostname()}:")
 
 
 def test_a_worker_of_nemo_nowcasts_own_library_succeeds_by_its_message(remote):

@@ -86,7 +86,7 @@ def test_no_more_are_placed_than_a_round_may():
         (Wanted(requirements=GPU), [room()], "no agent that takes jobs has gpu, !old"),
         (Wanted(only="b"), [room()], "the agent b takes no jobs"),
         (Wanted(cpus=5), [room()], "has as many cpus (5)"),
-        (Wanted(memory=9000), [room()], "has as much memory (9,000)"),
+        (Wanted(memory=9000), [room()], "has as much memory (9.0 kB)"),
         (Wanted(gpus=1), [room()], "has as many gpus (1)"),
         (Wanted(cpus=9, memory=8), [room(), room("b", cpus=9, memory=7)], "all of its cpus"),
         (Wanted(), [room()], None),
