@@ -36,13 +36,14 @@ class Flows:
         self._store = store
         self._config = config
         self._declared: Mapping[str, Flow] = {}
+        self._modules: dict[str, str] = {}  # by worker: a step may be run for thousands of items
         self._declare()
         outside = Outside(
             now=now,
             today=_today,
             uptime=uptime,
             new_id=new_id,
-            module_of=lambda worker: find_worker_module(self._config, worker),
+            module_of=self._module_of,
             flow_named=self._named,
             flows=lambda: self._declared.values(),
         )
@@ -70,6 +71,7 @@ class Flows:
     def use(self, config: Config, registry: Registry) -> None:
         """Go on with a configuration that was reloaded; open runs follow what they began with."""
         self._config = config
+        self._modules.clear()
         self._declare()
         self._runs.use(registry)
 
@@ -90,6 +92,12 @@ class Flows:
         for trouble in found.problems:
             if trouble.severity == "error":
                 _logger.error("%s", trouble.text)
+
+    def _module_of(self, worker: str) -> str:
+        """Give the module of a worker. Raises NowcastError."""
+        if worker not in self._modules:
+            self._modules[worker] = find_worker_module(self._config, worker)
+        return self._modules[worker]
 
     def _named(self, name: str) -> Flow:
         """Give the flow of that name. Raises NowcastError."""
