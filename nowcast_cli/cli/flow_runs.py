@@ -335,8 +335,7 @@ def _waits(run: FlowRunRecord, record: StepRecord) -> str:
 def _now(run: FlowRunRecord) -> str:
     if run.reason:
         return run.reason
-    running = sorted({each.step for each in run.steps.values() if each.state == "running"})
-    return f"at {', '.join(running)}" if running else ""
+    return f"at {', '.join(run.at)}" if run.at else ""
 
 
 def _state(state: str) -> Painted:

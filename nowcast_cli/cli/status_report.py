@@ -17,6 +17,7 @@ from nowcast_cli.supervisor.observe import DaemonState, SystemState, observe
 
 if TYPE_CHECKING:
     from nowcast_cli.scheduler.overdue import Overdue
+    from nowcast_cli.store.flow_records import FlowRunRecord
     from nowcast_cli.store.job_loads import Load
     from nowcast_cli.store.records import (
         BarrierRecord,
@@ -43,6 +44,7 @@ class Stored:
     ensembles: tuple[tuple[EnsembleRecord, Mapping[str, int]], ...] = ()
     slow: tuple[JobRecord, ...] = ()
     loads: tuple[Load, ...] = ()
+    flow_runs: tuple[FlowRunRecord, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,10 @@ def as_json(report: Report) -> dict[str, Any]:
         "ensembles": [
             ensemble_view.as_json(ensemble, left) for ensemble, left in report.stored.ensembles
         ],
+        "flow runs": [
+            {"run": run.id, "flow": run.flow, "created": run.created, "at": list(run.at)}
+            for run in report.stored.flow_runs
+        ],
         "holds": [{"worker": hold.worker, "since": hold.since} for hold in report.stored.holds],
         "overdue": [
             {
@@ -208,6 +214,7 @@ def _read(system: System) -> Stored:
                 ),
                 slow=tuple(reader.slow_jobs()),
                 loads=tuple(reader.loads()),
+                flow_runs=tuple(reader.open_flow_runs()),
             )
     except NotFound:
         return Stored({}, never_started=True)

@@ -106,6 +106,9 @@ def _show_stored(stored: Stored, out: Output) -> None:
         from nowcast_cli.cli.ensemble_view import name, progress
 
         out.line(f"ensemble  {name(ensemble)}: {progress(ensemble, left)}")
+    for run in stored.flow_runs:
+        at = f": at {', '.join(run.at)}" if run.at else ""
+        out.line(f"flow      {run.flow} (run {run.id[-8:]}){at}")
     undecided = f", {counts['undecided']} to be decided" if counts["undecided"] else ""
     out.line(f"messages  {counts['stuck']} stuck{undecided}")
     for message in stored.stuck:

@@ -58,6 +58,11 @@ class FlowRunRecord:
     reason: str | None = None
     steps: Mapping[tuple[str, int | None], StepRecord] = field(default_factory=dict)
 
+    @property
+    def at(self) -> tuple[str, ...]:
+        """The names of the steps that run now, or wait for a word from outside."""
+        return tuple(sorted({each.step for each in self.steps.values() if each.state == "running"}))
+
 
 @dataclass(frozen=True, slots=True)
 class DefinitionPut:

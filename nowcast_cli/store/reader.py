@@ -60,6 +60,10 @@ class Reader(JobReading, MessageReading):
             return []
         return flows.latest_runs(self._connection, flow, limit)
 
+    def open_flow_runs(self) -> list[FlowRunRecord]:
+        """Give the runs of flows that have not ended, with their steps, the oldest first."""
+        return [] if self._version < flows.SINCE else flows.open_runs(self._connection)
+
     def flow_run(self, text: str) -> FlowRunRecord:
         """Give the run whose id is ``text`` or ends with it; raises NotFound."""
         ids = [] if self._version < flows.SINCE else flows.run_ids(self._connection, text)

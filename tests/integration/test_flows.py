@@ -95,6 +95,10 @@ def test_a_run_goes_from_jobs_by_a_persons_word_to_its_end(system: System) -> No
     done = flow(system, "show", run[-8:])
     assert f"waits for: nowcast flow complete {run[-8:]}/approve//1\n" in done.out
     assert "make[a]" in done.out
+    status = nowcast(system.folder, "status")
+    assert f"flow      forecast (run {run[-8:]}): at approve" in status.out
+    (told,) = nowcast(system.folder, "status", "--json").json["flow runs"]
+    assert (told["run"], told["at"]) == (run, ["approve"])
     assert flow(system, "complete", f"{run[-8:]}/approve//1", "--result", "by=Susan").code == 0
     ended = wait_for_end(system, run)
     assert ended["state"] == "done"
