@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nowcast_cli.config.remote_hosts import RemoteHost
-from nowcast_cli.executors.batch_system import Answer, Outage
+from nowcast_cli.executors.batch_system import Answer, Outage, Unreachable
 from nowcast_cli.executors.remote_commands import kill, run_command
 from nowcast_cli.executors.ssh_call import NoExchangeError, SshCall
 
@@ -65,7 +65,7 @@ class BatchCommands:
         try:
             return self._call.exchange(host, order)
         except NoExchangeError as error:
-            raise Outage(str(error)) from None
+            raise Unreachable(str(error)) from None
 
     def _began(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process

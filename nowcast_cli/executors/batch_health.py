@@ -8,9 +8,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from nowcast_cli.executors.batch_commands import BatchCommands
-from nowcast_cli.executors.batch_system import BatchSystem, Outage
+from nowcast_cli.executors.batch_system import BatchSystem, Outage, Unreachable
 from nowcast_cli.executors.health import Health
 from nowcast_cli.executors.remote_executor import Surroundings, Target
+from nowcast_cli.executors.ssh_command import advice
 
 
 def of_batch_system(
@@ -25,5 +26,8 @@ def of_batch_system(
             try:
                 words = system.well(commands.run(command))
             except Outage as outage:
-                return Health(system.name + where, str(outage), f"try {shlex.join(command)}{where}")
+                hint = f"try {shlex.join(command)}{where}"
+                if isinstance(outage, Unreachable) and target.host is not None:
+                    hint = advice(target.host, str(outage))
+                return Health(system.name + where, str(outage), hint)
     return Health(f"{system.name}{where}; {words}")

@@ -1,7 +1,7 @@
 """What a batch system has to be told and what its answers mean. Pure: nothing here runs a command.
 
-An adapter (``slurm``, ``grid_engine``, ``pbs``) gives the argv of each command and reads what it answered.
-When, where and with which deadline a command is run is the engine's affair (``batch``).
+An adapter (``slurm``, ``grid_engine``, ``pbs``) gives the argv of each command and reads what it
+answered. When, where and with which deadline a command is run is the engine's affair (``batch``).
 """
 
 from __future__ import annotations
@@ -47,6 +47,10 @@ class NativeState:
 
 class Outage(Exception):
     """The batch system could not be asked or did not answer: nothing is known. A sentence."""
+
+
+class Unreachable(Outage):
+    """The host on which its commands are could not be asked."""
 
 
 class Refused(Exception):

@@ -105,6 +105,8 @@ def advice(host: RemoteHost, why: str) -> str:
         return f"{_by_hand(host)} true, as this user, has to work without a password"
     if "envvars" in why:
         return f"put the file there, or change run: enabled hosts: {host.name}: envvars"
+    if why.startswith("ssh cannot be run"):
+        return "install ssh on this machine: the package openssh-client"
     if "needs Python" in why or "cannot be run" in why:
         return f"name a Python, 3.9 or newer, of that host: run: enabled hosts: {host.name}: python"
     if any(words in why for words in ("PermissionError", "OSError", "FileNotFoundError")):

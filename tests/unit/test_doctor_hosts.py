@@ -80,6 +80,7 @@ def test_a_clock_is_not_doubted_for_the_time_that_the_question_takes(time: float
         ("host east has not answered for 60 seconds", "ssh east true"),
         ("host east has no file /x (envvars) that can be read", "envvars"),
         ("/env/bin/python cannot be run on host east: not found", "python"),
+        ("ssh cannot be run: [Errno 2] No such file or directory: 'ssh'", "install ssh"),
         ("host east does not carry out what it is asked: nowcast needs Python 3.9 or newer",
          "enabled hosts: east: python"),
         ("host east does not carry out what it is asked: PermissionError: [Errno 13] …",

@@ -14,14 +14,17 @@ import pytest
 
 from executor_helpers import JobSystem
 from nowcast_cli.config.executors import ExecutorSettings
+from nowcast_cli.config.remote_hosts import RemoteHost, remote_hosts
 from nowcast_cli.config.resources import Resources
 from nowcast_cli.doctor.executors import finding
 from nowcast_cli.errors import NowcastError
 from nowcast_cli.executors import trial
 from nowcast_cli.executors.health import Health, ask_all
 from nowcast_cli.executors.job_folder import JobRequest
+from nowcast_cli.executors.kinds import HEALTH
 from nowcast_cli.executors.native import Native, Verdict
 from nowcast_cli.executors.remote_executor import Surroundings, Target
+from nowcast_cli.executors.ssh_call import NoExchangeError, SshCall
 from nowcast_cli.executors.trial import Tried, try_out
 from nowcast_cli.runner import Exit
 
@@ -211,3 +214,23 @@ def test_who_hangs_or_breaks_keeps_nobody_from_telling() -> None:
     assert found[1].trouble == "it could not be asked: ZeroDivisionError('a mistake')"
     assert found[2] == Health("three nodes")
     assert ask_all([], {}, None) == []  # type: ignore[arg-type]
+
+
+def test_a_head_node_that_is_not_reached_has_its_own_remedy(
+    around: Surroundings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is to be tried there is of no use as long as nobody gets there."""
+    hosts = remote_hosts({"python": "python3", "run": {"enabled hosts": {"head": None}}}, "/n.yaml")
+    target = Target(ExecutorSettings("cluster", "slurm", "head"), hosts["head"])
+
+    def exchange(call: SshCall, host: RemoteHost, order: object) -> dict[str, Any]:
+        raise NoExchangeError("host head cannot be reached by ssh: no route")
+
+    monkeypatch.setattr(SshCall, "exchange", exchange)
+    (health,) = ask_all([target], HEALTH, around)
+    assert health.trouble == "host head cannot be reached by ssh: no route"
+    assert health.hint == "ssh head true, as this user, has to work without a password"
+    answer = {"code": 1, "stdout": "", "stderr": "sinfo: error: no controller"}
+    monkeypatch.setattr(SshCall, "exchange", lambda call, host, order: answer)
+    (health,) = ask_all([target], HEALTH, around)
+    assert str(health.hint).startswith("try sinfo")
