@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from nowcast_cli.config.reading import Reading
 
-_TAG = re.compile(r"!?[A-Za-z0-9][A-Za-z0-9._:=+-]{0,63}")
+TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:=+-]{0,63}")  # of a host
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ def requirements_in(reading: Reading) -> Requirements:
     section.refuse_unknown_keys(("tags",))
     given = section.lines("tags")
     for tag in given:
-        if _TAG.fullmatch(tag) is None:
+        if TAG.fullmatch(tag.removeprefix("!")) is None:
             words = f"holds {tag!r}: a tag is of letters, digits and ._:=+-, after ! for not"
             section.wrong("tags", words)
     tags = frozenset(tag for tag in given if not tag.startswith("!"))

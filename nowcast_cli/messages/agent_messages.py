@@ -27,6 +27,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, TypeVar
 
+from nowcast_cli.config.requirements import TAG
 from nowcast_cli.messages.message import Message
 from nowcast_cli.messages.plain import NotPlain, from_plain, to_plain
 
@@ -37,7 +38,6 @@ MOST_ERRORS = 20  # that one report tells of
 
 Standing = Literal["online", "draining", "disabled"]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")  # as of keys
-_TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:=+-]{0,63}")
 
 
 class AgentMessageError(ValueError):
@@ -342,7 +342,7 @@ def is_agent_name(name: str) -> bool:
 
 def is_tag(text: str) -> bool:
     """Say whether this may be a tag of a host."""
-    return _TAG.fullmatch(text) is not None
+    return TAG.fullmatch(text) is not None
 
 
 def _refuse_names(message: AnyMessage) -> None:
