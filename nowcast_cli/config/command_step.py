@@ -270,6 +270,9 @@ class _Reading:
         }
         seen: set[str] = set()
         for name, path in read.items():
+            if path.endswith("/"):
+                words = f"must be the path that it gets, name and all, such as {path}{name}"
+                self.wrong(("outputs", name), words)
             if path in seen:
                 self.wrong(("outputs", name), f"{path} is the place of another output, too")
             seen.add(path)

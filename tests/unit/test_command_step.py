@@ -186,6 +186,7 @@ def test_all_that_a_job_is_given():
         ({"command": "x", "outputs": {"../x": "/y"}}, "'../x' is no name of a file in scratch"),
         ({"command": "x", "outputs": {"x": ""}}, "must be a path, not ''"),
         ({"command": "x", "outputs": {"x": "/a", "y": "/a"}}, "is the place of another output"),
+        ({"command": "x", "outputs": {"x": "/a/"}}, "name and all, such as /a/x"),
         ({"command": "x", "outputs": ["x"]}, "must hold keys with values"),
         ({"command": "x", "as": "symlink"}, "is for outputs, and there are none"),
         ({"command": "x", "outputs": {"x": "/a/x"}, "as": "link"}, "can only be symlink"),
