@@ -6,6 +6,7 @@ is remembered that does not stand in the jobs' folders or in the batch system.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, islice
@@ -27,6 +28,8 @@ EXPLANATION = 60.0  # s after which an end is told without its explanation
 ASK_AGAIN = 2.0  # s until it is asked again why a job ended; accounts may be long files
 AGAIN = 10.0  # s until a job that was to be cancelled, and is still there, is cancelled again
 CANCELLED_AT_ONCE = 200
+
+_logger = logging.getLogger(__name__)
 
 
 class BatchRounds:
@@ -307,7 +310,12 @@ class BatchRounds:
         if command is None:
             return self._said(job)
         token, _ = self._searched_by(job)
-        return self.system.explained(self._ask(command), token) or self._said(job)
+        answer = self._ask(command)
+        try:
+            return self.system.explained(answer, token) or self._said(job)
+        except (ValueError, LookupError):  # the others are not to wait for this one
+            _logger.exception("what %s tells of job %s is not read", self.system.name, job.folder)
+            return self._said(job)
 
     def _said(self, job: BatchJob) -> Verdict | None:
         return self.system.said(files.output(job.folder))

@@ -350,3 +350,21 @@ def test_a_job_that_is_cancelled_while_the_batch_system_is_away_begins_no_more()
     it.begin(0)
     assert not it.begun
     it.teardown()
+
+
+def test_a_job_whose_explanation_cannot_be_read_holds_up_no_other():
+    it = Rounds()
+    it.launch()
+    it.launch()
+    it.do_round()
+    it.do_round(3.0)
+    it.begin(0)
+    it.begin(0)
+    it.end_by_itself(0, 3)
+    it.end_by_force(0, "limit")
+    limit = Verdict("timed out", "its time was over")
+    with patch.object(it.fake, "explained", side_effect=[ValueError("-"), limit]):
+        for _ in range(3):
+            it.do_round(20.0)
+    assert [job.verdict for job in it.jobs.values()] == [None, limit]
+    it.teardown()
