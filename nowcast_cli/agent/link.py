@@ -58,24 +58,24 @@ class Link:
 
 
 class Reach:
-    """Says once that the manager is away, and once that it is back."""
+    """Says why the manager is away, each reason once, and once that it is back."""
 
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
-        self._trouble: str | None = None
+        self._told: set[str] = set()
 
     def lost(self, why: str) -> None:
-        """Take note that nobody has answered."""
-        if self._trouble is None:
+        """Take note that nobody has answered. A revoked key looks like silence at first."""
+        if why not in self._told:
             self._logger.warning(
                 "the manager is not reached: %s; it is tried again, and jobs go on", why
             )
-        self._trouble = why
+        self._told.add(why)
 
     def back(self) -> bool:
         """Take note of an answer; tells whether the manager had been away."""
-        was_away = self._trouble is not None
+        was_away = bool(self._told)
         if was_away:
             self._logger.info("the manager is reached again")
-        self._trouble = None
+        self._told.clear()
         return was_away

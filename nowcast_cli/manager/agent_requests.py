@@ -95,9 +95,8 @@ class AgentRequests:
             )
         if there and payload.get("lost") is not True:
             raise RequestError(
-                f"agent {agent.name} has {len(there)} jobs, which may run still",
-                "where its host will not come back: nowcast agent forget --lost, "
-                "then those of idempotent workers are tried again",
+                f"agent {agent.name} has jobs, which may run still: {len(there)}",
+                f"where its host will not come back: nowcast agent forget {agent.name} --lost",
             )
         why = f"agent {agent.name}, which it was on, was given up by hand"
         self._floor.give_up(agent, Verdict("lost", why))

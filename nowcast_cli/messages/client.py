@@ -286,6 +286,8 @@ def _why_silent(host: str, port: int) -> str:
         socket.create_connection((host, port), timeout=_PROBE).close()
     except socket.gaierror:
         return f"there is no host of the name {host}: see zmq.host in nowcast.yaml"
-    except OSError:
+    except ConnectionRefusedError:
         return f"nothing listens at {host} port {port}: the message broker does not run there"
+    except OSError as error:
+        return f"there is no way to {host} port {port}: {error.strerror or error}"
     return "the message broker listens there, but no manager has answered"

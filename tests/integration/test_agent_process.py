@@ -276,3 +276,12 @@ def test_a_broker_with_another_key_is_told_and_the_right_key_is_taken_up(system_
     wait_until(lambda: words in str(agent.log()), timeout=60, what="the agent to say so")
     key.write_bytes(key_file(system.paths.keys, "east").read_bytes())
     wait_until(lambda: "reached again" in str(agent.log()), timeout=60, what="the agent to be back")
+
+
+def test_a_key_that_is_revoked_is_told_though_at_first_nobody_answers(system_with_keys):
+    system, agent, _ = system_with_keys
+    agent.start()
+    wait_until(lambda: "registered" in str(agent.log()), timeout=30, what="the agent")
+    system.keys.revoke("east")
+    words = "refuses the key"
+    wait_until(lambda: words in str(agent.log()), timeout=60, what="the agent to say so")

@@ -347,7 +347,8 @@ def test_an_operator_gives_up_on_a_host_and_its_jobs_are_ended_when_it_comes_bac
     assert "is heard of" in refused.payload["what"]
     wait_until_offline(system, "east")
     refused = system.request("agent forget", {"agent": "east"})
-    assert "which may run still" in refused.payload["what"]
+    assert "which may run still: 1" in refused.payload["what"]
+    assert "nowcast agent forget east --lost" in refused.payload["hint"]
     assert system.request("agent forget", {"agent": "east", "lost": True}).payload["jobs"] == [job]
     lost = system.wait_for_process_end(job)
     assert (lost.state, "given up by hand" in lost.reason) == ("lost", True)
