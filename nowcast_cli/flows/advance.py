@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 from nowcast_cli.flows.conditions import BadCondition, holds
@@ -135,22 +136,23 @@ class _Moving:
 
     def _made(self, step: Step) -> Iterator[StepRecord]:
         now = self._world.now
+        new = partial(StepRecord, step.name, attempt=self._run.first_attempt)
         try:
             if step.when is not None and not holds(step.when, self._find):
-                yield StepRecord(step.name, None, "skipped", ended=now, reason=f"not {step.when}")
+                yield new(None, "skipped", ended=now, reason=f"not {step.when}")
                 return
             if step.for_each is None:
-                yield StepRecord(step.name, None, "waiting")
+                yield new(None, "waiting")
                 return
             items = _items(filled_in(step.for_each, self._find))
         except (BadCondition, KeyError, ValueError) as error:
             words = f"{error.args[0]!s} has no value" if isinstance(error, KeyError) else str(error)
-            yield StepRecord(step.name, None, "failed", ended=now, reason=words)
+            yield new(None, "failed", ended=now, reason=words)
             return
         if not items:
-            yield StepRecord(step.name, None, "skipped", ended=now, reason="for each of nothing")
+            yield new(None, "skipped", ended=now, reason="for each of nothing")
         for number, item in enumerate(items):
-            yield StepRecord(step.name, number, "waiting", value=item)
+            yield new(number, "waiting", value=item)
 
     def _find(self, reference: str) -> Any:
         records = {name: each.values() for name, each in self._by_step.items()}
@@ -300,11 +302,12 @@ def ended_attempt(
     ended = replace(record, state=state, gave=gave, reason=reason, ended=now, deadline=None)
     if not _is_tried_again(step, record, state, ending):
         return ended
-    seconds = 0.0 if step.retry is None else step.retry.delay_after(record.attempt)
+    seconds = 0.0 if step.retry is None else step.retry.delay_after(record.tried)
     return replace(
         ended,
         state="waiting",
         attempt=record.attempt + 1,
+        tried=record.tried + 1,
         begun=None,
         ended=None,
         delay=delay_of(seconds) if seconds else None,
@@ -317,7 +320,7 @@ def _is_tried_again(
     if state == "timed out":
         # `on timeout: retry` alone is one more time.
         tries = 2 if step.retry is None else step.retry.tries
-        return step.on_timeout == "retry" and record.attempt < tries
+        return step.on_timeout == "retry" and record.tried < tries
     if state != "failed" or step.retry is None or ending not in step.retry.on:
         return False
-    return record.attempt < step.retry.tries
+    return record.tried < step.retry.tries

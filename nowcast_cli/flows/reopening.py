@@ -11,9 +11,9 @@ from nowcast_cli.store.flow_records import ENDED_WELL, FlowRunRecord, StepRecord
 def reopened(flow: Flow, run: FlowRunRecord, first: str | None) -> FlowRunRecord:
     """Give the run as one that goes on, with later attempts of the steps to be done again.
 
-    Those are the steps that ended badly, or with ``first`` that step, which begin at once and keep
-    the count of their attempts; and all that come after them, whatever stood in for them too: the
-    run comes to these when it is their turn, however they had ended.
+    Those are the steps that ended badly, or with ``first`` that step, which begin at once; and all
+    that come after them, whatever stood in for them too: the run comes to these when it is their
+    turn, however they had ended. No attempt has a number that was there before.
     """
     badly = {record.step for record in run.steps.values() if record.state not in ENDED_WELL}
     anew = badly if first is None else {first}
@@ -24,7 +24,15 @@ def reopened(flow: Flow, run: FlowRunRecord, first: str | None) -> FlowRunRecord
             continue
         is_kept = record.step not in anew or (first is None and record.state in ENDED_WELL)
         steps[key] = record if is_kept else _once_more(record)
-    return replace(run, state="running", ended=None, reason=None, steps=steps)
+    attempts = [record.attempt for record in run.steps.values()]
+    return replace(
+        run,
+        state="running",
+        ended=None,
+        reason=None,
+        first_attempt=1 + max([run.first_attempt, *attempts]),
+        steps=steps,
+    )
 
 
 def dropped(before: FlowRunRecord, after: FlowRunRecord) -> list[StepRecord]:

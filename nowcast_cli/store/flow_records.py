@@ -21,7 +21,8 @@ class StepRecord:
 
     ``item`` counts from 0, None for a step that is one. ``value`` is what it is run for, ``gave``
     what came of it. ``job`` is the job that does it, or the run of its flow. ``delay`` is waited
-    for before the next attempt; ``deadline`` is for one that runs.
+    for before the next attempt; ``deadline`` is for one that runs. ``tried`` counts the
+    attempts since the step came to be, or was done again by order.
     """
 
     step: str
@@ -36,6 +37,7 @@ class StepRecord:
     job: str | None = None
     delay: Delay | None = None
     deadline: Delay | None = None
+    tried: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,8 @@ class FlowRunRecord:
     """A run of a flow.
 
     ``digest`` names the definition that it began with. ``parent`` is the token of the step of
-    another run that it does. ``steps`` are by name and item, those that have come to be.
+    another run that it does. ``steps`` are by name and item, those that have come to be; one that
+    comes to be now begins with ``first_attempt``.
     """
 
     id: str
@@ -56,6 +59,7 @@ class FlowRunRecord:
     parent: str | None = None
     ended: str | None = None
     reason: str | None = None
+    first_attempt: int = 1
     steps: Mapping[tuple[str, int | None], StepRecord] = field(default_factory=dict)
 
     @property

@@ -23,10 +23,11 @@ from nowcast_cli.store.flow_records import (
 
 RUN_COLUMNS = (
     "id", "flow", "digest", "parameters", "state", "origin", "created", "parent", "ended", "reason",
+    "first_attempt",
 )  # fmt: skip
 STEP_COLUMNS = (
     "run", "step", "item", "state", "attempt", "value", "gave", "begun", "ended", "reason", "job",
-    "delay", "deadline",
+    "delay", "deadline", "tried",
 )  # fmt: skip
 
 
@@ -172,7 +173,7 @@ def is_step(found: StepRecord) -> bool:
 def _row_of_run(run: FlowRunRecord) -> tuple[object, ...]:
     return (
         run.id, run.flow, run.digest, json.dumps(run.parameters), run.state, run.origin,
-        run.created, run.parent, run.ended, run.reason,
+        run.created, run.parent, run.ended, run.reason, run.first_attempt,
     )  # fmt: skip
 
 
@@ -180,7 +181,7 @@ def _row_of_step(run: str, step: StepRecord) -> tuple[object, ...]:
     return (
         run, step.step, _ALONE if step.item is None else step.item, step.state, step.attempt,
         _json(step.value), _json(step.gave), step.begun, step.ended, step.reason, step.job,
-        _delay(step.delay), _delay(step.deadline),
+        _delay(step.delay), _delay(step.deadline), step.tried,
     )  # fmt: skip
 
 

@@ -639,3 +639,26 @@ def test_runs_that_ended_long_ago_are_cleaned_away_with_what_only_they_follow(
     assert world.store.flow_definition(old.digest) is None
     assert world.store.flow_run(kept) is not None
     assert world.store.flow_run(still_open) is not None
+
+
+def test_no_token_counts_twice_whatever_is_done_again(world: World) -> None:
+    run = world.run(Flow("f", (asked("a"), asked("b", "a"))))
+    world.end(Token(run, "a", None, 1))
+    world.end(Token(run, "b", None, 1), "failed")
+    world.take(world.runs.again(world.state, world.record(run), "a"))
+    assert world.running() == [Token(run, "a", None, 2)]
+    world.end(Token(run, "a", None, 2))
+    (second,) = world.running()
+    assert second.attempt > 1, "the word on its first attempt was given long ago"
+    world.end(Token(run, "b", None, 1))
+    assert world.running() == [second]
+
+
+def test_what_is_done_again_by_order_has_all_its_tries(world: World) -> None:
+    run = world.run(Flow("f", (work("a", retry=Retry(2, 0.0, 1.0, ANY)),)))
+    for attempt in (1, 2):
+        world.end(Token(run, "a", None, attempt), "failed")
+    assert world.record(run).state == "failed"
+    world.take(world.runs.again(world.state, world.record(run), None))
+    world.end(Token(run, "a", None, 3), "failed")
+    assert world.running() == [Token(run, "a", None, 4)]

@@ -1,4 +1,6 @@
 -- Runs of flows. A run follows the definition that it began with, whatever the files say later.
+-- `first_attempt` is that of steps which come to be from now on, later than all there were before the
+-- run was opened again, so that no token is used twice; `tried` counts attempts since then.
 -- `item` counts the several that `for each` makes of a step, -1 for a step that is one. JSON:
 -- definition, parameters, value, gave, delay, deadline.
 CREATE TABLE flow_definition (
@@ -18,7 +20,8 @@ CREATE TABLE flow_run (
     created    TEXT NOT NULL,
     parent     TEXT,
     ended      TEXT,
-    reason     TEXT
+    reason     TEXT,
+    first_attempt INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX flow_run_open ON flow_run (id) WHERE state = 'running';
 CREATE INDEX flow_run_flow ON flow_run (flow, id);
@@ -40,6 +43,7 @@ CREATE TABLE flow_step (
     job      TEXT,
     delay    TEXT,
     deadline TEXT,
+    tried    INTEGER NOT NULL,
     PRIMARY KEY (run, step, item)
 ) STRICT, WITHOUT ROWID;
 
