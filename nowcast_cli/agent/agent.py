@@ -157,7 +157,8 @@ class Agent:
         self._unknown.clear()
         self._say(self._introduction(seen), _PATIENCE)
         self._registered.set()
-        _logger.info("registered with the manager")
+        if self._refused is None:
+            _logger.info("registered with the manager")
 
     def _introduction(self, seen: Report) -> Register:
         settings = self._settings

@@ -41,12 +41,12 @@ def become_command(
         reached("step.brought_its_inputs")
         os.chdir(command.where)
     except OSError as error:
-        stop(runner, could_not_begin(error))
+        stop(runner, could_not_begin(error) + _place(job))
     take_default_signals()
     try:
         os.execvpe(command.words[0], command.words, command.environment)
     except OSError as error:
-        stop(runner, cannot_be_run(command, error))
+        stop(runner, cannot_be_run(command, error) + _place(job))
 
 
 class Command(NamedTuple):
@@ -76,6 +76,12 @@ def could_not_begin(error: OSError) -> str:
     """Say why what comes before a command could not be done: the file that it needs, and why."""
     where = f": {error.filename}" if error.filename else ""
     return f"the command could not begin: {error.strerror or error}{where}"
+
+
+def _place(job: Mapping[str, Any]) -> str:
+    """Name this host where it is not the manager's, which may well have the file."""
+    elsewhere = job.get("executor", "local") != "local"
+    return f", on {socket.gethostname()}" if elsewhere else ""
 
 
 def cannot_be_run(command: Command, error: OSError) -> str:

@@ -184,6 +184,7 @@ def test_an_agent_that_is_refused_says_why_and_ends(played):
     said = "\n".join(agent.log())
     assert "the manager refuses the agent east" in said
     assert "caused by: another east is at work on lagoon" in said
+    assert "registered" not in said
 
 
 def test_jobs_get_a_key_of_their_own_and_not_the_agents(played, tmp_path):
