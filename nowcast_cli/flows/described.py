@@ -26,10 +26,10 @@ def described_step(step: Step) -> dict[str, Any]:
     """Give the value of a step below ``steps:``."""
     return {
         **what_it_does(step),
+        **({} if step.for_each is None else {"for each": step.for_each}),
         **_filled(
             {
                 "after": list(step.after),
-                "for each": step.for_each,
                 "when": step.when,
                 "concurrency": step.concurrency,
                 "conflicts": [str(conflict) for conflict in step.conflicts],

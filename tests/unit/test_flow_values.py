@@ -239,6 +239,7 @@ def test_a_flow_that_is_kept_as_plain_values_is_the_same(  # whatever its steps 
     from nowcast_cli.flows.yaml_flows import flow_described
 
     lines = Flow("g", (Step("?a?b", Action(ActionKey.parse("?a?b"), {"x": [1]})),))
-    for flow in (FORK, FLOW, lines):
+    empty = Flow("h", (Step("a", Work("crop"), for_each=[]),))
+    for flow in (FORK, FLOW, lines, empty):
         kept = json.loads(json.dumps(described(flow)))
         assert flow_described(flow.name, kept).digest == flow.digest

@@ -17,4 +17,3 @@ CREATE TABLE assignment (
     placed    TEXT,
     failed_on TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX assignment_agent ON assignment (agent, job);
