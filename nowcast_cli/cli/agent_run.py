@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -99,7 +100,7 @@ def run(
 
 def _configuration(
     invocation: Invocation, master: str | None
-) -> tuple[dict[str, Any] | None, Path | None]:
+) -> tuple[Mapping[str, Any] | None, Path | None]:
     """Read the configuration of this host, where there is one or there has to be."""
     from nowcast_cli.config import Config
     from nowcast_cli.errors import NotFound
@@ -119,7 +120,7 @@ def _configuration(
         return None, None
     config = Config()
     config.load(file)
-    return dict(config), config.file
+    return config, config.file
 
 
 def _limits(

@@ -17,6 +17,7 @@ from nowcast_cli.executors.job_folder import read_claim
 from nowcast_cli.messages.agent_messages import Answer, Register, Report, to_text
 from nowcast_cli.process_identity import is_alive
 from nowcast_cli.security.key import key_file
+from nowcast_command import nowcast
 
 WORK = """
 import os, sys, time
@@ -286,3 +287,10 @@ def test_a_key_that_is_revoked_is_told_though_at_first_nobody_answers(system_wit
     system.keys.revoke("east")
     words = "refuses the key"
     wait_until(lambda: words in str(agent.log()), timeout=60, what="the agent to say so")
+
+
+def test_begun_in_a_deployment_without_a_key_it_says_which_is_missing(make_system):
+    system = make_system(settings={"security": "curve"})
+    said = nowcast(system.folder, "agent", "run", "--name", "east")
+    assert said.code == 1
+    assert f"there is no key {system.paths.keys / 'east.key'}" in said.err
