@@ -25,6 +25,9 @@ def reached(point: str) -> None:
 
 
 def _end_where_armed(folder: str, point: str) -> None:
+    import signal
+    from _thread import get_ident
+
     armed = f"{folder}/{point}"
     try:
         descriptor = os.open(armed, os.O_RDONLY | os.O_CLOEXEC)
@@ -42,4 +45,5 @@ def _end_where_armed(folder: str, point: str) -> None:
     log = os.open(f"{folder}/{LOG}", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     os.write(log, line.encode())
     os.close(log)
-    os.kill(os.getpid(), number)
+    # To this very thread: else another one may be woken for it, and this one goes on meanwhile.
+    signal.pthread_kill(get_ident(), number)
