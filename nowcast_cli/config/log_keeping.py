@@ -12,6 +12,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import sys
 import uuid
 from contextlib import suppress
 from pathlib import Path
@@ -29,6 +30,7 @@ class RecordsHandler(logging.Handler):
         with suppress(OSError):  # while it is held, nobody takes the file for one that was left
             fcntl.flock(self._file, fcntl.LOCK_SH)
         self._torn = False
+        self._told = False
         self.setFormatter(logging.Formatter("%(message)s"))
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -40,9 +42,19 @@ class RecordsHandler(logging.Handler):
             for line in lines_of(record, self.format(record)):
                 data = b"\n" + line if self._torn else line  # a full disk leaves half a line
                 self._torn = os.write(self._file, data) < len(data)
+            self._told = False
+        except OSError as error:  # a full disk is no mistake of ours: a sentence, and once
+            self._torn = True
+            self._tell(error)
         except Exception:
             self._torn = True
             self.handleError(record)
+
+    def _tell(self, error: OSError) -> None:
+        if not self._told:
+            self._told = True
+            with suppress(OSError):
+                print(f"log records cannot be kept: {error.strerror}", file=sys.stderr)
 
 
 # What this process logs to: logging may be set up again.

@@ -197,6 +197,7 @@ def test_the_checklist_is_shown_with_every_daemon_down(stopped: System) -> None:
 
 
 def test_a_key_that_is_not_there_is_exit_code_4_with_a_guess(used: System) -> None:
+    assert used.checklist() == {"first": {"tide": 3}}  # written up to 0.2 s after the message
     done = nowcast(used.folder, "checklist", "show", "frist")
     assert done.code == 4
     assert "did you mean 'first'?" in done.err

@@ -146,3 +146,17 @@ def test_a_section_that_only_prints_keeps_to_it() -> None:
     }
     layout = sending_logging(section, Path("/logs"), logging.NullHandler)
     assert list(layout["handlers"]) == ["console"]
+
+
+def test_a_full_disk_is_told_in_one_sentence_and_without_a_traceback(tmp_path, capsys):
+    import os
+
+    from nowcast_cli.config.log_keeping import RecordsHandler
+
+    handler = RecordsHandler(tmp_path / "records")
+    os.close(handler._file)
+    handler._file = os.open("/dev/full", os.O_WRONLY)
+    for words in ("one", "two"):
+        handler.handle(logging.makeLogRecord({"msg": words}))
+    os.close(handler._file)
+    assert capsys.readouterr().err == "log records cannot be kept: No space left on device\n"
