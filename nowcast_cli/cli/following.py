@@ -150,6 +150,21 @@ def what_follows(decision: Decision) -> list[str]:
     return [f"{', '.join(others)} and {last} follow"]
 
 
+def follow_chain(
+    system: System, out: Output, watch: Watch, first: JobRecord | EnsembleRecord
+) -> None:
+    """Print what follows from a job or an ensemble, until the chain is over."""
+    chain = Chain(first)
+    while True:
+        news = watch.until(lambda: chain.news(system))
+        for line in news.lines:
+            out.note(line)
+        if news.is_over:
+            break
+    wait_for_checklist(system, out, watch, chain.endings(system))
+    out.note(chain.summary())
+
+
 def wait_for_checklist(
     system: System, out: Output, watch: Watch, messages: Sequence[MessageRecord | None]
 ) -> None:

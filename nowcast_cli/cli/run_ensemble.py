@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from nowcast_cli.cli.context import System
 from nowcast_cli.cli.ensemble_view import name, progress
 from nowcast_cli.cli.following import (
-    Chain,
     Decision,
+    follow_chain,
     how_it_ended_as_one,
     wait_for_checklist,
     what_follows,
@@ -90,7 +90,7 @@ def watch_ensemble(
         out.note(f"  {ensemble.reason}; see `nowcast job show {ensemble.id[-8:]}`")
     if follow:
         try:
-            _follow(system, out, watch, ensemble)
+            follow_chain(system, out, watch, ensemble)
         except KeyboardInterrupt:
             out.note("\nno longer followed; what was launched goes on: nowcast job list")
             return _INTERRUPTED
@@ -130,18 +130,6 @@ def _decision_on(system: System, ensemble: EnsembleRecord) -> Decision | None:
         )
 
     return read_store(system, look)
-
-
-def _follow(system: System, out: Output, watch: Watch, ensemble: EnsembleRecord) -> None:
-    chain = Chain(ensemble)
-    while True:
-        news = watch.until(lambda: chain.news(system))
-        for line in news.lines:
-            out.note(line)
-        if news.is_over:
-            break
-    wait_for_checklist(system, out, watch, chain.endings(system))
-    out.note(chain.summary())
 
 
 def _cancel(system: System, out: Output, watch: Watch, ensemble_id: str) -> int:

@@ -282,7 +282,9 @@ def _run_as_job(
     _tell_what_followed(system, out, watch, job)
     if follow:
         try:
-            _follow_chain(system, out, watch, job)
+            from nowcast_cli.cli.following import follow_chain
+
+            follow_chain(system, out, watch, job)
         except KeyboardInterrupt:
             out.note("\nno longer followed; what was launched goes on: nowcast job list")
             return _INTERRUPTED
@@ -350,17 +352,3 @@ def _tell_what_followed(system: System, out: Output, watch: Watch, job: JobRecor
     out.note(f"{after.how_it_ended(job)}; {sentence}")
     for note in (*after.why_it_ended(job), *notes):
         out.note(note)
-
-
-def _follow_chain(system: System, out: Output, watch: Watch, first: JobRecord) -> None:
-    from nowcast_cli.cli.following import Chain, wait_for_checklist
-
-    chain = Chain(first)
-    while True:
-        news = watch.until(lambda: chain.news(system))
-        for line in news.lines:
-            out.note(line)
-        if news.is_over:
-            break
-    wait_for_checklist(system, out, watch, chain.endings(system))
-    out.note(chain.summary())
