@@ -190,8 +190,8 @@ class Toy:
         }
 
     def write_config(self, text: str) -> None:
-        for port, free in zip((4343, 4344), self.ports, strict=True):
-            text = text.replace(str(port), str(free))
+        free = dict(zip(("4343", "4344"), map(str, self.ports), strict=True))
+        text = re.sub("434[34]", lambda port: free[port[0]], text)  # at once: one may hold the other
         (self.folder / "nowcast.yaml").write_text(text)
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
