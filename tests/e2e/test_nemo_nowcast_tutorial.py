@@ -191,7 +191,8 @@ class Toy:
 
     def write_config(self, text: str) -> None:
         free = dict(zip(("4343", "4344"), map(str, self.ports), strict=True))
-        text = re.sub("434[34]", lambda port: free[port[0]], text)  # at once: one may hold the other
+        # At once: a free port may have one of these numbers among its digits.
+        text = re.sub("434[34]", lambda port: free[port[0]], text)
         (self.folder / "nowcast.yaml").write_text(text)
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
