@@ -28,6 +28,7 @@ from nowcast_cli.config.positions import (
 )
 from nowcast_cli.config.problem import Problem
 from nowcast_cli.config.schedule import schedule_of
+from nowcast_cli.config.services import service_findings
 from nowcast_cli.config.yaml_traps import yaml_traps
 from nowcast_cli.errors import ConfigError
 
@@ -114,6 +115,7 @@ def _findings(data: dict[Any, Any], file: Path) -> Iterator[Finding]:
     yield from executor_findings(data)
     yield from limit_findings(data)
     yield from agent_findings(data)
+    yield from service_findings(data)
     unset: list[tuple[KeyPath, str]] = []
     fill_in(data, file.absolute(), unset=lambda path, name: unset.append((path, name)))
     for path, name in unset:

@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from nowcast_cli.config.model_sections import ClosedSection, Section
+from nowcast_cli.config.model_services import ServiceEntry
 from nowcast_cli.config.model_values import (
     Addresses,
     Duration,
@@ -373,6 +374,10 @@ class NowcastYaml(Section):
     # read and checked by the room flows
     flows: SkipValidation[dict[str, dict[str, Any]] | None] = Field(
         default=None, description="Flows by name: steps, and what each of them comes after."
+    )
+    # read and checked by config.services
+    services: SkipValidation[dict[str, ServiceEntry] | None] = Field(
+        default=None, description="Programs that run for as long as the system does, by name."
     )
     slack_notifications: dict[str, WorkersToNotify] | None = Field(
         default=None,
