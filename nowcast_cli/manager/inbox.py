@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import zmq
 from zmq.utils.monitor import recv_monitor_message
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 LARGEST_BATCH = 100
 GREETING_INTERVAL = 5.0  # seconds
 PATIENCE_WITH_BROKER = 5.0  # seconds; its supervisor brings one that ended back much sooner
-HELLO = (b"", b"hello", b"")
 _CONNECTED = zmq.EVENT_HANDSHAKE_SUCCEEDED
 _RECONNECT_INTERVAL = 20  # milliseconds
 _CONNECT_AGAIN = 1.0  # seconds after the broker has refused the key
@@ -39,6 +39,31 @@ class Arrived:
     envelope: tuple[bytes, ...]
     stamp: bytes | None
     body: bytes
+
+
+Said: TypeAlias = Literal["broker", "performer", "gone"]
+_SAID: dict[bytes, Said] = {b"broker": "broker", b"performer": "performer", b"gone": "gone"}
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """What the broker says beside the requests.
+
+    Parameters
+    ----------
+    kind
+        ``broker``: it tells of itself, in the one frame, JSON with the number of ``subscribers``;
+        after each greeting, and when that becomes or no longer is 0. ``performer``: passed on
+        from the performer ``identity``. ``gone``: that one was silent for its lease; no frames.
+    identity
+        Of a connection of a performer; empty for ``broker``.
+    frames
+        What was said.
+    """
+
+    kind: Said
+    identity: bytes
+    frames: tuple[bytes, ...]
 
 
 class Inbox:
@@ -62,6 +87,7 @@ class Inbox:
         self.monitor = self.socket.get_monitor_socket(_CONNECTED | zmq.EVENT_DISCONNECTED | FAILED)
         self.connected = False
         self._greeted_at = 0.0
+        self._greeting = b""
         self._where = f"{host} port {port}"
         self._left_alone_at = time.monotonic()
         self._key = key
@@ -84,6 +110,9 @@ class Inbox:
             if self.connected:
                 self._doubted = False
                 self._refusal = self._connect_again_at = None
+                # New for each connection: what was on its way by the old one may be lost, so the
+                # broker asks everybody to say again what they had said.
+                self._greeting = os.urandom(8)
                 self._greet()
             else:
                 self._left_alone_at = time.monotonic()
@@ -138,17 +167,19 @@ class Inbox:
 
     def _greet(self) -> None:
         self._greeted_at = time.monotonic()
-        self._send(HELLO)
+        self._send((b"", b"hello", self._greeting))
 
-    def take(self) -> list[Arrived]:
-        """Give the requests that have arrived, at most ``LARGEST_BATCH``; does not wait."""
-        batch: list[Arrived] = []
+    def take(self) -> list[Arrived | Aside]:
+        """Give what has arrived, in that order, at most ``LARGEST_BATCH``; does not wait."""
+        batch: list[Arrived | Aside] = []
         while len(batch) < LARGEST_BATCH:
             try:
                 frames = self.socket.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
                 break
-            if len(frames) >= 3 and frames[-2] == b"":
+            if not frames[0]:  # no client's identity is empty
+                batch += _asides(frames)
+            elif len(frames) >= 3 and frames[-2] == b"":
                 stamp = frames[-3] if len(frames) == 4 else None
                 batch.append(Arrived(tuple(frames[:-2]), stamp, frames[-1]))
                 reached("manager.received")
@@ -159,6 +190,16 @@ class Inbox:
         reached("manager.before_an_answer")
         self._send((*arrived.envelope, b"", reply))
         reached("manager.answered")
+
+    def tell(self, kind: Literal["performer", "publish"], *frames: bytes) -> None:
+        """Say something to the broker that is for others; without a broker it is dropped.
+
+        ``performer``: an identity, then the frames for that performer. ``publish``: JSON with the
+        last number of each stream, then pairs of topic and body; none where only the numbers are
+        told. What is lost is found out by who gets it: performers are asked for a hello by each
+        broker and after each new connection of a manager, and events have numbers.
+        """
+        self._send((b"", kind.encode(), *frames))
 
     def _send(self, frames: tuple[bytes, ...]) -> None:
         try:
@@ -171,3 +212,13 @@ class Inbox:
         self.socket.disable_monitor()
         self.monitor.close(0)
         self.socket.close()
+
+
+def _asides(frames: list[bytes]) -> list[Aside]:
+    """Read what the broker says; what a newer broker may say besides is passed over."""
+    kind = _SAID.get(frames[1]) if len(frames) > 2 else None
+    if kind is None:
+        return []
+    if kind == "broker":
+        return [Aside(kind, b"", tuple(frames[2:]))]
+    return [Aside(kind, frames[2], tuple(frames[3:]))]

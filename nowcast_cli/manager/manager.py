@@ -17,6 +17,7 @@ from nowcast_cli.daemon.main import DaemonContext
 from nowcast_cli.manager import job_transitions, requests
 from nowcast_cli.manager.boot_clock import uptime
 from nowcast_cli.manager.clock import as_stored, now
+from nowcast_cli.manager.inbox import Arrived
 from nowcast_cli.manager.log_batches import batch_log_files
 from nowcast_cli.manager.parts import Parts
 from nowcast_cli.manager.reload import checked_config, needs_restart
@@ -154,7 +155,8 @@ class Manager:
         parts, turn = self._parts, Turn(self._state)
         parts.intake.after_functions = parts.deciders.after_functions
         for arrived in parts.inbox.take():
-            parts.intake.arrived(turn, arrived)
+            if isinstance(arrived, Arrived):
+                parts.intake.arrived(turn, arrived)
         turn.add(parts.agents.step(turn.state))
         for happening in parts.jobs.happenings():
             parts.intake.happening(turn, happening)
