@@ -91,7 +91,9 @@ def last_jobs(
     while look is not None and len(last) < ensemble.size:
         known = {job.id: job for job in jobs(connection, look.id)}
         known |= {job.id: job for job in news.values() if job.ensemble == look.id}
-        latest = {job.member.index: job for _, job in sorted(known.items()) if job.member}
+        # By attempt, not by id: the clock that ids are made by may have been set back in between.
+        attempts = sorted(known.values(), key=lambda job: (job.attempt, job.id))
+        latest = {job.member.index: job for job in attempts if job.member}
         last = latest | last
         look = None if look.predecessor is None else of_id(connection, look.predecessor)
     return dict(sorted(last.items()))

@@ -17,11 +17,14 @@ from nowcast_cli.store.records import (
     BarrierRecord,
     ChecklistPut,
     Delay,
+    EnsemblePut,
+    EnsembleRecord,
     HoldDropped,
     HoldPut,
     HoldRecord,
     JobPut,
     JobRecord,
+    Member,
     MessageReceived,
     MessageRecord,
     MessageSettled,
@@ -339,3 +342,12 @@ def test_a_checklist_file_that_is_missing_is_told_from_an_empty_one(tmp_path):
         read_checklist(tmp_path / "none.yaml")
     (tmp_path / "empty.yaml").touch()
     assert read_checklist(tmp_path / "empty.yaml") == {}
+
+
+def test_the_last_job_of_a_member_is_its_last_attempt_also_where_the_clock_was_set_back(store):
+    ensemble = EnsembleRecord("e1", "first", "1", 1, None, None, "open", None, "c", None, NOW)
+    member = {"ensemble": "e1", "member": Member(1, 0, 1)}
+    first = a_job("01a2036e-dd0f", state="timed out", **member)
+    again = a_job("01a20337-fa98", attempt=2, predecessor=first.id, state="succeeded", **member)
+    store.commit([EnsemblePut(ensemble), JobPut(first), JobPut(again)])
+    assert [job.id for job in store.last_members(ensemble, ()).values()] == [again.id]

@@ -63,7 +63,9 @@ def violations(
     by_id = {message.id: message for message in messages}
     for ensemble in found.records:
         said = f"ensemble {ensemble.id} ({ensemble.worker}, {ensemble.state})"
-        last = {job.member.index: job for job in found.jobs[ensemble.id] if job.member}
+        # By attempt, not by id: the clock may have been set back between two of them.
+        attempts = sorted(found.jobs[ensemble.id], key=lambda job: job.attempt)
+        last = {job.member.index: job for job in attempts if job.member}
         told = by_id.get(f"ensemble-{ensemble.id}")
         for each in (
             *_members(ensemble, last),
