@@ -8,7 +8,8 @@ attempt of a step, or one ask; its id is the attempt's token, or the ask's id::
     performer ──▶ ALIVE ──▶ broker, which answers ALIVE, or ASK_HELLO to one it does not know
 
 The first frame is the kind, the others are JSON texts. Orders and results come many a message, a
-frame for each. A result is kept by the performer until it is acknowledged, which is after the
+frame for each. The identity of a performer's connection is new with each connection: its name and
+incarnation say who it is. A result is kept by the performer until it is acknowledged, which is after the
 commit that took it; it is sent again after each welcome, so that none is lost and the manager may
 hear of one twice. Between hello and welcome nothing is begun, and without a sign of life of the
 other side for ``FENCE`` nothing is begun either: by then the manager may have called the
@@ -57,6 +58,8 @@ class Hello:
         ``mapping``: what ``actions.ini`` maps; or the action keys that it owns.
     has
         Orders that are in hand, or done and not acknowledged.
+    number
+        Counts the hellos of an incarnation; the welcome that answers it has the same.
     """
 
     name: str
@@ -65,6 +68,7 @@ class Hello:
     takes: int
     serves: Literal["mapping"] | tuple[str, ...]
     has: tuple[str, ...] = ()
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +133,14 @@ class Alive:
 
 @dataclass(frozen=True, slots=True)
 class Welcome:
-    """``keep``: the orders that are still wanted; what is not begun and not of them is dropped."""
+    """Answers the hello of the same ``number``; an order that was given before is of no account.
+
+    ``keep``: of what it has, the orders that are still wanted; what is not begun and not of them
+    is dropped.
+    """
 
     keep: tuple[str, ...] = ()
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,8 +246,6 @@ def frames_of(word: FromPerformer | ToPerformer) -> list[bytes]:
             return [b"orders", *map(order_text, orders)]
         case Acknowledged(ids) | Withdraw(ids):
             return [_kind(word), _text(ids)]
-        case Welcome(keep):
-            return [b"welcome", _text({"keep": keep})]
         case _:
             return [_kind(word), _text({name: getattr(word, name) for name in word.__slots__})]
 
@@ -348,6 +355,7 @@ def _hello(text: bytes) -> Hello:
         _a(int, given, "takes"),
         MAPPING if serves == MAPPING else _texts(serves, "serves"),
         _texts(given.get("has", []), "has"),
+        _a(int, given, "number", 0),
     )
 
 
@@ -373,7 +381,8 @@ def _ask(text: bytes) -> Ask:
 
 
 def _welcome(text: bytes) -> Welcome:
-    return Welcome(_texts(_mapping(text, "welcome").get("keep", []), "keep"))
+    given = _mapping(text, "welcome")
+    return Welcome(_texts(given.get("keep", []), "keep"), _a(int, given, "number", 0))
 
 
 def _answer(text: bytes) -> Answer:

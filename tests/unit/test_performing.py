@@ -58,7 +58,16 @@ _orders = st.builds(
     st.booleans(),
 )
 _of_performers = st.one_of(
-    st.builds(Hello, _texts, _texts, st.integers(), st.integers(), st.just("mapping") | _ids, _ids),
+    st.builds(
+        Hello,
+        _texts,
+        _texts,
+        st.integers(),
+        st.integers(),
+        st.just("mapping") | _ids,
+        _ids,
+        st.integers(),
+    ),
     st.builds(Done, st.lists(_results, max_size=3).map(tuple)),
     st.builds(Progress, _texts, st.none() | _texts, st.none() | st.floats(0, 1)),
     st.builds(Renewed, _texts, _seconds),
@@ -67,7 +76,7 @@ _of_performers = st.one_of(
     st.just(Bye()),
 )
 _of_the_manager = st.one_of(
-    st.builds(Welcome, _ids),
+    st.builds(Welcome, _ids, st.integers()),
     st.builds(Orders, st.lists(_orders, max_size=3).map(tuple)),
     st.builds(Acknowledged, _ids),
     st.builds(Withdraw, _ids),
