@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from importlib import resources
 from pathlib import Path
@@ -11,8 +11,9 @@ from typing import Any
 
 from nowcast_cli.crash_points import reached
 from nowcast_cli.errors import NowcastError
-from nowcast_cli.store import agents, ensembles, flows
+from nowcast_cli.store import agents, ensembles, events, flows
 from nowcast_cli.store.checklist_text import ChecklistText, Fragment, FragmentChanges
+from nowcast_cli.store.event_records import EventBatchPut
 from nowcast_cli.store.flow_records import (
     DefinitionPut,
     FlowRunPut,
@@ -51,6 +52,7 @@ from nowcast_cli.store.records import (
     SchedulePut,
     ScheduleRecord,
 )
+from nowcast_cli.store.removing import remove
 from nowcast_cli.store.rows import (
     BARRIER_COLUMNS,
     HOLD_COLUMNS,
@@ -198,18 +200,10 @@ class Store:
                 agents.write(execute, change)
             case DefinitionPut() | FlowRunPut() | FlowStepPut() | FlowStepDropped():
                 flows.write(execute, change)
-            case RowsRemoved(messages, jobs, barriers, ensemble_ids, flow_runs):
-                self._remove("message", "number", messages)
-                self._remove("job", "id", jobs)
-                agents.remove_of_jobs(self._connection, jobs)
-                self._remove("barrier", "number", barriers)
-                self._remove("ensemble", "id", ensemble_ids)
-                flows.remove_runs(self._connection, flow_runs)
-
-    def _remove(self, table: str, column: str, keys: Sequence[object]) -> None:
-        self._connection.executemany(
-            f"DELETE FROM {table} WHERE {column} = ?", [(key,) for key in keys]
-        )
+            case EventBatchPut():
+                events.write(execute, change)
+            case RowsRemoved():
+                remove(self._connection, change)
 
     def give_back(self, pages: int) -> bool:
         """Give unused pages, at most ``pages``, back to the disk; say whether there are many more.
@@ -378,6 +372,16 @@ class Store:
     def flow_definition(self, digest: str) -> tuple[str, Any] | None:
         """Give the name of a flow, and what it said by that digest."""
         return flows.definition_of(self._connection, digest)
+
+    def event_numbers(self) -> dict[str, int]:
+        """Give the last number of each stream of events."""
+        return events.last_numbers(self._connection)
+
+    def events_after(
+        self, after: Mapping[str, int], topics: Collection[str], limit: int
+    ) -> events.Replayed:
+        """Give the events of streams after some numbers (see ``events.replay``)."""
+        return events.replay(self._connection, after, topics, limit)
 
     def agents(self) -> list[AgentRecord]:
         """Give the agents that are known, by name."""

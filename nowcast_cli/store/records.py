@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from nowcast_cli.store.delay import Delay as Delay
+from nowcast_cli.store.event_records import EventChange
 from nowcast_cli.store.flow_records import FlowChange
 
 MessageState = Literal["received", "decided", "stuck", "answered", "late"]
@@ -359,10 +360,12 @@ class RowsRemoved:
     barriers: tuple[int, ...] = ()
     ensembles: tuple[str, ...] = ()
     flow_runs: tuple[str, ...] = ()
+    event_batches: tuple[int, ...] = ()
 
 
 Change = (
-    FlowChange
+    EventChange
+    | FlowChange
     | MessageReceived
     | MessageSettled
     | JobPut

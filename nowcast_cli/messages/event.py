@@ -1,0 +1,192 @@
+"""Events as subscribers see them, their topics, and their form on the wire.
+
+On the wire an event is two frames: its topic with a ``~`` behind it, so that the prefix
+``flows~forecast~`` is never that of ``flows~forecast2``, and a body in JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from nowcast_cli.errors import NowcastError
+
+DELIMITER = "~"
+BEACON = "beacon"
+LOGS = "logs"  # told by the processes themselves: its events are kept nowhere
+# No flow may be called so: the first field of the topic of what it publishes is its name.
+SYSTEM_STREAMS = frozenset(
+    {
+        "agents", BEACON, "checklist", "daemons", "flows", "jobs", LOGS, "notifications",
+        "products", "schedule", "services",
+    }
+)  # fmt: skip
+
+_SAFE = re.compile(r"[A-Za-z0-9_.-]*")
+_UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
+_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
+_DEEPEST = 100
+
+
+class NoEvent(NowcastError):
+    """What has arrived is not an event."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that has happened.
+
+    Parameters
+    ----------
+    stream
+        The first field of the topic.
+    number
+        Its place in the stream, from 1 on. Numbers are given once, in the order of what happened.
+    time
+        ISO 8601, UTC: when it was kept.
+    topic
+        Fields joined by ``~``. A field that is not made of letters, digits and ``_.-`` is
+        percent-encoded.
+    payload
+        A mapping of what JSON can hold.
+    attempt
+        The attempt of the step or job, None where there is none.
+    correlation
+        Id of the outermost run, chain or request that it belongs to.
+    status
+        Whether it is the state of something: the last one of its topic is told on subscribing.
+    """
+
+    stream: str
+    number: int
+    time: str
+    topic: str
+    payload: Any
+    attempt: int | None = None
+    correlation: str | None = None
+    status: bool = False
+
+    @property
+    def id(self) -> str:
+        """``stream:number``, which no other event has."""
+        return f"{self.stream}:{self.number}"
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields of the topic."""
+        return tuple(self.topic.split(DELIMITER))
+
+
+def field(text: object) -> str:
+    """Give a text as a field of a topic: no ``~`` and no blank in it. An empty one stays so."""
+    value = str(text)
+    if _SAFE.fullmatch(value):
+        return value
+    return _UNSAFE.sub(lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode()), value)
+
+
+def topic_of(*fields: object) -> str:
+    """Give the topic of these fields."""
+    return DELIMITER.join(map(field, fields))
+
+
+def prefix_of(topic: str) -> str:
+    """Give a topic, whole or its first fields, as the prefix to subscribe to; of "", all."""
+    return topic if not topic or topic.endswith(DELIMITER) else topic + DELIMITER
+
+
+def is_about(topic: str, prefixes: Collection[str]) -> bool:
+    """Say whether a topic begins with one of ``prefixes``, as :func:`prefix_of` gives them.
+
+    Of none, all topics do.
+    """
+    return not prefixes or f"{topic}{DELIMITER}".startswith(tuple(prefixes))
+
+
+def wire_topic(topic: str) -> bytes:
+    """Give a topic as it goes before the body of an event."""
+    return f"{topic}{DELIMITER}".encode()
+
+
+def beacon_topic(stream: str) -> bytes:
+    """Give the topic of a stream's beacon, whose body is ``{"stream": …, "last": number}``."""
+    return wire_topic(topic_of(BEACON, stream))
+
+
+def encode_beacon(stream: str, last: int) -> bytes:
+    """Give the body of a beacon: the last number of its stream."""
+    return in_json({"stream": stream, "last": last}).encode()
+
+
+def decode_beacon(body: bytes) -> tuple[str, int]:
+    """Give the stream of a beacon and its last number. Raises NoEvent."""
+    try:
+        value = json.loads(body)
+        return str(value["stream"]), int(value["last"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise NoEvent("what has arrived is no beacon of a stream", cause=repr(error)) from None
+
+
+def in_json(value: Any) -> str:
+    """Give a value in JSON, which holds no dates and the like: they become text."""
+    try:
+        return _ENCODER.encode(value)
+    except (TypeError, ValueError, RecursionError):
+        return _ENCODER.encode(_plain(value, 0))
+
+
+def _plain(value: Any, depth: int) -> Any:
+    if value is None or isinstance(value, str | int):
+        return value
+    if depth < _DEEPEST and isinstance(value, dict):
+        return {str(key): _plain(item, depth + 1) for key, item in value.items()}
+    if depth < _DEEPEST and isinstance(value, list | tuple | set):
+        return [_plain(item, depth + 1) for item in value]
+    if isinstance(value, float) and value - value == 0:
+        return value
+    return str(value)
+
+
+def encode_event(event: Event) -> bytes:
+    """Give the body of an event."""
+    body = {
+        "id": event.id,
+        "stream": event.stream,
+        "number": event.number,
+        "time": event.time,
+        "topic": event.topic,
+        "attempt": event.attempt,
+        "correlation": event.correlation,
+        "payload": event.payload,
+    }
+    if event.status:
+        body["status"] = True
+    return in_json(body).encode()
+
+
+def decode_event(body: bytes | str) -> Event:
+    """Read the body of an event; keys that are not known are passed over. Raises NoEvent."""
+    try:
+        return event_of(json.loads(body))
+    except (ValueError, TypeError, KeyError) as error:
+        raise NoEvent("what has arrived is no event", cause=repr(error)) from None
+
+
+def event_of(value: Any) -> Event:
+    """Give the event of a body that was read. Raises KeyError, TypeError."""
+    number = value["number"]
+    if type(number) is not int:
+        raise TypeError(f"the number {number!r}")
+    return Event(
+        value["stream"],
+        number,
+        value["time"],
+        value["topic"],
+        value["payload"],
+        value.get("attempt"),
+        value.get("correlation"),
+        value.get("status") is True,
+    )

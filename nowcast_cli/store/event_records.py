@@ -1,0 +1,51 @@
+"""What the store keeps of events: batches, one row a commit and stream."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class EventPut:
+    """Something has happened that subscribers are told of.
+
+    ``topic`` are its fields joined by ``~``, the first of which is its stream. ``payload`` is what
+    JSON can hold. ``correlation`` is the id of the outermost run, chain or request that it belongs
+    to, ``attempt`` that of the step or job. With ``status`` the last one of its topic is
+    told to whoever subscribes. Not written by itself: the number that it gets is of its batch.
+    """
+
+    topic: str
+    payload: Mapping[str, Any]
+    correlation: str | None = None
+    attempt: int | None = None
+    status: bool = False
+
+    @property
+    def stream(self) -> str:
+        """The first field of the topic."""
+        return self.topic.partition("~")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class EventBatchPut:
+    """The events of one commit in one stream; they have the numbers ``first`` to :attr:`last`.
+
+    ``skipped`` counts numbers after these that are never used.
+    """
+
+    stream: str
+    first: int
+    time: str
+    events: tuple[EventPut, ...]
+    skipped: int = 0
+
+    @property
+    def last(self) -> int:
+        """The number of the last event, or of the last number that is skipped."""
+        return self.first + len(self.events) + self.skipped - 1
+
+
+EventChange = EventPut | EventBatchPut

@@ -1,0 +1,206 @@
+"""Events in the database: their batches, written and read."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from nowcast_cli.messages.event import Event, in_json, is_about
+from nowcast_cli.store.event_records import EventBatchPut, EventPut
+
+SINCE = 10  # the version of the schema that has them
+MOST = 1000  # events that are given at once
+
+COLUMNS = ("place", "stream", "first", "last", "time", "events")
+_SELECT = f"SELECT {', '.join(COLUMNS)} FROM event_batch"
+_INSERT = "INSERT INTO event_batch (stream, first, last, time, events) VALUES (?, ?, ?, ?, ?)"
+_STREAMS = (
+    "WITH RECURSIVE known(stream) AS (SELECT min(stream) FROM event_batch UNION ALL "
+    "SELECT (SELECT min(stream) FROM event_batch WHERE stream > known.stream) FROM known "
+    "WHERE known.stream IS NOT NULL) SELECT stream FROM known WHERE stream IS NOT NULL"
+)
+_ROWS = 50  # read at once
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What is kept of streams after some numbers.
+
+    ``upto`` tells for each stream the number up to which all that is kept is in ``events``, or in
+    what was asked for before; ``more`` whether there is more.
+    """
+
+    events: tuple[Event, ...]
+    upto: Mapping[str, int]
+    more: bool
+
+
+def write(execute: Callable[..., Any], batch: EventBatchPut) -> None:
+    """Write the events of a commit in one stream, within the transaction of the caller."""
+    events = [[put.topic, put.payload, put.attempt, put.correlation, put.status]
+              for put in batch.events]  # fmt: skip
+    execute(_INSERT, (batch.stream, batch.first, batch.last, batch.time, in_json(events)))
+
+
+def last_numbers(connection: sqlite3.Connection) -> dict[str, int]:
+    """Give the last number of each stream."""
+    streams = [stream for (stream,) in connection.execute(_STREAMS).fetchall()]
+    newest = "SELECT max(last) FROM event_batch WHERE stream = ?"
+    return {stream: connection.execute(newest, (stream,)).fetchone()[0] for stream in streams}
+
+
+def replay(
+    connection: sqlite3.Connection, after: Mapping[str, int], topics: Collection[str], limit: int
+) -> Replayed:
+    """Give the events of streams after some numbers: each stream in its order.
+
+    Parameters
+    ----------
+    after
+        The number that each stream is to be told from, alone.
+    topics
+        Only events about one of these (see ``messages.event.is_about``); of none, all.
+    limit
+        Give so many at most, and of what is not about them read no more than ten times as many.
+    """
+    found: list[Event] = []
+    upto: dict[str, int] = {}
+    more, read = False, 0
+    for stream, number in after.items():
+        upto[stream] = number
+        for event in _after(connection, stream, number):
+            if len(found) >= limit or read >= 10 * limit:
+                more = True
+                break
+            read += 1
+            upto[stream] = event.number
+            if is_about(event.topic, topics):
+                found.append(event)
+        else:
+            (last,) = connection.execute(
+                "SELECT max(last) FROM event_batch WHERE stream = ?", (stream,)
+            ).fetchone()
+            upto[stream] = max(upto[stream], last or 0)
+    return Replayed(tuple(found), upto, more)
+
+
+def _after(connection: sqlite3.Connection, stream: str, number: int) -> Iterator[Event]:
+    while True:
+        rows = connection.execute(
+            f"{_SELECT} WHERE stream = ? AND last > ? ORDER BY last LIMIT ?",
+            (stream, number, _ROWS),
+        ).fetchall()
+        for row in rows:
+            yield from (event for event in events_of_row(row) if event.number > number)
+        if len(rows) < _ROWS:
+            return
+        number = rows[-1][3]
+
+
+def latest(
+    connection: sqlite3.Connection, topics: Collection[str], since: str | None, limit: int
+) -> list[Event]:
+    """Give the last events about ``topics`` that came at or after ``since``, the oldest first."""
+    found: list[Event] = []
+    place = connection.execute("SELECT max(place) + 1 FROM event_batch").fetchone()[0] or 0
+    while len(found) < limit:
+        rows = connection.execute(
+            f"{_SELECT} WHERE place < ? AND (? IS NULL OR time >= ?) ORDER BY place DESC LIMIT ?",
+            (place, since, since, _ROWS),
+        ).fetchall()
+        for row in rows:
+            found += reversed([e for e in events_of_row(row) if is_about(e.topic, topics)])
+        if len(rows) < _ROWS:
+            break
+        place = rows[-1][0]
+    return found[:limit][::-1]
+
+
+def numbers_before(connection: sqlite3.Connection, time: str) -> dict[str, int]:
+    """Give the last number of each stream that came before a time (ISO 8601 UTC)."""
+    place = _first_place_since(connection, time)
+    numbers = last_numbers(connection)
+    for stream in numbers:
+        row = connection.execute(
+            "SELECT min(first) FROM event_batch WHERE stream = ? AND place >= ?", (stream, place)
+        ).fetchone()
+        if row[0] is not None:
+            numbers[stream] = row[0] - 1
+    return numbers
+
+
+def time_of(connection: sqlite3.Connection, stream: str, number: int) -> str | None:
+    """Give when an event came, None where it is not kept."""
+    row = connection.execute(
+        "SELECT time FROM event_batch WHERE stream = ? AND last >= ? AND first <= ? LIMIT 1",
+        (stream, number, number),
+    ).fetchone()
+    return None if row is None else row[0]
+
+
+def _first_place_since(connection: sqlite3.Connection, time: str) -> int:
+    """Give the place of the first batch at or after a time, by the order of commits."""
+    first, last = connection.execute("SELECT min(place), max(place) FROM event_batch").fetchone()
+    low, high = first or 0, (last or 0) + 1
+    while low < high:
+        middle = (low + high) // 2
+        row = connection.execute(
+            "SELECT time, place FROM event_batch WHERE place >= ? ORDER BY place LIMIT 1",
+            (middle,),
+        ).fetchone()
+        low, high = (row[1] + 1, high) if row is not None and row[0] < time else (low, middle)
+    return int(low)
+
+
+def prunable(
+    connection: sqlite3.Connection, before: str, after: int, limit: int
+) -> tuple[tuple[int, ...], int | None]:
+    """Give the places of batches older than ``before`` that may go, and the last one looked at.
+
+    None says that all were. The newest of each stream stays: the next number follows from it.
+    """
+    rows = connection.execute(
+        "SELECT place, time < ?1, last < (SELECT max(last) FROM event_batch AS newer "
+        "WHERE newer.stream = event_batch.stream) "
+        "FROM event_batch WHERE place > ?2 ORDER BY place LIMIT ?3",
+        (before, after, limit),
+    ).fetchall()
+    more = bool(rows) and any(old for _, old, _ in rows)
+    return tuple(place for place, old, goes in rows if old and goes), rows[-1][0] if more else None
+
+
+def batch_of_row(row: tuple[Any, ...]) -> EventBatchPut:
+    """Give the batch of a row. Raises ValueError, TypeError for what is none."""
+    _, stream, first, last, time, text = row
+    puts = tuple(
+        EventPut(topic, payload, correlation, attempt, status)
+        for topic, payload, attempt, correlation, status in json.loads(text)
+    )
+    return EventBatchPut(stream, first, time, puts, last - first + 1 - len(puts))
+
+
+def is_batch(found: EventBatchPut) -> bool:
+    """Say whether a row that was read of a damaged store has the form of one."""
+    return (
+        isinstance(found.stream, str)
+        and isinstance(found.time, str)
+        and found.skipped >= 0
+        and all(isinstance(put.topic, str) for put in found.events)
+    )
+
+
+def events_of_row(row: tuple[Any, ...]) -> Iterator[Event]:
+    """Give the events of a row, in order."""
+    return events_of(batch_of_row(row))
+
+
+def events_of(batch: EventBatchPut) -> Iterator[Event]:
+    """Give the events of a batch with their numbers."""
+    for number, put in enumerate(batch.events, start=batch.first):
+        yield Event(
+            batch.stream, number, batch.time, put.topic, put.payload, put.attempt,
+            put.correlation, put.status,
+        )  # fmt: skip
