@@ -9,11 +9,11 @@ attempt of a step, or one ask; its id is the attempt's token, or the ask's id::
 
 The first frame is the kind, the others are JSON texts. Orders and results come many a message, a
 frame for each. The identity of a performer's connection is new with each connection: its name and
-incarnation say who it is. A result is kept by the performer until it is acknowledged, which is after the
-commit that took it; it is sent again after each welcome, so that none is lost and the manager may
-hear of one twice. Between hello and welcome nothing is begun, and without a sign of life of the
-other side for ``FENCE`` nothing is begun either: by then the manager may have called the
-performer gone.
+incarnation say who it is. A result is kept by the performer until it is acknowledged, which is
+after the commit that took it; it is sent again after each welcome, so that none is lost and the
+manager may hear of one twice. Between hello and welcome nothing is begun, and without a sign of
+life of the other side for ``FENCE`` nothing is begun either: by then the manager may have called
+the performer gone.
 """
 
 from __future__ import annotations
