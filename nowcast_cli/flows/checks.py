@@ -22,6 +22,7 @@ from nowcast_cli.flows.definition import (
     Work,
     ancestors,
 )
+from nowcast_cli.flows.owners import Owners
 from nowcast_cli.flows.placeholders import references
 
 ITEM = "item"  # what a step with `for each` calls the value that it is run for
@@ -43,7 +44,7 @@ class Mistake:
 
 
 def mistakes(
-    flows: Mapping[str, Flow], mapping: ActionMapping, registry: Registry
+    flows: Mapping[str, Flow], mapping: ActionMapping, registry: Registry, owners: Owners
 ) -> Iterator[Mistake]:
     """Check all flows of a system."""
     for flow in flows.values():
@@ -57,7 +58,7 @@ def mistakes(
             yield from _targets(flow, step, flows, registry)
             yield from _references(flow, step)
             yield from _conflicts(flow, step, flows)
-            yield from _answered(flow, step, mapping)
+            yield from _answered(flow, step, mapping, owners)
 
 
 def _order(flow: Flow) -> Iterator[Mistake]:
@@ -265,10 +266,12 @@ def _trigger_parameters(flow: Flow, trigger: Trigger) -> Iterator[Mistake]:
             yield Mistake(flow.name, None, "on", words, hint=hint)
 
 
-def _answered(flow: Flow, step: Step, mapping: ActionMapping) -> Iterator[Mistake]:
+def _answered(flow: Flow, step: Step, mapping: ActionMapping, owners: Owners) -> Iterator[Mistake]:
     if not isinstance(step.does, Action) or mapping.find(step.does.key) is not None:
         return
     key = step.does.key
+    if owners.find(key, {}) is not None:
+        return
     is_entry = key.action == _ENTRY and step is flow.steps[0]
     if is_entry or key.decorator in _ANSWERED_FROM_OUTSIDE:
         return
@@ -278,5 +281,6 @@ def _answered(flow: Flow, step: Step, mapping: ActionMapping) -> Iterator[Mistak
         "action",
         f"no action is mapped to {key}, so a run fails at this step",
         severity="warning",
-        hint=f"add to actions.ini, below [actionmapping]: {key} = package.module.function",
+        hint=f"add to actions.ini, below [actionmapping]: {key} = package.module.function, or to "
+        "the actions of a service",
     )

@@ -12,11 +12,14 @@ from nowcast_cli.config.located import located
 from nowcast_cli.config.positions import BadYaml, Document, read_document
 from nowcast_cli.config.problem import Problem
 from nowcast_cli.config.registry import registry_of
+from nowcast_cli.config.services import services_of
 from nowcast_cli.flows.action_mapping import ActionMapping, read_mapping
 from nowcast_cli.flows.checks import Mistake, mistakes
 from nowcast_cli.flows.components import component_trouble
 from nowcast_cli.flows.definition import Flow, Place
 from nowcast_cli.flows.ini_flows import read_flows
+from nowcast_cli.flows.owners import Owners, owners_of
+from nowcast_cli.flows.service_management import service_topics_flow
 from nowcast_cli.flows.yaml_flows import SECTION, flows_of
 
 FLOWS_FILE = "flows.ini"
@@ -27,13 +30,15 @@ ACTIONS_FILE = "actions.ini"
 class Declared:
     """The flows that can be read, what answers their actions, and all that is wrong.
 
-    ``wrong`` names the flows that can be read and not be run.
+    ``wrong`` names the flows that can be read and not be run; ``owners`` knows the actions of
+    services.
     """
 
     flows: Mapping[str, Flow]
     actions: ActionMapping
     problems: tuple[Problem, ...]
     wrong: frozenset[str]
+    owners: Owners
 
     @property
     def usable(self) -> dict[str, Flow]:
@@ -44,7 +49,7 @@ class Declared:
 def has_flows(config: Config) -> bool:
     """Say whether a system declares any flows; quick, for those that most often have none."""
     folder = config.file.parent
-    return bool(config.get(SECTION)) or (folder / FLOWS_FILE).exists()
+    return bool(config.get(SECTION) or services_of(config)) or (folder / FLOWS_FILE).exists()
 
 
 def declared(config: Config) -> Declared:
@@ -54,13 +59,17 @@ def declared(config: Config) -> Declared:
     from_yaml, findings = flows_of(config.get(SECTION))
     from_yaml = _placed(config.file, from_yaml)
     problems += _in_yaml(config.file, findings)
-    flows, twice = _together([*from_lines, *from_yaml])
+    services = services_of(config)
+    owners, findings = owners_of(services)
+    problems += _in_yaml(config.file, findings)
+    built_in = [service_topics_flow()] if services else []
+    flows, twice = _together([*from_lines, *from_yaml, *built_in])
     actions, wrong = _mapping(folder / ACTIONS_FILE)
     problems += [*twice, *wrong, *_components(actions, folder)]
-    found = list(mistakes(flows, actions, registry_of(config)))
+    found = list(mistakes(flows, actions, registry_of(config), owners))
     problems += _located(flows, found, config.file)
     unusable = frozenset(mistake.flow for mistake in found if mistake.severity == "error")
-    return Declared(flows, actions, tuple(sorted(set(problems), key=_order)), unusable)
+    return Declared(flows, actions, tuple(sorted(set(problems), key=_order)), unusable, owners)
 
 
 def _from_file(file: Path) -> tuple[list[Flow], list[Problem]]:
