@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from lab.environment import what_is_possible
+from lab.report import NOT_HELD
 
 TESTS = Path(__file__).parents[1]
 FAULTS = 220
@@ -33,10 +34,22 @@ def test_whatever_is_done_to_running_systems_nothing_is_lost_and_nothing_done_tw
     done = subprocess.run(
         command, cwd=TESTS / "faults", env=lab_environment(), capture_output=True, text=True
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    if done.returncode != 0:
+        pytest.fail(told_first_and_last(done), pytrace=False)
     tried = int(done.stdout.rpartition(" faults in ")[0].rsplit(maxsplit=1)[-1])
     assert tried >= FAULTS
     print(done.stdout)
+
+
+def told_first_and_last(done):
+    """Give all that a lab said, in the middle: a summary shows what is first, a cut log the last.
+
+    A lab that failed without a verdict has a traceback.
+    """
+    lines = (done.stderr + done.stdout).splitlines()
+    verdict = [line for line in lines if line.startswith(NOT_HELD)]
+    verdict = verdict or done.stderr.splitlines()[-1:] or lines[-1:]
+    return "\n".join([" | ".join(verdict), *lines, *verdict])
 
 
 def test_this_machine_can_do_what_the_lab_needs():
@@ -56,7 +69,8 @@ def test_a_short_soak_measures_every_daemon_and_says_whether_anything_grows():
         [sys.executable, "-m", "lab.soak", "--minutes", "0.4"],
         cwd=TESTS / "faults", env=lab_environment(), capture_output=True, text=True,
     )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
+    if done.returncode != 0:
+        pytest.fail(told_first_and_last(done), pytrace=False)
     for name in ("manager", "message_broker", "standby", "scheduler", "log_aggregator", "launcher"):
         for kind in ("memory (MB)", "descriptors", "threads"):
             assert f"{name:24} {kind}" in done.stdout

@@ -17,10 +17,13 @@ from lab import ensembles, journal
 from lab.catalogue import CATALOGUE, FLAVOURS, POINTS, RARE_POINTS
 from lab.deployment import arguments_of, module_of
 from lab.ensembles import FoundEnsembles
+from lab.episode import Outcome
 from lab.faults import _STRIKES
 from lab.growth import Tolerance, growth_of
 from lab.journal import Found
 from lab.plans import Doing, Rule, plan_of
+from lab.report import summary_of
+from lab.runner import Result
 from nowcast_cli.store.records import EnsembleRecord, JobRecord, Member, MessageRecord
 
 PACKAGE = Path(__file__).parents[2] / "nowcast_cli"
@@ -236,3 +239,12 @@ def test_what_does_not_hold_of_an_ensemble_is_said(system, ensemble, members, me
         assert problems == []
     else:
         assert any(complaint in problem for problem in problems), problems
+
+
+def test_what_did_not_hold_is_said_last_and_short():
+    traceback = "the manager has left a traceback: Traceback\n  File x\nValueError: no\n"
+    bad = Outcome("cable:7", violations=["it has no end", traceback, *["more"] * 5])
+    last = summary_of(Result([Outcome("plain:1"), bad])).splitlines()[-6:]
+    assert last[0] == "did not hold: cable:7: it has no end"
+    assert last[1].endswith("has left a traceback: Traceback … ValueError: no")
+    assert last[-1] == "did not hold: cable:7: and 2 more"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lab.catalogue import CATALOGUE, CRASH, FREEZE
@@ -14,6 +14,8 @@ from lab.runner import Result
 
 BEGIN = "<!-- The fault lab writes what is between this line and the next comment. -->"
 END = "<!-- The fault lab's table ends here. -->"
+NOT_HELD = "did not hold:"
+_SHOWN, _SHORT = 5, 400  # violations of a system in the verdict, and characters of each
 
 
 def line_of(outcome: Outcome) -> str:
@@ -41,10 +43,9 @@ def how_to_repeat(outcome: Outcome, faults: int, full: bool) -> str:
 
 
 def summary_of(result: Result) -> str:
-    """Say in some lines what came of all systems."""
+    """Say in some lines what came of all systems: last what did not hold, as logs are cut above."""
     jobs = sum(outcome.jobs for outcome in result.outcomes)
     messages = sum(outcome.messages for outcome in result.outcomes)
-    failed = " ".join(outcome.seed for outcome in result.failed)
     by_kind: Counter[str] = Counter()
     for (kind, _), count in result.tried.items():
         by_kind[kind] += count
@@ -52,8 +53,29 @@ def summary_of(result: Result) -> str:
     return (
         f"{result.tried.total()} faults in {len(result.outcomes)} systems with {jobs} jobs and "
         f"{messages} messages, {result.seconds:.0f} s\n{kinds}\n"
-        + (f"not everything held: {failed}" if failed else "nothing was lost, nothing done twice")
+        + (verdict_of(result.failed) or "nothing was lost, nothing done twice")
     )
+
+
+def verdict_of(failed: Sequence[Outcome]) -> str:
+    """Give a short line for each thing that did not hold, with its seed; nothing for no outcome."""
+    lines = []
+    for outcome in failed:
+        for violation in outcome.violations[:_SHOWN]:
+            lines.append(f"{NOT_HELD} {outcome.seed}: {short(violation)}")
+        if len(outcome.violations) > _SHOWN:
+            more = len(outcome.violations) - _SHOWN
+            lines.append(f"{NOT_HELD} {outcome.seed}: and {more} more")
+    return "\n".join(lines)
+
+
+def short(violation: str) -> str:
+    """Give a violation in one line; of a traceback its beginning and its end."""
+    said = [line.strip() for line in violation.splitlines() if line.strip()] or [""]
+    words = said[0] if len(said) == 1 else f"{said[0]} … {said[-1]}"
+    if len(words) > _SHORT:
+        words = f"{words[: _SHORT // 2]} … {words[-_SHORT // 2 :]}"
+    return words
 
 
 def write(page: Path, result: Result, missing: Mapping[str, str]) -> None:

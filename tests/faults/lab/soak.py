@@ -25,6 +25,7 @@ from lab.faults import strike
 from lab.growth import Growth, Tolerance, growth_of
 from lab.journal import violations
 from lab.plans import Plan, PlannedFault, plan_of
+from lab.report import NOT_HELD, short
 from lab.samples import Samples
 from lab.system import LabSystem
 from lab.traffic import Traffic
@@ -75,12 +76,16 @@ def main() -> int:
         system.end()
     grown = _tell(measured)
     for each in broken:
-        print(f"did not hold: {each[:2000]}")
+        print(each[:2000])
     print(
         f"seed {options.seed}: "
         + (f"{len(grown)} of {len(measured)} series grow" if grown else "nothing grows")
         + (f"; what was said is in {folder}" if grown or broken else "")
     )
+    for what, kind in grown:
+        print(f"{NOT_HELD} {what} grows: {kind}")
+    for each in broken:
+        print(f"{NOT_HELD} {short(each)}")
     return 1 if grown or broken else 0
 
 
