@@ -33,6 +33,21 @@ class SystemPaths:
     outbox: Path
     keys: Path
 
+    @property
+    def actions_socket(self) -> Path:
+        """Where those who carry out actions meet the message broker: a ROUTER, by ``ipc://``."""
+        return self.run / "actions.sock"
+
+    @property
+    def events_socket(self) -> Path:
+        """Where the message broker publishes events to this host: an XPUB, by ``ipc://``."""
+        return self.run / "events.sock"
+
+    @property
+    def log_records_socket(self) -> Path:
+        """Where log records go as datagrams; there while somebody has subscribed to them."""
+        return self.run / "log-records.sock"
+
 
 def system_paths(config: Config) -> SystemPaths:
     """Derive all paths of a system from its loaded configuration. Touches no file.
