@@ -1,0 +1,1 @@
+"""Action workers: the processes that call what the keys of actions are mapped to."""

@@ -1,0 +1,1 @@
+"""The bus as programs beside the manager use it: performers, requests, subscriptions."""
