@@ -41,7 +41,8 @@ from nowcast_cli.messages.agent_messages import (
     to_text,
 )
 from nowcast_cli.messages.message import Message
-from peer import Peer, free_port
+from peer import Peer
+from ports import free_port
 
 
 class StandIn:

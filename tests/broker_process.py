@@ -16,7 +16,7 @@ import zmq
 
 from helpers import wait_until
 from nowcast_cli.daemon.health import ask_health
-from peer import free_port
+from ports import free_port
 
 CONFIG = """\
 checklist file: nowcast_checklist.yaml

@@ -28,7 +28,7 @@ from pathlib import Path
 import pytest
 
 from helpers import wait_until
-from systems import free_ports
+from ports import free_ports
 
 INSTALLED = Path("/var/lib/gridengine")  # where Debian's packages have it
 PROGRAMS = Path("/usr/lib/gridengine")

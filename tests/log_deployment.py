@@ -18,7 +18,8 @@ from helpers import wait_until
 from nowcast_cli.config import Config, SystemPaths, system_paths
 from nowcast_cli.daemon.health import ask_health
 from nowcast_cli.identifiers import new_id
-from systems import LOGGING, free_ports
+from ports import free_ports
+from systems import LOGGING
 
 
 class Deployment:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -14,6 +13,7 @@ from typing import Self
 import zmq
 
 from nowcast_cli.messages.message import Message
+from ports import free_port
 
 Answer = Callable[[Message], Message | bytes | None]
 
@@ -24,12 +24,6 @@ def acknowledge(message: Message) -> Message:
 
 def silent(message: Message) -> None:
     """Never answer."""
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Peer:

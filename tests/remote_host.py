@@ -24,7 +24,8 @@ import pytest
 from executor_helpers import children_of
 from helpers import wait_until
 from nowcast_cli.executors.job_folder import read_claim
-from systems import MakeSystem, System, free_ports
+from ports import free_ports
+from systems import MakeSystem, System
 
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 

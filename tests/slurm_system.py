@@ -25,7 +25,7 @@ from typing import Any
 import pytest
 
 from helpers import wait_until
-from systems import free_ports
+from ports import free_ports
 
 NODES = ("n1", "n2", "n3")
 PROGRAMS = ("sbatch", "squeue", "scontrol", "scancel", "sacct", "sinfo")

@@ -20,10 +20,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -48,6 +46,7 @@ from nowcast_cli.security.source import key_source
 from nowcast_cli.store.checklist_file import read_checklist
 from nowcast_cli.store.reader import Reader
 from nowcast_cli.store.records import JobRecord, MessageRecord
+from ports import free_ports
 
 MODULES = {"message_broker": "nowcast_cli.broker", "manager": "nowcast_cli.manager"}
 # started by their names alone
@@ -162,17 +161,6 @@ LOGGING = {
     "loggers": {"checklist": {"handlers": ["checklist"], "propagate": False}},
     "root": {"level": "DEBUG", "handlers": ["file"]},
 }
-
-
-def free_ports(count: int) -> list[int]:
-    """Find ports below those that the kernel gives to outgoing connections."""
-    ports: list[int] = []
-    while len(ports) < count:
-        port = random.SystemRandom().randrange(15_000, 32_000)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            ports.append(port)
-    return ports
 
 
 def next_workers_text(after: Mapping[str, str], workers: Collection[str]) -> str:

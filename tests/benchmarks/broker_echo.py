@@ -21,7 +21,8 @@ import zmq
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from broker_process import free_port, running_broker
+from broker_process import running_broker
+from ports import free_port
 
 REQUEST = b"source: sleep\ntype: success\npayload:\n  note: " + b"x" * 190 + b"\n"
 REPLY = b'{"source": "manager", "type": "ack", "payload": null}'

@@ -18,10 +18,10 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from broker_process import free_port
 from helpers import wait_until
 from nowcast_cli.config import Config, SystemPaths, system_paths
 from nowcast_cli.daemon.health import ask_health
+from ports import free_port
 
 TICKS = os.sysconf("SC_CLK_TCK")
 # Below the project's folder: /tmp may be memory, and an fsync there costs nothing.

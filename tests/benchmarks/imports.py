@@ -18,7 +18,7 @@ import zmq
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from nemo_nowcast_peers import PlainBroker, RepManager
-from systems import free_ports
+from ports import free_ports
 
 CONFIG = """\
 checklist file: checklist.yaml

@@ -21,7 +21,7 @@ from nowcast_cli.config import Config, SystemPaths, system_paths
 from nowcast_cli.daemon.health import ask_health
 from nowcast_cli.executors.local import stop_launcher
 from nowcast_cli.store.checklist_file import read_checklist
-from systems import free_ports
+from ports import free_ports
 
 NOWCAST_YAML = """\
 # System status checklist file

@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from nowcast_cli.messages.message import Message
-from peer import Peer, free_port
+from peer import Peer
+from ports import free_port
 
 CONFIG = """\
 checklist file: var/nowcast_checklist.yaml

@@ -13,7 +13,8 @@ from helpers import wait_until
 from nowcast_cli.errors import ConfigError
 from nowcast_cli.messages.client import Client, NoAnswer
 from nowcast_cli.messages.message import Message, MessageError
-from peer import Peer, acknowledge, free_port, silent
+from peer import Peer, acknowledge, silent
+from ports import free_port
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from helpers import wait_until
 from nowcast_cli.cli.app import main
 from nowcast_cli.config import Config, SystemPaths, system_paths
 from nowcast_cli.process_identity import from_json, is_alive
+from ports import free_ports
 
 CONFIG = """\
 state directory: var
@@ -52,7 +53,7 @@ class Nowcast:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir()
-        workers, manager = free_ports()
+        workers, manager = free_ports(2)
         self.write(workers, manager)
         (folder / "next_workers.py").write_text("def after_sleep(msg, config, checklist): pass\n")
         self.workers, self.manager = workers, manager
@@ -81,13 +82,6 @@ class Nowcast:
     def pid(self, daemon: str) -> int:
         identity = from_json(json.loads((self.paths.run / f"{daemon}.pid").read_bytes()))
         return identity.pid if is_alive(identity) else 0
-
-
-def free_ports() -> tuple[int, int]:
-    with socket.socket() as one, socket.socket() as other:
-        one.bind(("127.0.0.1", 0))
-        other.bind(("127.0.0.1", 0))
-        return one.getsockname()[1], other.getsockname()[1]
 
 
 @pytest.fixture

@@ -21,7 +21,8 @@ from log_deployment import Deployment
 from nowcast_cli.config.log_bus import bus_port
 from nowcast_cli.security.key import key_file
 from nowcast_cli.security.key_ring import KeyRing
-from systems import LOGGING, free_ports
+from ports import free_ports
+from systems import LOGGING
 
 # An address of this machine that stands for the host of the system, seen from another one.
 HOST = "127.0.0.2"

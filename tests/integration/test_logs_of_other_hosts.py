@@ -20,7 +20,7 @@ from nowcast_cli.executors.job_folder import JobRequest
 from nowcast_cli.executors.remote_executor import Target
 from nowcast_cli.executors.ssh import SshExecutor
 from nowcast_command import nowcast
-from systems import free_ports
+from ports import free_ports
 
 pytestmark = pytest.mark.ssh
 

@@ -4,7 +4,8 @@ import pytest
 
 from nowcast_cli import Config, NextWorker, WorkerError
 from nowcast_cli.messages.message import Message
-from peer import Peer, free_port
+from peer import Peer
+from ports import free_port
 
 
 @pytest.fixture

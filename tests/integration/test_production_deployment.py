@@ -22,8 +22,9 @@ from helpers import wait_until
 from nowcast_cli.config.check import check
 from nowcast_cli.messages.message import Message
 from nowcast_cli.store.checklist_file import read_checklist
+from ports import free_ports
 from remote_host import SSHD, Sshd
-from systems import System, free_ports
+from systems import System
 
 DEPLOYMENT = Path(__file__).parents[1] / "production_deployment"
 HOSTS = ("model host", "waves host", "agrif host", "hindcast host")

@@ -17,7 +17,7 @@ from nowcast_cli.config.log_publishing import is_elsewhere
 from nowcast_cli.config.log_records import record_of
 from nowcast_cli.config.logging_ports import publisher_addresses, publisher_ports
 from nowcast_cli.logs.published import Published, PublishedRecord, read_published
-from systems import free_ports
+from ports import free_ports
 
 ELSEWHERE = "192.0.2.1"  # of a network that is there for documentation alone
 

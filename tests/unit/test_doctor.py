@@ -33,7 +33,7 @@ from nowcast_cli.doctor.finding import Finding, Subject
 from nowcast_cli.process_identity import identity_of, to_json
 from nowcast_cli.store.database import Store
 from nowcast_cli.store.records import MessageReceived, MessageRecord
-from systems import free_ports
+from ports import free_ports
 
 MakeSubject = Callable[..., Subject]
 
