@@ -22,7 +22,9 @@ class StepRecord:
     ``item`` counts from 0, None for a step that is one. ``value`` is what it is run for, ``gave``
     what came of it. ``job`` is the job that does it, or the run of its flow. ``delay`` is waited
     for before the next attempt; ``deadline`` is for one that runs. ``tried`` counts the
-    attempts since the step came to be, or was done again by order.
+    attempts since the step came to be, or was done again by order. ``performer`` is who carries
+    out an attempt of an action that runs: empty while that is not known, None where only a word
+    from outside ends it. ``traceback`` is that of the last attempt that raised.
     """
 
     step: str
@@ -38,6 +40,8 @@ class StepRecord:
     delay: Delay | None = None
     deadline: Delay | None = None
     tried: int = 1
+    performer: str | None = None
+    traceback: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

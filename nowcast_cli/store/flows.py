@@ -27,7 +27,7 @@ RUN_COLUMNS = (
 )  # fmt: skip
 STEP_COLUMNS = (
     "run", "step", "item", "state", "attempt", "value", "gave", "begun", "ended", "reason", "job",
-    "delay", "deadline", "tried",
+    "delay", "deadline", "tried", "performer", "traceback",
 )  # fmt: skip
 
 
@@ -39,9 +39,9 @@ def _put(table: str, columns: tuple[str, ...]) -> str:
 _PUT_RUN = _put("flow_run", RUN_COLUMNS)
 _PUT_STEP = _put("flow_step", STEP_COLUMNS)
 _SELECT_RUN = f"SELECT {', '.join(RUN_COLUMNS)} FROM flow_run"
-_SELECT_STEP = f"SELECT {', '.join(STEP_COLUMNS)} FROM flow_step"
 _ALONE = -1
 SINCE = 9  # the version of the schema that has them
+_ACTIONS_SINCE = 11  # those of its versions that have the last two columns of a step
 
 
 def write(execute: Callable[..., Any], change: FlowChange) -> None:
@@ -104,7 +104,9 @@ def definition_of(connection: sqlite3.Connection, digest: str) -> tuple[str, Any
 
 def with_steps(connection: sqlite3.Connection, run: FlowRunRecord) -> FlowRunRecord:
     """Give a run with its steps."""
-    rows = connection.execute(f"{_SELECT_STEP} WHERE run = ?", (run.id,))
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    columns = ", ".join(step_columns(version))
+    rows = connection.execute(f"SELECT {columns} FROM flow_step WHERE run = ?", (run.id,))
     steps = [step_of_row(row) for row in rows]
     return replace(run, steps={(step.step, step.item): step for step in steps})
 
@@ -127,9 +129,14 @@ def run_of_row(row: Sequence[Any]) -> FlowRunRecord:
     return FlowRunRecord(**values)
 
 
+def step_columns(version: int) -> tuple[str, ...]:
+    """Give the columns of a step in a store of that version of the schema."""
+    return STEP_COLUMNS if version >= _ACTIONS_SINCE else STEP_COLUMNS[:-2]
+
+
 def step_of_row(row: Iterable[Any]) -> StepRecord:
-    """Give the record of a row."""
-    values = dict(zip(STEP_COLUMNS, row, strict=True))
+    """Give the record of a row; an older store lacks the last columns."""
+    values = dict(zip(STEP_COLUMNS, row, strict=False))
     del values["run"]
     values["item"] = None if values["item"] == _ALONE else values["item"]
     for name in ("value", "gave"):
@@ -181,7 +188,7 @@ def _row_of_step(run: str, step: StepRecord) -> tuple[object, ...]:
     return (
         run, step.step, _ALONE if step.item is None else step.item, step.state, step.attempt,
         _json(step.value), _json(step.gave), step.begun, step.ended, step.reason, step.job,
-        _delay(step.delay), _delay(step.deadline), step.tried,
+        _delay(step.delay), _delay(step.deadline), step.tried, step.performer, step.traceback,
     )  # fmt: skip
 
 

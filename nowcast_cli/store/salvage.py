@@ -155,7 +155,7 @@ class Salvage:
                 yield from self._steps(run.id)
 
     def _steps(self, run: str) -> Iterator[FlowChange]:
-        columns = ", ".join(flows.STEP_COLUMNS)
+        columns = ", ".join(flows.step_columns(self._version))
         rows = self._rows(f"SELECT {columns} FROM flow_step WHERE run = ?", (run,))
         for row in rows or ():
             step = _proved(row, flows.step_of_row, flows.is_step)
