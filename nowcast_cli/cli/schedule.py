@@ -15,13 +15,19 @@ if TYPE_CHECKING:
     from nowcast_cli.cli.schedule_report import Scheduled, ScheduleReport
     from nowcast_cli.scheduler.plan import Plan
 
+_MARKS = {
+    **dict.fromkeys(("succeeded", "done"), ("●", "green")),
+    **dict.fromkeys(("running", "open"), ("●", "blue")),
+    **dict.fromkeys(("waiting", "held", "submitting"), ("○", "blue")),
+}
+
 app = group_app("List what is scheduled, launch it, pause and resume it.")
 
 Item = Annotated[
     str,
     typer.Argument(
         metavar="ITEM",
-        help="Its name, or that of its worker.",
+        help="Its name, or that of its worker or flow.",
         autocompletion=complete.scheduled_items,
     ),
 ]
@@ -73,13 +79,13 @@ def show_next(
         out.json({"time zone": str(report.zone), "launches": rows})
         return
     out.table(
-        ["at", "", "item", "worker"],
+        ["at", "", "item", "launches"],
         [
             [
                 report.local(at),
                 report.in_words(at),
                 item.name,
-                " ".join((item.worker, *item.arguments)),
+                item.words_of_command,
             ]
             for at, item in launches
         ],
@@ -91,22 +97,24 @@ def show_next(
 
 @app.command()
 def run(ctx: typer.Context, item: Item) -> None:
-    """Launch the worker of an item now; its next launch stays as it is.
+    """Launch the worker or flow of an item now; its next launch stays as it is.
 
     \b
     Examples:
       nowcast schedule run download_weather
     """
+    from datetime import UTC, datetime
+
     from nowcast_cli.cli.asking import ask_manager
+    from nowcast_cli.scheduler.launches import by_hand
 
     system = system_of(ctx)
     scheduled = _plan(system).item(item)
-    request = {
-        "module": scheduled.module,
-        "arguments": list(scheduled.arguments),
-        "host": "localhost",
-    }
-    reply = ask_manager(system, "launch", request)
+    request = by_hand(scheduled, datetime.now(UTC))
+    reply = ask_manager(system, request.type, request.payload)
+    if scheduled.flow:
+        output_of(ctx).line(f"flow {scheduled.flow} runs: nowcast flow show {reply['run'][-8:]}")
+        return
     kind = "ensemble" if "ensemble" in reply else "job"
     output_of(ctx).line(f"launched {scheduled.worker} ({kind} {str(reply['job'])[-8:]})")
 
@@ -171,8 +179,7 @@ def _job(scheduled: Scheduled) -> Text:
     job = scheduled.job
     if job is None:
         return "-"
-    marks = {"succeeded": ("●", "green"), "running": ("●", "blue"), "open": ("●", "blue")}
-    mark, color = marks.get(job.state, ("○", "blue") if job.unfinished else ("✗", "red"))
+    mark, color = _MARKS.get(job.state, ("✗", "red"))
     return Painted(f"{mark} {job.state} ({job.id[-8:]})", color)  # type: ignore[arg-type]
 
 

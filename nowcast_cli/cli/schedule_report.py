@@ -20,16 +20,20 @@ from nowcast_cli.scheduler.catching_up import next_fire_time
 from nowcast_cli.scheduler.plan import plan_of
 
 if TYPE_CHECKING:
+    from nowcast_cli.store.flow_records import FlowRunRecord
+    from nowcast_cli.store.reader import Reader
     from nowcast_cli.store.records import EnsembleRecord, JobRecord, ScheduleRecord
+
+    Launched = JobRecord | EnsembleRecord | FlowRunRecord
 
 
 @dataclass(frozen=True)
 class Scheduled:
-    """An item, what the manager knows of it, its last job or ensemble, and when it comes next."""
+    """An item, what the manager knows of it, what was launched last, and when it comes next."""
 
     item: Item
     row: ScheduleRecord | None
-    job: JobRecord | EnsembleRecord | None
+    job: Launched | None
     next: datetime | None
 
 
@@ -102,28 +106,34 @@ def upcoming(report: ScheduleReport, count: int) -> list[tuple[datetime, Item]]:
 
 def _known(
     system: System,
-) -> tuple[dict[str, ScheduleRecord], dict[str, JobRecord | EnsembleRecord]]:
+) -> tuple[dict[str, ScheduleRecord], dict[str, Launched]]:
     from nowcast_cli.store.reader import Reader
 
     try:
         with Reader(system.paths.database) as reader:
             rows = {row.item: row for row in reader.schedule()}
-            jobs = {
-                row.item: reader.ensemble(row.job) or reader.job(row.job)
-                for row in rows.values()
-                if row.job
-            }
+            jobs = {row.item: _launched(reader, row.job) for row in rows.values() if row.job}
             return rows, jobs
     except NotFound:  # it has never been started
         return {}, {}
+
+
+def _launched(reader: Reader, launched: str) -> Launched:
+    from nowcast_cli.errors import NotFound
+
+    try:
+        return reader.ensemble(launched) or reader.job(launched)
+    except NotFound:
+        return reader.flow_run(launched)
 
 
 def _as_json(scheduled: Scheduled) -> dict[str, Any]:
     item, row, job = scheduled.item, scheduled.row, scheduled.job
     return {
         "name": item.name,
-        "worker": item.worker,
-        "module": item.module,
+        "worker": item.worker or None,
+        "module": item.module or None,
+        "flow": item.flow,
         "arguments": list(item.arguments),
         "when": item.words,
         "time zone": str(item.zone),

@@ -1,15 +1,15 @@
 """The section ``scheduled workers``: its items, and what is wrong with those that are not right.
 
-Each item stands for itself: a mistake in one never touches the others. Pure, and light enough for
-the command line.
+Each item stands for itself: a mistake in one never touches the others. The ``schedule`` that begins
+a flow has the same keys. Pure, and light enough for the command line.
 """
 
 from __future__ import annotations
 
 import hashlib
 import shlex
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 from zoneinfo import ZoneInfo
@@ -26,6 +26,8 @@ SECTION = "scheduled workers"
 KEYS = (
     "name", "every", "at", "cron", "time zone", "cmd line opts", "catch up", "within", "jitter",
 )  # fmt: skip
+# Of a schedule that begins a flow, which is named, and takes parameters in place of arguments.
+TIME_KEYS = tuple(key for key in KEYS if key not in ("name", "cmd line opts"))
 CatchUp = Literal["none", "last", "all"]
 # What was missed longer ago is not made up for, where an item says nothing about it.
 _USUAL_LIMIT = 3600.0
@@ -33,8 +35,9 @@ _USUAL_LIMIT = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A worker, and when it is launched.
+    """A worker, and when it is launched; or a ``flow``, and when runs of it begin.
 
+    A flow has no module and no arguments: its ``parameters`` may name ``{schedule.time}``.
     ``within`` is the most seconds that a launch may be late, None where the file sets no limit;
     ``made_up_within`` the same for launches that were missed. ``jitter`` is the most seconds by
     which a launch is put off, by chance, to keep many from starting at once.
@@ -52,6 +55,13 @@ class Item:
     made_up_within: float | None = _USUAL_LIMIT
     jitter: float = 0.0
     path: KeyPath = ()
+    flow: str | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def words_of_command(self) -> str:
+        """Say what is launched: a worker with its arguments, or a flow."""
+        return f"flow {self.flow}" if self.flow else " ".join((self.worker, *self.arguments))
 
     def delay(self, nominal: datetime) -> float:
         """Give the seconds by which the launch of that time is put off: always the same."""
@@ -74,16 +84,24 @@ class Schedule:
     findings: tuple[Finding, ...]
 
 
-def schedule_of(config: Mapping[str, Any]) -> Schedule:
-    """Read the section of a configuration. Raises nothing for a bad one: see ``findings``."""
+def schedule_of(config: Mapping[str, Any], flows: Iterable[Item] = ()) -> Schedule:
+    """Read the section of a configuration. Raises nothing for a bad one: see ``findings``.
+
+    ``flows`` are items of flows, which get their names here, too.
+    """
     findings: list[Finding] = []
-    items: list[tuple[KeyPath, Item]] = []
+    items: list[tuple[KeyPath, Item]] = [(item.path, item) for item in flows]
     for path, module, settings in _entries(config.get(SECTION), findings):
         item, wrong = _item(path, module, settings)
         findings += wrong
         if item is not None:
             items.append((path, item))
     return Schedule(_named(items, findings), tuple(findings))
+
+
+def times_of_flow(settings: Mapping[Any, Any], path: KeyPath) -> tuple[Item | None, list[Finding]]:
+    """Read the ``schedule`` that begins a flow; the item, of no name, is None for a wrong one."""
+    return _right(_Reading(path, settings, TIME_KEYS), "")
 
 
 def _entries(section: Any, findings: list[Finding]) -> Iterator[tuple[KeyPath, Any, Any]]:
@@ -114,7 +132,10 @@ def _item(path: KeyPath, module: Any, settings: Any) -> tuple[Item | None, list[
         return None, [Finding(path, "must be a worker, or the dotted name of its module")]
     if not isinstance(settings, dict):
         return None, [Finding(path, "must hold keys with values", hint="every: day, at: '05:15'")]
-    reading = _Reading(path, settings)
+    return _right(_Reading(path, settings, KEYS), module)
+
+
+def _right(reading: _Reading, module: str) -> tuple[Item | None, list[Finding]]:
     item = reading.item(module)
     wrong = [finding for finding in reading.findings if finding.severity == "error"]
     return (None if wrong else item), reading.findings
@@ -123,10 +144,10 @@ def _item(path: KeyPath, module: Any, settings: Any) -> tuple[Item | None, list[
 class _Reading:
     """Reads the keys of one item; collects what is wrong with each."""
 
-    def __init__(self, path: KeyPath, settings: dict[Any, Any]) -> None:
+    def __init__(self, path: KeyPath, settings: Mapping[Any, Any], known: Collection[str]) -> None:
         self._path = path
         self._settings = settings
-        self.findings = list(self._unknown_keys())
+        self.findings = list(self._unknown_keys(known))
 
     def item(self, module: str) -> Item | None:
         zone = self._zone()
@@ -160,14 +181,14 @@ class _Reading:
             Finding((*self._path, key) if here else self._path, message, hint=hint)
         )
 
-    def _unknown_keys(self) -> Iterator[Finding]:
+    def _unknown_keys(self, known: Collection[str]) -> Iterator[Finding]:
         for key in self._settings:
-            if key not in KEYS:
+            if key not in known:
                 yield Finding(
                     (*self._path, key),
-                    "is not a key of a scheduled item" + did_you_mean(str(key), KEYS),
+                    "is not a key of a scheduled item" + did_you_mean(str(key), known),
                     severity="warning",
-                    hint=f"its keys are: {', '.join(KEYS)}",
+                    hint=f"its keys are: {', '.join(known)}",
                 )
 
     def _zone(self) -> ZoneInfo | None:
@@ -247,5 +268,6 @@ def _named(items: list[tuple[KeyPath, Item]], findings: list[Finding]) -> tuple[
 def _usual_names(item: Item) -> tuple[str, str, str]:
     """Give what an item without a name may be called, the shortest first."""
     words = item.words.removeprefix("every ").replace(" at ", " ")
-    timed = f"{item.worker}-{'-'.join(words.split())}"
-    return item.worker, timed, "-".join((timed, *item.arguments))
+    name = f"flow:{item.flow}" if item.flow else item.worker
+    timed = f"{name}-{'-'.join(words.split())}"
+    return name, timed, "-".join((timed, *item.arguments))

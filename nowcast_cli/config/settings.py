@@ -68,8 +68,21 @@ def concurrency_of_system(config: Mapping[str, Any]) -> int | None:
 
 
 def wants_scheduler(config: Mapping[str, Any]) -> bool:
-    """Tell whether workers are scheduled, or expected at a time: the scheduler sees to both."""
-    return bool(config.get("scheduled workers")) or expects_workers(config)
+    """Tell whether anything is scheduled, or expected at a time: the scheduler sees to both."""
+    scheduled = bool(config.get("scheduled workers")) or begins_flows(config, "schedule")
+    return scheduled or expects_workers(config)
+
+
+def begins_flows(config: Mapping[str, Any], kind: str) -> bool:
+    """Tell whether a ``schedule`` or a ``file`` begins runs of any flow; looks at keys alone."""
+    flows = config.get("flows")
+    for flow in flows.values() if isinstance(flows, Mapping) else ():
+        # The plain word `on` is true in YAML.
+        on = (flow.get(True) or flow.get("on")) if isinstance(flow, Mapping) else None
+        triggers = on if isinstance(on, list) else [on]
+        if any(isinstance(trigger, Mapping) and kind in trigger for trigger in triggers):
+            return True
+    return False
 
 
 def expects_workers(config: Mapping[str, Any]) -> bool:

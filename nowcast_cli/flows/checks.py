@@ -24,9 +24,10 @@ from nowcast_cli.flows.definition import (
 )
 from nowcast_cli.flows.owners import Owners
 from nowcast_cli.flows.placeholders import references
+from nowcast_cli.flows.triggers import known_references, unknown_references
 
 ITEM = "item"  # what a step with `for each` calls the value that it is run for
-BEGINS_RUNS = ("message", "flow")  # triggers
+_BEGINS_RUNS = ("schedule", "message", "flow", "file")  # triggers
 _ENTRY = "Push"  # the action of a first line that stands for the request itself
 _ANSWERED_FROM_OUTSIDE = ("ASYNC", "PUBLISH")
 
@@ -248,11 +249,16 @@ def _trigger(
 
 
 def _trigger_parameters(flow: Flow, trigger: Trigger) -> Iterator[Mistake]:
-    if trigger.kind not in BEGINS_RUNS:
+    if trigger.kind not in _BEGINS_RUNS:
         words = f"no run begins by a {trigger.kind} in this version"
-        hint = "a scheduled worker's message begins one: on: {message: awaken}"
+        hint = "the message of the worker that makes it begins one: on: {message: WORKER}"
         yield Mistake(flow.name, None, "on", words, severity="warning", hint=hint)
         return
+    gives = known_references(trigger)
+    for name in unknown_references(trigger):
+        words = f"{{{name}}} is nothing that a {trigger.kind} gives" + did_you_mean(name, gives)
+        hint = f"it gives: {', '.join(gives)}"
+        yield Mistake(flow.name, None, "on", words, hint=hint)
     known = [parameter.name for parameter in flow.parameters]
     given = trigger.settings.get("parameters") or {}
     for name in given:

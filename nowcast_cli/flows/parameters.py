@@ -71,7 +71,7 @@ def _parameter(name: str, entry: Any, path: KeyPath, findings: list[Finding]) ->
     if not isinstance(entry, Mapping):
         return Parameter(name, _type_of(entry), entry, required=entry is None)
     reading = SectionReading(entry, path, findings, ("type", "default"))
-    kind: ParameterType = reading.word("type", TYPES, "text")  # type: ignore[assignment]
+    kind: ParameterType = reading.one_of("type", TYPES, "text")  # type: ignore[assignment]
     given = "default" in reading.entry
     parameter = Parameter(name, kind, reading.entry.get("default"), required=not given)
     if given:

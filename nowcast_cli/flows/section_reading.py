@@ -6,34 +6,31 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from nowcast_cli.config.findings import Finding
-from nowcast_cli.config.hints import did_you_mean
 from nowcast_cli.config.positions import Index, KeyPath
+from nowcast_cli.config.reading import Reading
 from nowcast_cli.flows.conditions import BadCondition, condition_references
 from nowcast_cli.flows.placeholders import BadPlaceholder, references
 
 Scalar = str | int | float | bool | None
 
 
-class SectionReading:
-    """The values of one mapping of the file, which stands at ``path``."""
+class SectionReading(Reading):
+    """The values of one mapping of a flow, which has no other keys than the ``known`` ones."""
 
     def __init__(
         self, entry: Any, path: KeyPath, findings: list[Finding], known: Iterable[str]
     ) -> None:
-        self.path = path
-        self.findings = findings
-        self.entry: Mapping[Any, Any] = {}
+        super().__init__({}, path, findings)
         if not isinstance(entry, Mapping):
             self.findings.append(Finding(path, f"must hold keys with values, not {entry!r}"))
             return
         # The plain word `on` is true in YAML: as a key it can only be meant as it stands.
         self.entry = {"on" if key is True else key: value for key, value in entry.items()}
-        self._refuse_unknown(tuple(known))
+        self.refuse_unknown_keys(tuple(known))
 
     def wrong(self, key: Any, words: str, hint: str | None = None) -> None:
         """Note a mistake in the value of a key."""
-        at = True if key == "on" and key not in self.path else key
-        self.findings.append(Finding((*self.path, at), words, hint=hint))
+        super().wrong(True if key == "on" and key not in self.path else key, words, hint)
 
     def text(self, key: str) -> str | None:
         """Give a text, None where there is none."""
@@ -43,7 +40,7 @@ class SectionReading:
         self.wrong(key, f"must be text, not {value!r}")
         return None
 
-    def word(self, key: str, known: tuple[str, ...], default: str) -> str:
+    def one_of(self, key: str, known: tuple[str, ...], default: str) -> str:
         """Give one of the words that are known."""
         value = self.entry.get(key, default)
         if value in known:
@@ -110,12 +107,6 @@ class SectionReading:
             self.wrong(key, str(error))
             return None
         return text
-
-    def _refuse_unknown(self, known: tuple[str, ...]) -> None:
-        for key in self.entry:
-            if key not in known:
-                words = "is not a key of this section" + did_you_mean(str(key), known)
-                self.wrong(key, words, f"its keys are: {', '.join(known)}")
 
 
 def items_of(value: Any, path: KeyPath) -> list[tuple[KeyPath, Any]]:

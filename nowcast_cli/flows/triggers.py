@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from nowcast_cli.config.findings import Finding
 from nowcast_cli.config.positions import KeyPath
-from nowcast_cli.config.timing import WrongTiming, read_timing
-from nowcast_cli.config.zones import local_zone
+from nowcast_cli.config.schedule import Item, times_of_flow
 from nowcast_cli.flows.definition import Flow, Trigger, TriggerKind
-from nowcast_cli.flows.placeholders import filled_in
+from nowcast_cli.flows.placeholders import filled_in, references
 from nowcast_cli.flows.section_reading import SectionReading, items_of
 
 _KEYS: Mapping[TriggerKind, tuple[str, ...]] = {
-    "schedule": ("schedule",),
+    "schedule": ("schedule", "parameters"),
     "message": ("message", "type", "parameters"),
     "product": ("product", "complete", "cycle"),
     "flow": ("flow", "ended", "parameters"),
-    "file": ("file",),
+    "file": ("file", "match", "settled", "parameters"),
 }
+# What the parameters of a run may name, by what begins it; what the others give is not known here.
+_GIVES: Mapping[TriggerKind, tuple[str, ...]] = {
+    "schedule": ("schedule.time", "schedule.date"),
+    "file": ("file.path", "file.name", "file.stem", "file.folder"),
+}
+_FIRST: Mapping[TriggerKind, tuple[str, ...]] = {
+    "message": ("payload",),
+    "flow": ("steps", "parameters"),
+}
+SETTLED = 2.0  # s without a change, after which a file that was written in place is complete
 _ENDS = ("done", "failed", "timed out", "cancelled")
 
 
@@ -43,13 +54,9 @@ def read_triggers(value: Any, path: KeyPath, findings: list[Finding]) -> tuple[T
 
 
 def _schedule(reading: SectionReading) -> str:
-    times = reading.mapping("schedule")
-    try:
-        return read_timing(times, local_zone())[1]
-    except WrongTiming as error:
-        key = "schedule" if error.key is None else f"schedule.{error.key}"
-        reading.wrong("schedule", f"{key}: {error.message}", error.hint)
-        return ""
+    item, wrong = times_of_flow(reading.mapping("schedule"), (*reading.path, "schedule"))
+    reading.findings += wrong
+    return "" if item is None else item.words
 
 
 def _message(reading: SectionReading) -> str:
@@ -70,12 +77,22 @@ def _product(reading: SectionReading) -> str:
 
 
 def _flow(reading: SectionReading) -> str:
-    ended = reading.word("ended", _ENDS, "done")
+    ended = reading.one_of("ended", _ENDS, "done")
     return f"flow {reading.text('flow') or ''} {ended}"
 
 
 def _file(reading: SectionReading) -> str:
-    return f"a file that appears as {reading.text('file') or ''}"
+    pattern = reading.text("file") or ""
+    if pattern.endswith("/") or pattern.rpartition("/")[2] == "**":
+        reading.wrong("file", f"{pattern!r} names folders", f"{pattern.rstrip('/')}/*")
+    if reading.entry.get("settled") != 0:
+        reading.duration("settled")
+    if (expression := reading.text("match")) is not None:
+        try:
+            re.compile(expression)
+        except re.error as error:
+            reading.wrong("match", f"{expression!r} is no regular expression: {error}")
+    return f"a file that appears as {pattern}"
 
 
 _WORDS: Mapping[TriggerKind, Callable[[SectionReading], str]] = {
@@ -85,6 +102,37 @@ _WORDS: Mapping[TriggerKind, Callable[[SectionReading], str]] = {
     "flow": _flow,
     "file": _file,
 }
+
+
+def known_references(trigger: Trigger) -> tuple[str, ...]:
+    """Give what the parameters of a trigger may name; of a text that goes on, how it begins."""
+    groups = re.compile(trigger.settings.get("match") or "").groupindex
+    return (
+        *_GIVES.get(trigger.kind, ()),
+        *(f"match.{name}" for name in groups),
+        *_FIRST.get(trigger.kind, ()),
+    )
+
+
+def unknown_references(trigger: Trigger) -> Iterator[str]:
+    """Give what the parameters of a trigger name that it does not give."""
+    known, firsts = known_references(trigger), _FIRST.get(trigger.kind, ())
+    for name in references(trigger.settings.get("parameters")):
+        first, dot, _ = name.partition(".")
+        if name not in known and not (dot and first in firsts):
+            yield name
+
+
+def scheduled(flows: Iterable[Flow]) -> Iterator[Item]:
+    """Give the items by which flows begin; they get their names beside the other items."""
+    for flow in flows:
+        for trigger in flow.triggers:
+            if trigger.kind == "schedule":
+                path = ("flows", flow.name, True)
+                item, _ = times_of_flow(trigger.settings["schedule"], path)
+                assert item is not None, "a flow with a wrong schedule cannot be used"
+                given = trigger.settings.get("parameters") or {}
+                yield replace(item, flow=flow.name, parameters=given)
 
 
 def by_message(flows: Iterable[Flow], worker: str, kind: str) -> Iterator[tuple[Flow, Trigger]]:

@@ -87,7 +87,7 @@ def _step(name: str, entry: Any, path: KeyPath, findings: list[Finding]) -> Step
         _conflicts(reading),
         jobs.retry,
         jobs.timeout,
-        reading.word("on timeout", ("fail", "retry"), "fail"),  # type: ignore[arg-type]
+        reading.one_of("on timeout", ("fail", "retry"), "fail"),  # type: ignore[arg-type]
         reading.text("on failure") or "fail",
     )
 

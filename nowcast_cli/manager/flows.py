@@ -16,7 +16,7 @@ from nowcast_cli.errors import NotFound, NowcastError
 from nowcast_cli.flows.definition import Action, Flow
 from nowcast_cli.flows.loading import declared, has_flows
 from nowcast_cli.identifiers import new_id
-from nowcast_cli.manager import flow_requests
+from nowcast_cli.manager import flow_requests, scheduling
 from nowcast_cli.manager.boot_clock import uptime
 from nowcast_cli.manager.clock import now
 from nowcast_cli.manager.flow_runs import FlowRuns, Outside
@@ -54,9 +54,7 @@ class Flows:
         """Give what carries out the requests about flows, by their kind."""
         runs = self._runs
         return {
-            "run flow": lambda turn, payload: flow_requests.run(
-                turn.state, runs, payload, self._wanted
-            ),
+            "run flow": self._run,
             "cancel flow": lambda turn, payload: flow_requests.cancel(
                 turn.state, runs, payload, self._run_of
             ),
@@ -67,6 +65,13 @@ class Flows:
                 turn.state, runs, payload, self._run_of
             ),
         }
+
+    def _run(self, turn: Turn, payload: Any) -> Step:
+        def begin() -> Step:
+            return flow_requests.run(turn.state, self._runs, payload, self._wanted)
+
+        is_scheduled = isinstance(payload, dict) and "schedule" in payload
+        return scheduling.run_flow(turn.state, payload, now(), begin) if is_scheduled else begin()
 
     def use(self, config: Config, registry: Registry) -> None:
         """Go on with a configuration that was reloaded; open runs follow what they began with."""

@@ -6,7 +6,7 @@ The row of an item changes in the transaction of what it tells of: a launch and 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -33,19 +33,9 @@ def launch(
     Gives the step, and the chain that begins; None where nothing is launched, since the item is
     paused, or ``until`` has passed.
     """
-    about = payload["schedule"]
-    item, timing = _text(about, "item"), _text(about, "timing")
-    nominal = _instant(about, "nominal")
-    before = state.schedule.get(item)
-    known = ScheduleRecord(item, timing, nominal) if before is None else before
-    why_not = "it is paused" if known.paused is not None else None
-    if about.get("until") is not None and now > _instant(about, "until"):
-        why_not = "it would be later than the item allows"
-    if why_not is not None:
-        step = _put(state, replace(known, timing=timing, cursor=nominal))
-        what = f"nothing is launched for {item} ({nominal}): {why_not}"
-        reply = Reply("ack", {"job": None, "what": what})
-        return replace(step, notes=(warning(what),), reply=reply), None
+    due = _Due.of(state, payload, now)
+    if due.why_not is not None:
+        return due.passed_over(state), None
     launched, job = requests.launch(
         state,
         payload,
@@ -56,10 +46,52 @@ def launch(
         settings_of=settings_of,
     )
     words = " ".join((job.worker, *job.arguments))
-    note = info(f"launching {words} (job {job.id}), scheduled as {item} for {nominal}")
-    row = replace(known, timing=timing, cursor=nominal, nominal=nominal, job=job.id)
-    step = launched.then(_put(launched.state, row))
-    return replace(step, notes=(*step.notes, note)), job.chain
+    return due.begun(launched, job.id, f"launching {words} (job {job.id})"), job.chain
+
+
+def run_flow(state: State, payload: Mapping[str, Any], now: str, begin: Callable[[], Step]) -> Step:
+    """Begin a run of a flow for an item; ``begin`` does it, and answers ``{run}``."""
+    due = _Due.of(state, payload, now)
+    if due.why_not is not None:
+        return due.passed_over(state)
+    step = begin()
+    assert step.reply is not None, "who asks for a run is told its id"
+    run = str(step.reply.payload["run"])
+    return due.begun(step, run, f"run {run} of flow {payload['flow']} begins")
+
+
+@dataclass(frozen=True)
+class _Due:
+    """The row of an item that is due, and why nothing is launched for it all the same."""
+
+    row: ScheduleRecord
+    nominal: str
+    why_not: str | None
+
+    @classmethod
+    def of(cls, state: State, payload: Mapping[str, Any], now: str) -> _Due:
+        """Read ``schedule: {item, timing, nominal, until?}`` of a request."""
+        about = payload["schedule"]
+        item, timing = _text(about, "item"), _text(about, "timing")
+        nominal = _instant(about, "nominal")
+        known = state.schedule.get(item) or ScheduleRecord(item, timing, nominal)
+        why_not = "it is paused" if known.paused is not None else None
+        if about.get("until") is not None and now > _instant(about, "until"):
+            why_not = "it would be later than the item allows"
+        return cls(replace(known, timing=timing, cursor=nominal), nominal, why_not)
+
+    def passed_over(self, state: State) -> Step:
+        """Go on from the nominal time without a launch."""
+        what = f"nothing is launched for {self.row.item} ({self.nominal}): {self.why_not}"
+        reply = Reply("ack", {"job": None, "what": what})
+        return replace(_put(state, self.row), notes=(warning(what),), reply=reply)
+
+    def begun(self, launched: Step, job: str, words: str) -> Step:
+        """Note what was launched, in the transaction of the launch."""
+        row = replace(self.row, nominal=self.nominal, job=job)
+        step = launched.then(_put(launched.state, row))
+        note = info(f"{words}, scheduled as {row.item} for {self.nominal}")
+        return replace(step, notes=(*step.notes, note))
 
 
 def follow(state: State, payload: Any) -> Step:

@@ -10,6 +10,7 @@ from nowcast_cli.config.findings import Finding
 from nowcast_cli.config.located import located
 from nowcast_cli.config.problem import Problem
 from nowcast_cli.config.schedule import Item, schedule_of
+from nowcast_cli.config.settings import begins_flows
 from nowcast_cli.errors import NotFound, NowcastError
 
 
@@ -26,13 +27,13 @@ class Plan:
         return [problem.text for problem in self.problems if problem.severity == "error"]
 
     def item(self, name: str) -> Item:
-        """Give the item of that name, or the only one of the worker of that name.
+        """Give the item of that name, or the only one of the worker or flow of that name.
 
         Raises NotFound with the names that there are.
         """
         if name in self.items:
             return self.items[name]
-        of_worker = [item for item in self.items.values() if item.worker == name]
+        of_worker = [item for item in self.items.values() if name in (item.worker, item.flow)]
         if len(of_worker) == 1:
             return of_worker[0]
         names = ", ".join(item.name for item in of_worker) or ", ".join(self.items)
@@ -46,21 +47,31 @@ class Plan:
 
 def plan_of(config: Config) -> Plan:
     """Read the schedule of a loaded configuration; one item that is wrong leaves out itself."""
-    schedule = schedule_of(config)
+    schedule = schedule_of(config, _of_flows(config))
     items, findings = {}, list(schedule.findings)
     for item in schedule.items:
         try:
-            items[item.name] = replace(item, module=_module_of(config, item))
+            items[item.name] = item if item.flow else _with_module(config, item)
         except NowcastError as error:
             findings.append(Finding(item.path, error.what, hint=error.hint))
     problems = sorted(located(config.file, findings), key=lambda problem: problem.line or 0)
     return Plan(items, tuple(problems))
 
 
-def _module_of(config: Config, item: Item) -> str:
-    """Give the module of an item; a name without dots is that of a worker."""
+def _of_flows(config: Config) -> list[Item]:
+    """Give the items of the flows that begin by the clock; their mistakes are those of flows."""
+    if not begins_flows(config, "schedule"):
+        return []
+    from nowcast_cli.flows.loading import declared
+    from nowcast_cli.flows.triggers import scheduled
+
+    return list(scheduled(declared(config).usable.values()))
+
+
+def _with_module(config: Config, item: Item) -> Item:
+    """Give an item with its module; a name without dots is that of a worker."""
     if "." in item.module:
-        return item.module
+        return item
     from nowcast_cli.config.workers import find_worker_module
 
-    return find_worker_module(config, item.module)
+    return replace(item, module=find_worker_module(config, item.module))

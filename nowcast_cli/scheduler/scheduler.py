@@ -7,7 +7,7 @@ import signal
 import sqlite3
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,6 +24,7 @@ from nowcast_cli.messages.message import Message
 from nowcast_cli.scheduler.asker import Asker
 from nowcast_cli.scheduler.catching_up import due, trusted
 from nowcast_cli.scheduler.clockwork import Clockwork
+from nowcast_cli.scheduler.launches import by_the_clock
 from nowcast_cli.scheduler.overdue import Overdue, overdue
 from nowcast_cli.scheduler.plan import Plan, plan_of
 from nowcast_cli.security.source import key_source
@@ -196,7 +197,7 @@ class Scheduler:
                 "%s: %d launches that were missed are passed over", item.name, found.passed_over
             )
         for nominal in found.launch:
-            self._asker.put(_launch_request(item, nominal))
+            self._asker.put(by_the_clock(item, nominal))
 
     def answered(self, asked: Message, reply: Message) -> None:
         """Take in what became of a request."""
@@ -207,8 +208,9 @@ class Scheduler:
             self._logger.error(
                 "%s: the manager refused: %s", name, said.get("what") or f"({reply.type})"
             )
-        elif asked.type == "launch":
-            outcome = f"job {said['job']}" if said.get("job") else said.get("what")
+        elif asked.type in ("launch", "run flow"):
+            begun = next((f"{kind} {said[kind]}" for kind in ("job", "run") if said.get(kind)), "")
+            outcome = begun or said.get("what")
             self._logger.info("%s (%s): %s", name, about.get("nominal"), outcome)
 
     def _rows(self) -> Mapping[str, ScheduleRecord]:
@@ -243,20 +245,6 @@ def _following(items: Mapping[str, Item], begun: Mapping[str, datetime]) -> Mess
         for item in items.values()
     ]
     return Message("nowcast", "schedule", {"items": about}, id=new_id())
-
-
-def _launch_request(item: Item, nominal: datetime) -> Message:
-    about = {"item": item.name, "timing": str(item.timing), "nominal": nominal.isoformat()}
-    if item.within is not None:
-        until = nominal + timedelta(seconds=item.delay(nominal) + item.within)
-        about["until"] = until.isoformat()
-    payload = {
-        "module": item.module,
-        "arguments": list(item.arguments),
-        "host": "localhost",
-        "schedule": about,
-    }
-    return Message("nowcast", "launch", payload, id=item.request_id(nominal))
 
 
 def _overdue_request(late: Overdue) -> Message:

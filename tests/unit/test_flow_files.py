@@ -212,7 +212,7 @@ def test_all_that_a_step_can_say_is_read(folder: Path) -> None:
     assert model.conflicts == (Conflict("forecast", "crop"),)
     assert mail.does == Action(ActionKey.parse("?Mail@PUBLISH?send"), {"text": "{model.path}"})
     assert other.after == ("model", "crop")
-    assert found.stand_ins() == {"mail"}
+    assert found.stand_ins == {"mail"}
     assert found.followers("crop") == ("model", "other")
     assert [trigger.words for trigger in found.triggers] == ["message success of crop"]
     assert {each.name: (each.type, each.required) for each in found.parameters} == {
@@ -299,8 +299,8 @@ def test_a_mistake_in_a_step_is_named_with_its_keys(folder: Path, step: str, exp
         ),
         ("flows: {f: {on: {flow: g}, steps: {x: {worker: crop}}}}\n", "flows.f.on: there is no f"),
         (
-            "flows: {f: {on: {schedule: {every: day, at: '05:15'}}, steps: {x: {worker: crop}}}}\n",
-            "flows.f.on: no run begins by a schedule in this version",
+            "flows: {f: {on: {product: hrdps}, steps: {x: {worker: crop}}}}\n",
+            "flows.f.on: no run begins by a product in this version",
         ),
         (
             "flows: {f: {on: {message: crop, parameters: {n: 1}}, steps: {x: {worker: crop}}}}\n",
@@ -312,7 +312,35 @@ def test_a_mistake_in_a_step_is_named_with_its_keys(folder: Path, step: str, exp
         ),
         (
             "flows: {f: {on: {schedule: {every: dya}}, steps: {x: {worker: crop}}}}\n",
-            "flows.f.on.schedule: schedule.every:",
+            "flows.f.on.schedule.every: must be day",
+        ),
+        (
+            "flows: {f: {on: {schedule: {every: day}, parameters: {n: '{schedule.tiem}'}}, "
+            "parameters: {n: }, steps: {x: {worker: crop}}}}\n",
+            "flows.f.on: {schedule.tiem} is nothing that a schedule gives; did you mean "
+            "'schedule.time'?",
+        ),
+        (
+            "flows: {f: {on: {file: '/d/*', parameters: {n: '{match.day}'}}, "
+            "parameters: {n: }, steps: {x: {worker: crop}}}}\n",
+            "flows.f.on: {match.day} is nothing that a file gives",
+        ),
+        (
+            "flows: {f: {on: {message: crop, parameters: {n: '{paylod.a}'}}, "
+            "parameters: {n: }, steps: {x: {worker: crop}}}}\n",
+            "flows.f.on: {paylod.a} is nothing that a message gives; did you mean 'payload'?",
+        ),
+        (
+            "flows: {f: {on: {file: /d/**}, steps: {x: {worker: crop}}}}\n",
+            "flows.f.on.file: '/d/**' names folders",
+        ),
+        (
+            "flows: {f: {on: {file: '/d/*', match: '('}, steps: {x: {worker: crop}}}}\n",
+            "flows.f.on.match: '(' is no regular expression",
+        ),
+        (
+            "flows: {f: {on: {file: '/d/*', settled: soon}, steps: {x: {worker: crop}}}}\n",
+            "flows.f.on.settled: ",
         ),
         (
             "flows: {f: {parameters: {n: {type: whole, default: x}}, steps: {x: {worker: a}}}}\n",
