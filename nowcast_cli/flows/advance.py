@@ -26,10 +26,10 @@ from typing import Any, Literal
 from nowcast_cli.flows.conditions import BadCondition, holds
 from nowcast_cli.flows.definition import GO_ON, Flow, Step
 from nowcast_cli.flows.placeholders import filled_in
+from nowcast_cli.flows.run_steps import RunSteps, counted
 from nowcast_cli.store.delay import Delay
 from nowcast_cli.store.flow_records import (
     ENDED_WELL,
-    OPEN,
     FlowRunRecord,
     RunState,
     StepRecord,
@@ -44,20 +44,23 @@ BadEnding = Literal["failure", "crash", "lost"]
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What a run shares with the others: which steps run, which may not meet, and the time.
-
-    ``left`` gives the seconds of a delay that are left.
-    """
+    """What a run shares with the others: which steps run, which may not meet, and the time."""
 
     running: Counter[StepName]
     conflicts: Mapping[StepName, frozenset[StepName]]
     now: str
-    left: Callable[[Delay | None], float]
+
+    def has_room(self, flow: str, step: Step) -> bool:
+        """Say whether one more of a step may run: by its concurrency, and by its conflicts."""
+        me = (flow, step.name)
+        if step.concurrency is not None and self.running[me] >= step.concurrency:
+            return False
+        return not any(self.running[it] for it in self.conflicts.get(me, ()) if it != me)
 
 
 @dataclass(frozen=True, slots=True)
 class Advanced:
-    """A run as it is now, and the steps that begin by that."""
+    """A run as it is now, the steps that begin by that, and those that change otherwise."""
 
     run: FlowRunRecord
     begun: tuple[StepRecord, ...] = ()
@@ -65,7 +68,10 @@ class Advanced:
 
 
 def advance(flow: Flow, run: FlowRunRecord, world: World) -> Advanced:
-    """Take a run as far as it goes without anybody's word; ``world.running`` counts along."""
+    """Take a run as far as it goes without anybody's word; ``world.running`` counts along.
+
+    Steps that are counted (:mod:`nowcast_cli.flows.run_steps`) are moved where they are.
+    """
     if run.state != "running":
         return Advanced(run)
     moving = _Moving(flow, run, world)
@@ -77,62 +83,59 @@ def advance(flow: Flow, run: FlowRunRecord, world: World) -> Advanced:
 
 
 class _Moving:
-    """One run while it moves; the records are values, the mapping of them is made anew."""
+    """One run while it moves."""
 
     def __init__(self, flow: Flow, run: FlowRunRecord, world: World) -> None:
         self._flow = flow
-        self._run = run
+        self._steps = counted(run.steps)
+        self._run = run if self._steps is run.steps else replace(run, steps=self._steps)
         self._world = world
-        self._steps = dict(run.steps)
         self.changed: dict[tuple[str, int | None], StepRecord] = {}
-        self._by_step: dict[str, dict[int | None, StepRecord]] = {}
-        for record in self._steps.values():
-            self._by_step.setdefault(record.step, {})[record.item] = record
 
     def expand(self) -> bool:
-        """Let the steps come to be that can; True where that may let others."""
-        may_help = False
-        allowed = self._allowed()
-        for step in self._flow.steps:
-            if step.name not in self._by_step and step.name in allowed and self._is_due(step):
-                made = list(self._made(step))
-                may_help = may_help or all(record.state in ENDED_WELL for record in made)
-                for record in made:
+        """Let the steps come to be that can, by what has ended; True where that may let others."""
+        ended, self._steps.ended = self._steps.ended, set()
+        if not ended:
+            return False
+        is_failing = bool(self._failed())
+        may_be = self._stand_ins() if is_failing else self._after(ended)
+        for step in self._flow.steps if may_be else ():
+            if step.name in may_be and not self._steps.has(step.name) and self._is_due(step):
+                for record in self._made(step):
                     self._put(record)
-                if any(record.state not in ENDED_WELL | OPEN for record in made):
-                    may_help = True  # it could not be made: that is its failure
-        return may_help
+                if step.name in self._steps.ended and not is_failing:
+                    may_be |= self._after({step.name})
+        return bool(self._steps.ended)
 
-    def _allowed(self) -> frozenset[str]:
-        """Give the steps that may come to be: after a failure only what stands in for it."""
-        failed = [step for step in self._flow.steps if self._has_failed(step)]
-        stand_ins = self._flow.stand_ins()
-        if not failed:
-            return frozenset(step.name for step in self._flow.steps) - stand_ins
-        called = {step.on_failure for step in failed} & stand_ins
+    def _after(self, ended: Iterable[str]) -> set[str]:
+        followers = {name for each in ended for name in self._flow.followers(each)}
+        return followers - self._flow.stand_ins
+
+    def _stand_ins(self) -> set[str]:
+        """Give what stands in for the steps that have failed, and all that comes after it."""
+        called = {step.on_failure for step in self._failed()} & self._flow.stand_ins
         reached = set(called)
         for _ in self._flow.steps:  # what follows from them, however deep
             reached |= {step.name for step in self._flow.steps if reached & set(step.after)}
-        return frozenset(reached)
+        return reached
 
     def _is_due(self, step: Step) -> bool:
         return all(self._is_past(self._flow.step(name)) for name in step.after)
 
     def _is_past(self, step: Step) -> bool:
-        if step.name not in self._by_step:
+        if not self._steps.is_over(step.name):
             return False
-        records = self._records(step)
-        well = all(record.state in ENDED_WELL for record in records)
-        over = all(record.state not in OPEN for record in records)
-        return well or (over and step.on_failure == GO_ON)
+        return step.on_failure == GO_ON or not self._steps.ended_badly(step.name)
 
-    def _has_failed(self, step: Step) -> bool:
-        return step.on_failure != GO_ON and any(
-            record.state not in ENDED_WELL | OPEN for record in self._records(step)
-        )
-
-    def _records(self, step: Step) -> list[StepRecord]:
-        return [*self._by_step.get(step.name, {}).values()]
+    def _failed(self) -> list[Step]:
+        """Give the steps that have failed, and whose failure is one of the run."""
+        if not self._steps.bad:
+            return []
+        return [
+            step
+            for step in self._flow.steps
+            if step.on_failure != GO_ON and self._steps.ended_badly(step.name)
+        ]
 
     def _made(self, step: Step) -> Iterator[StepRecord]:
         now = self._world.now
@@ -155,68 +158,53 @@ class _Moving:
             yield new(number, "waiting", value=item)
 
     def _find(self, reference: str) -> Any:
-        records = {name: each.values() for name, each in self._by_step.items()}
-        return value_of(reference, self._run.parameters, records)
+        return value_of(reference, self._run.parameters, self._steps)
 
     def begin(self) -> Iterator[StepRecord]:
         """Begin what waits and may."""
-        failing = any(self._has_failed(step) for step in self._flow.steps)
-        allowed = self._allowed()
-        for step in self._flow.steps:
-            if failing and step.name not in allowed:
-                continue
-            for record in self._records(step):
-                if record.state == "waiting" and self._may_begin(step, record):
-                    self._world.running[(self._flow.name, step.name)] += 1
-                    begun = replace(
-                        record, state="running", begun=self._world.now, delay=None, reason=None
-                    )
-                    self._put(begun)
-                    yield begun
-
-    def _may_begin(self, step: Step, record: StepRecord) -> bool:
-        me = (self._flow.name, step.name)
-        running = self._world.running
-        if step.concurrency is not None and running[me] >= step.concurrency:
-            return False
-        if any(running[other] for other in self._world.conflicts.get(me, ()) if other != me):
-            return False
-        return self._world.left(record.delay) <= 0
+        ready = self._steps.ready & self._stand_ins() if self._failed() else self._steps.ready
+        for step in self._flow.steps if ready else ():
+            while step.name in ready and self._world.has_room(self._flow.name, step):
+                record = self._steps.next_ready(step.name)
+                if record is None:
+                    break
+                self._world.running[(self._flow.name, step.name)] += 1
+                begun = replace(
+                    record, state="running", begun=self._world.now, delay=None, reason=None
+                )
+                self._put(begun)
+                del self.changed[(begun.step, begun.item)]
+                yield begun
 
     def end(self, has_begun: bool) -> FlowRunRecord:
-        """Give the run with its steps; ended, where nothing of it is open."""
-        run = replace(self._run, steps=self._steps)
-        failed = [step for step in self._flow.steps if self._has_failed(step)]
-        states = Counter(record.state for record in self._steps.values())
-        if has_begun or states["running"] or (states["waiting"] and not failed):
-            return run
-        if states["waiting"] and self._stand_ins_wait():
-            return run
-        for record in list(self._steps.values()):
-            if record.state == "waiting":
+        """Give the run; ended, where nothing of it is open."""
+        steps = self._steps
+        if has_begun or steps.count("running"):
+            return self._run
+        failed = self._failed()
+        if steps.count("waiting"):
+            if not failed or self._stand_ins_wait():
+                return self._run
+            for record in [each for each in steps.values() if each.state == "waiting"]:
                 self._put(replace(record, state="cancelled", ended=self._world.now))
         state, reason = self._outcome(failed)
-        return replace(run, steps=self._steps, state=state, reason=reason, ended=self._world.now)
+        return replace(self._run, state=state, reason=reason, ended=self._world.now)
 
     def _stand_ins_wait(self) -> bool:
-        allowed = self._allowed()
-        return any(
-            record.state == "waiting" and record.step in allowed for record in self._steps.values()
-        )
+        waiting = (record.step for record in self._steps.values() if record.state == "waiting")
+        return not self._stand_ins().isdisjoint(waiting)
 
     def _outcome(self, failed: Iterable[Step]) -> tuple[RunState, str | None]:
         for step in failed:
-            for record in self._records(step):
+            for record in self._steps.of(step.name):
                 if record.state not in ENDED_WELL:
                     words = f"step {name_of(record)}: {record.reason or record.state}"
                     return ("timed out" if record.state == "timed out" else "failed"), words
         return "done", None
 
     def _put(self, record: StepRecord) -> None:
-        key = (record.step, record.item)
-        self._steps[key] = record
-        self.changed[key] = record
-        self._by_step.setdefault(record.step, {})[record.item] = record
+        self._steps.put(record)
+        self.changed[(record.step, record.item)] = record
 
 
 def name_of(record: StepRecord) -> str:
@@ -230,25 +218,24 @@ def name_of(record: StepRecord) -> str:
     return f"{record.step}[{record.value if is_short else record.item + 1}]"
 
 
-def value_of(
-    reference: str, parameters: Mapping[str, Any], steps: Mapping[str, Iterable[StepRecord]]
-) -> Any:
+def value_of(reference: str, parameters: Mapping[str, Any], steps: RunSteps | None = None) -> Any:
     """Give what a reference stands for in a run: a parameter, or what a step gave.
 
     Of a step that ``for each`` made several of, a list of what each of them gave. Raises KeyError.
     """
     first, *rest = reference.split(".")
-    if first in parameters and first not in steps:
-        return _inside(parameters[first], rest, reference)
-    records = sorted(steps.get(first, ()), key=lambda record: record.item or 0)
+    records = () if steps is None else steps.of(first)
     if not records:
-        raise KeyError(reference)
-    if records[0].item is None:
-        (record,) = records
+        if first not in parameters:
+            raise KeyError(reference)
+        return _inside(parameters[first], rest, reference)
+    in_order = sorted(records, key=lambda record: record.item or 0)
+    if in_order[0].item is None:
+        (record,) = in_order
         if record.state == "skipped":
             return None
         return _inside(_given(record), rest, reference)
-    return [_inside(_given(record), rest, reference) for record in records]
+    return [_inside(_given(record), rest, reference) for record in in_order]
 
 
 def _given(record: StepRecord) -> Any:

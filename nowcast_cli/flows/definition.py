@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ ParameterType = Literal["text", "whole", "number", "switch", "date", "path", "li
 TriggerKind = Literal["schedule", "message", "product", "flow", "file"]
 OnTimeout = Literal["fail", "retry"]
 
+BEGINNING = ""  # what a step comes after that names no other
 FAIL = "fail"
 GO_ON = "continue"
 
@@ -111,9 +113,9 @@ class Trigger:
     words: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Flow:
-    """A flow; its steps are in the order of the file."""
+    """A flow; its steps are in the order of the file. What follows from them is found out once."""
 
     name: str
     steps: tuple[Step, ...]
@@ -124,25 +126,35 @@ class Flow:
 
     def step(self, name: str) -> Step:
         """Give the step of that name. Raises KeyError."""
-        for step in self.steps:
-            if step.name == name:
-                return step
-        raise KeyError(name)
+        return self._by_name[name]
 
     def followers(self, name: str) -> tuple[str, ...]:
-        """Give the names of the steps that come right after a step."""
-        return tuple(step.name for step in self.steps if name in step.after)
+        """Give the names of the steps that come right after a step, or the beginning."""
+        return self._followers.get(name, ())
 
+    @cached_property
     def stand_ins(self) -> frozenset[str]:
-        """Give the names of the steps that run only where another one fails."""
+        """The names of the steps that run only where another one fails."""
         named = {step.on_failure for step in self.steps} - {FAIL, GO_ON}
         return frozenset(named)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of all that the flow says, in hexadecimal digits: a run keeps it."""
         text = json.dumps(_plain(self), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, Step]:
+        return {step.name: step for step in reversed(self.steps)}  # of one name, the first
+
+    @cached_property
+    def _followers(self) -> Mapping[str, tuple[str, ...]]:
+        found: dict[str, tuple[str, ...]] = {}
+        for step in self.steps:
+            for name in dict.fromkeys(step.after or (BEGINNING,)):
+                found[name] = (*found.get(name, ()), step.name)
+        return found
 
 
 def ancestors(flow: Flow, name: str) -> frozenset[str]:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from nowcast_cli.flows.advance import value_of
+from nowcast_cli.flows.run_steps import counted
 from nowcast_cli.flows.tokens import Token
-from nowcast_cli.manager.state import Note, State, Step
+from nowcast_cli.manager.state import Note, State, Step, with_jobs
 from nowcast_cli.store.flow_records import FlowRunRecord, StepRecord
 from nowcast_cli.store.records import Change, JobPut, JobRecord
 
@@ -17,20 +18,38 @@ class Moves:
     """What one call brings about, gathered in order; ``state`` is as all of it leaves it."""
 
     def __init__(self, state: State) -> None:
-        self.step = Step(state)
+        self._state = state
+        self._launched: list[JobRecord] = []  # not yet in the state: a step may make thousands
+        self._changes: list[Change] = []
+        self._notes: list[Note] = []
 
     @property
     def state(self) -> State:
         """The state after all of it."""
-        return self.step.state
+        if self._launched:
+            self._state, _ = with_jobs(self._state, *self._launched)
+            self._launched.clear()
+        return self._state
+
+    @property
+    def step(self) -> Step:
+        """All of it."""
+        return Step(self.state, tuple(self._changes), tuple(self._notes))
 
     def add(self, step: Step) -> None:
         """Take a step, which began with the state as it is."""
-        self.step = self.step.then(step)
+        self._state = step.state
+        self.put(*step.changes, notes=step.notes)
 
     def put(self, *changes: Change, notes: Iterable[Note] = ()) -> None:
         """Take changes that leave the state as it is."""
-        self.step = self.step.then(Step(self.state, changes, tuple(notes)))
+        self._changes += changes
+        self._notes += notes
+
+    def launch(self, job: JobRecord, note: Note) -> None:
+        """Take a new job."""
+        self._launched.append(job)
+        self.put(JobPut(job), notes=(note,))
 
 
 def token_of(run: FlowRunRecord, record: StepRecord) -> Token:
@@ -75,10 +94,8 @@ def finder(run: FlowRunRecord, record: StepRecord) -> Callable[[str], Any]:
     """Give what fills the placeholders of a step: parameters, values of steps, its own item."""
 
     def find(reference: str) -> Any:
-        first = reference.partition(".")[0]
-        if record.item is not None and first == "item":
-            return value_of(reference, {"item": record.value}, {})
-        records = [each for each in run.steps.values() if each.step == first]
-        return value_of(reference, run.parameters, {first: records} if records else {})
+        if record.item is not None and reference.partition(".")[0] == "item":
+            return value_of(reference, {"item": record.value})
+        return value_of(reference, run.parameters, counted(run.steps))
 
     return find

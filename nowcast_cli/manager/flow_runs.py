@@ -36,7 +36,7 @@ from nowcast_cli.manager.flow_moves import (
 from nowcast_cli.manager.job_transitions import new_job
 from nowcast_cli.manager.open_runs import OpenRuns
 from nowcast_cli.manager.recovery import payload_of
-from nowcast_cli.manager.state import State, Step, info, problem, with_jobs
+from nowcast_cli.manager.state import State, Step, info, problem
 from nowcast_cli.manager.turn import Turn
 from nowcast_cli.store.database import Store
 from nowcast_cli.store.flow_records import (
@@ -181,7 +181,7 @@ class FlowRuns:
         self, moves: Moves, flow: Flow, trigger: Trigger, found: Mapping[str, Any], origin: str
     ) -> None:
         try:
-            given = parameters_of(trigger, lambda reference: value_of(reference, found, {}))
+            given = parameters_of(trigger, lambda reference: value_of(reference, found))
             self._begin(moves, self._outside.flow_named(flow.name), given, origin, None)
         except (KeyError, BadParameter, NowcastError) as error:
             why = f"{error.args[0]} has no value" if isinstance(error, KeyError) else str(error)
@@ -238,7 +238,7 @@ class FlowRuns:
         if record is None:
             return
         run = self.open[token.run]
-        self._runs.running[(run.flow, record.step)] -= 1
+        self._runs.has_ended(run.flow, record.step)
         step = self.flow_of(run).step(record.step)
         after = ended_attempt(
             step,
@@ -255,7 +255,6 @@ class FlowRuns:
             words = "is tried again" if after.state == "waiting" else after.state
             moves.put(notes=[problem(f"step {name_of(after)} of run {run.id} {words}: {why}")])
         self._runs.to_move(run.id)
-        self._runs.those_that_wait_to_move()
 
     def _cancel(self, moves: Moves, run_id: str, reason: str) -> None:
         now = self._outside.now()
@@ -263,13 +262,12 @@ class FlowRuns:
             if record.state not in OPEN:
                 continue
             if record.state == "running":
-                self._runs.running[(self.open[run_id].flow, record.step)] -= 1
+                self._runs.has_ended(self.open[run_id].flow, record.step)
             ended = replace(record, state="cancelled", ended=now, reason=reason, deadline=None)
             self._put(moves, run_id, ended)
             if record.state == "running":
                 self._stop(moves, record, reason)
         self._end(moves, replace(self.open[run_id], state="cancelled", ended=now, reason=reason))
-        self._runs.those_that_wait_to_move()
 
     def _stop(self, moves: Moves, record: StepRecord, reason: str) -> None:
         """End what does a step."""
@@ -287,13 +285,11 @@ class FlowRuns:
             self._move(moves, run)
 
     def _move(self, moves: Moves, run: FlowRunRecord) -> None:
-        shared, left = self._runs, self._outside.uptime().left
-        world = World(shared.running, shared.conflicts, self._outside.now(), left)
+        shared = self._runs
+        world = World(shared.running, shared.conflicts, self._outside.now())
         moved = advance(self.flow_of(run), run, world)
         shared.keep(moved.run)
-        begun = {(each.step, each.item) for each in moved.begun}
-        rest = (each for each in moved.changed if (each.step, each.item) not in begun)
-        moves.put(*(FlowStepPut(run.id, each) for each in rest))
+        moves.put(*(FlowStepPut(run.id, each) for each in moved.changed))
         for record in moved.begun:
             self._begin_step(moves, run.id, record)
         shared.looked_at(run.id)
@@ -311,10 +307,9 @@ class FlowRuns:
             match step.does:
                 case Work() as work:
                     job = self._job(run, record, work, find)
-                    new_state, changes = with_jobs(moves.state, job)
                     words = " ".join((job.worker, *job.arguments))
                     note = info(f"launching {words} (job {job.id}), step {token.step} of {run_id}")
-                    moves.add(Step(new_state, changes, (note,)))
+                    moves.launch(job, note)
                     record = replace(record, job=job.id)
                 case SubFlow(flow=name, parameters=given):
                     flow = self._outside.flow_named(name)
@@ -364,12 +359,11 @@ class FlowRuns:
             created=self._outside.now(),
             parent=None if parent is None else str(parent),
         )
+        if not self._runs.follows(flow.digest):
+            moves.put(DefinitionPut(flow.digest, flow.name, described(flow)))
         self._runs.add(run, flow)
-        moves.put(
-            DefinitionPut(flow.digest, flow.name, described(flow)),
-            FlowRunPut(run),
-            notes=[info(f"flow {flow.name} begins (run {run.id}): {origin}")],
-        )
+        note = info(f"flow {flow.name} begins (run {run.id}): {origin}")
+        moves.put(FlowRunPut(run), notes=[note])
         return run
 
     def _end(self, moves: Moves, run: FlowRunRecord) -> None:

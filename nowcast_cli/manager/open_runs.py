@@ -9,6 +9,7 @@ from heapq import heappop, heappush
 
 from nowcast_cli.flows.conflicts import Conflicts, StepName, with_conflicts_of
 from nowcast_cli.flows.definition import Flow
+from nowcast_cli.flows.run_steps import counted
 from nowcast_cli.flows.tokens import Token
 from nowcast_cli.flows.yaml_flows import flow_described
 from nowcast_cli.manager.boot_clock import Uptime
@@ -25,8 +26,10 @@ class OpenRuns:
         self._uptime = uptime
         self._definitions: dict[str, Flow] = {}
         self._alarms: list[tuple[float, str]] = []  # a heap: on the clock of this boot, token
+        self._followed: Counter[str] = Counter()  # runs by the digest of their definition
         self._to_move: dict[str, None] = {}
-        self._waiting: set[str] = set()
+        self._waiting: dict[StepName, dict[str, None]] = {}  # runs by the step that has no room
+        self._waits_for: dict[str, frozenset[StepName]] = {}  # the same by run
         self.conflicts: Conflicts = {}
         self.running: Counter[StepName] = Counter()
         self.by_id: dict[str, FlowRunRecord] = {}
@@ -44,18 +47,25 @@ class OpenRuns:
 
     def add(self, run: FlowRunRecord, flow: Flow) -> None:
         """Take a run in that is new, or was opened again."""
-        self._definitions[run.digest] = flow
-        self.conflicts = with_conflicts_of(self.conflicts, flow)
-        self.by_id[run.id] = run
+        if not self.follows(run.digest):
+            self._definitions[run.digest] = flow
+            self.conflicts = with_conflicts_of(self.conflicts, flow)
+        self._followed[run.digest] += 1
+        self.by_id[run.id] = replace(run, steps=counted(run.steps))
         self.to_move(run.id)
+
+    def follows(self, digest: str) -> bool:
+        """Say whether an open run follows that definition, so that the store has it."""
+        return self._followed[digest] > 0
 
     def flow_of(self, run: FlowRunRecord) -> Flow:
         """Give the definition that a run follows."""
-        if run.digest not in self._definitions:
+        flow = self._definitions.get(run.digest)
+        if flow is None:
             found = self._store.flow_definition(run.digest)
             assert found is not None, "a run and its definition are written together"
-            self._definitions[run.digest] = flow_described(*found)
-        return self._definitions[run.digest]
+            flow = self._definitions[run.digest] = flow_described(*found)
+        return flow
 
     def current(self, token: Token) -> StepRecord | None:
         """Give the attempt that a token names, where it runs or waits."""
@@ -70,14 +80,15 @@ class OpenRuns:
     def keep_step(self, run_id: str, record: StepRecord) -> None:
         """Take a step of a run as it is now."""
         run = self.by_id[run_id]
-        steps = {**run.steps, (record.step, record.item): record}
-        self.by_id[run_id] = replace(run, steps=steps)
+        counted(run.steps).put(record)
         self._set_alarm(run, record)
 
     def drop(self, run_id: str) -> None:
         """Let go of a run that has ended."""
-        self.by_id.pop(run_id, None)
-        self._waiting.discard(run_id)
+        run = self.by_id.pop(run_id, None)
+        if run is not None:
+            self._followed[run.digest] -= 1
+        self._wait_for(run_id, frozenset())
         if not self.by_id:
             self._alarms.clear()  # all of them are of runs that have ended
 
@@ -87,9 +98,13 @@ class OpenRuns:
         """Have a run looked at."""
         self._to_move[run_id] = None
 
-    def those_that_wait_to_move(self) -> None:
-        """Have the runs looked at of which a step waits for another one, or for its delay."""
-        self._to_move.update(dict.fromkeys(self._waiting))
+    def has_ended(self, flow: str, step: str) -> None:
+        """Count one less of a step; have the runs looked at that may have waited for that."""
+        me = (flow, step)
+        self.running[me] -= 1
+        if self._waiting:
+            for name in (me, *self.conflicts.get(me, ())):
+                self._to_move.update(self._waiting.get(name, {}))
 
     def next_to_move(self) -> FlowRunRecord | None:
         """Give a run that is to be looked at; None when there is none."""
@@ -101,13 +116,26 @@ class OpenRuns:
         return None
 
     def looked_at(self, run_id: str) -> None:
-        """Note whether a step of the run waits."""
-        steps = self.by_id[run_id].steps.values()
-        waits = any(record.state == "waiting" for record in steps)
-        (self._waiting.add if waits else self._waiting.discard)(run_id)
+        """Note which steps of the run wait for room, after it has moved."""
+        run = self.by_id[run_id]
+        steps = counted(run.steps)
+        if steps.ready or run_id in self._waits_for:
+            self._wait_for(run_id, frozenset((run.flow, name) for name in steps.waiting()))
+
+    def _wait_for(self, run_id: str, steps: frozenset[StepName]) -> None:
+        before = self._waits_for.pop(run_id, frozenset())
+        for step in before - steps:
+            del self._waiting[step][run_id]
+            if not self._waiting[step]:
+                del self._waiting[step]
+        for step in steps - before:
+            self._waiting.setdefault(step, {})[run_id] = None
+        if steps:
+            self._waits_for[run_id] = steps
 
     def _set_alarm(self, run: FlowRunRecord, record: StepRecord) -> None:
-        delay = {"running": record.deadline, "waiting": record.delay}.get(record.state)
+        running = record.state == "running"
+        delay = record.deadline if running else record.delay if record.state == "waiting" else None
         if delay is not None:
             now = self._uptime()
             due = now.seconds + now.left(delay)
@@ -130,5 +158,6 @@ class OpenRuns:
             if record is not None and record.state == "running":
                 found.append(token)
             elif record is not None and record.state == "waiting":
+                counted(self.by_id[token.run].steps).let_begin(record)
                 self.to_move(token.run)
         return found

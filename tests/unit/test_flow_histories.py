@@ -108,7 +108,7 @@ def check_end(flow: Flow, run: FlowRunRecord) -> None:
     assert (run.state == "failed") == bool(fatal)
     if not bad:
         never = {step.name for step in flow.steps} - {step for step, _ in run.steps}
-        stand_ins = flow.stand_ins()
+        stand_ins = flow.stand_ins
         assert all(name in stand_ins or ancestors(flow, name) & stand_ins for name in never)
     for name in fatal:
         stand_in = flow.step(name).on_failure
