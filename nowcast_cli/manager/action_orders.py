@@ -130,6 +130,12 @@ class OrderBook:
         """Give the name of the performer of a connection."""
         return self._names.get(identity)
 
+    def all_named(self) -> Iterator[tuple[str, Performer | None]]:
+        """Give the performers that are there, and None for those for whom something waits alone."""
+        waited_for = {name for name, waiting in self._waiting.items() if waiting}
+        for name in sorted(waited_for | self.performers.keys()):
+            yield name, self.performers.get(name)
+
     def hello(self, identity: bytes, said: Hello) -> Heard:
         """Take in a hello: a new performer, a new incarnation of one, or one that was there."""
         before = self.performers.get(said.name)

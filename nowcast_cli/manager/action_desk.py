@@ -1,0 +1,314 @@
+"""The manager's desk for performers of actions: hears them, and gives them orders after the commit.
+
+What it hears changes its book at once, and becomes ends of attempts that a turn takes in and
+commits; what it says (welcomes, acknowledgements, orders) leaves when that commit is on the disk. A
+manager that dies in between has said nothing, and is told again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from nowcast_cli.errors import NowcastError
+from nowcast_cli.flows.action_key import ActionKey, BadActionKey
+from nowcast_cli.manager.action_asks import Asks
+from nowcast_cli.manager.action_directory import Directory, Doer
+from nowcast_cli.manager.action_orders import OrderBook
+from nowcast_cli.manager.action_progress import Doings
+from nowcast_cli.manager.inbox import Aside
+from nowcast_cli.messages.performing import (
+    MAPPING,
+    Acknowledged,
+    Ask,
+    AskHello,
+    Bye,
+    Done,
+    FromPerformer,
+    Hello,
+    Order,
+    PerformingError,
+    Progress,
+    Renewed,
+    Result,
+    ToPerformer,
+    Welcome,
+    Withdraw,
+    frames_of,
+    from_performer,
+    order_text,
+)
+
+_logger = logging.getLogger("manager")
+
+
+class Tell(Protocol):
+    """Says frames to a performer, by way of the broker."""
+
+    def __call__(self, identity: bytes, *frames: bytes) -> None:
+        """Send; what nobody takes is lost, and found out by the next hello."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptEnd:
+    """What has become of an order.
+
+    Where ``counts`` is false the attempt was lost without anybody's fault, and was not begun for
+    all that is known: it is no try.
+    """
+
+    result: Result
+    counts: bool = True
+
+
+class ActionDesk:
+    """Performers, their orders and their asks.
+
+    Parameters
+    ----------
+    directory
+        Knows whose an action is.
+    now
+        Gives the time as it is stored.
+    monotonic
+        The clock, in seconds.
+    """
+
+    def __init__(
+        self, directory: Directory, now: Callable[[], str], monotonic: Callable[[], float]
+    ) -> None:
+        self.directory = directory
+        self._now = now
+        self._monotonic = monotonic
+        self._book = OrderBook()
+        self._asks = Asks()
+        self.doings = Doings(now, monotonic)
+        self._texts: dict[str, bytes] = {}  # of the orders that wait
+        self._ends: list[AttemptEnd] = []
+        self._unclaimed: dict[str, None] = {}
+        self._to_say: list[tuple[bytes, ToPerformer]] = []
+        self._to_acknowledge: dict[bytes, list[str]] = {}
+
+    # --- for the runs of flows
+
+    def want(self, order: Order, doer: Doer) -> None:
+        """Have an order carried out; it leaves after the commit. Raises NowcastError."""
+        try:
+            self._texts[order.id] = order_text(order)
+        except ValueError as error:
+            raise NowcastError(f"the values of {order.key} are not JSON: {error}") from None
+        self._book.want(order.id, doer.name)
+
+    def want_once_known(self, order: str) -> None:
+        """Give an order back, as one that was not begun, when all services have said hello."""
+        self._unclaimed[order] = None
+
+    def expect(self, order: str, performer: str) -> None:
+        """Wait for the hello that says whether an order of an earlier manager goes on."""
+        self._book.expect(order, performer)
+
+    def take_ends(self) -> list[AttemptEnd]:
+        """Give what has ended since the last call, in that order."""
+        self._look_at_clock()
+        ends, self._ends = self._ends, []
+        return ends
+
+    def unwanted(self, order: str) -> None:
+        """Forget an order, wherever it is; a performer that has it ends it."""
+        identity = self._book.drop(order)
+        self._forget(order)
+        if identity is not None:
+            self._say(identity, Withdraw((order,)))
+
+    def not_begun(self, order: str) -> None:
+        """Forget an order where it waits; a performer that has it may go on."""
+        where = self._book.whereabouts(order)
+        if where is None or where[0] == "waiting":
+            self.unwanted(order)
+
+    def is_in_hand(self, order: str) -> bool:
+        """Say whether a performer has an order, or may have it."""
+        where = self._book.whereabouts(order)
+        return where is not None and where[0] != "waiting"
+
+    # --- hearing
+
+    def hear(self, aside: Aside) -> None:
+        """Take in what a performer says, or that it is gone."""
+        if aside.kind == "gone":
+            self._gone(aside.identity, "it was silent for too long")
+            return
+        try:
+            word = from_performer(aside.frames)
+        except PerformingError as error:
+            _logger.error("a performer of actions is not understood: %s", error)
+            return
+        self._take(aside.identity, word)
+
+    def _take(self, identity: bytes, word: FromPerformer) -> None:
+        match word:
+            case Hello():
+                self._hello(identity, word)
+                return
+            case Done(results):
+                self._to_acknowledge.setdefault(identity, []).extend(each.id for each in results)
+                for result in results:
+                    self._ended(result)
+            case Progress():
+                self.doings.progressed(word)
+            case Renewed():
+                self.doings.renewed(word)
+            case Ask():
+                self._asked(identity, word)
+            case Bye():
+                name = self._book.name_of(identity)
+                self._gone(identity, "it has ended")
+                if name is not None:
+                    self.directory.bye(name)
+                return
+        if not self._book.knows(identity):
+            self._say(identity, AskHello())
+
+    def _hello(self, identity: bytes, said: Hello) -> None:
+        if said.serves != MAPPING:
+            self.directory.hello(said.name, said.serves)
+        before = self._book.performers.get(said.name)
+        heard = self._book.hello(identity, said)
+        if before is None or before.said.incarnation != said.incarnation:
+            _logger.info("%s (pid %d) takes %d orders", said.name, said.pid, said.takes)
+            for ask in self._asks.of(said.name):
+                self._drop_ask(ask)
+        for order in heard.lost:
+            self._ended(Result(order, "lost", reason=f"{said.name} was started anew"))
+        for order in heard.never_begun:
+            reason = f"{said.name} does not have it"
+            self._ended(Result(order, "lost", reason=reason), counts=False)
+        for order in heard.keep:
+            self.doings.begun(order)
+        self._say(identity, Welcome(heard.keep, said.number))
+        if heard.unknown:
+            self._say(identity, Withdraw(heard.unknown))
+
+    def _gone(self, identity: bytes, why: str) -> None:
+        name = self._book.name_of(identity)
+        if name is None:
+            return
+        for order in self._book.gone(identity):
+            self._ended(Result(order, "lost", reason=f"{name} is gone: {why}"))
+        for ask in self._asks.of(name):
+            self._drop_ask(ask)
+        _logger.warning("%s is gone: %s", name, why)
+
+    def _ended(self, result: Result, counts: bool = True) -> None:
+        self._book.ended(result.id)
+        self._forget(result.id)
+        found = self._asks.ended(result)
+        if found is None:
+            self._ends.append(AttemptEnd(result, counts))
+            return
+        name, incarnation, answer = found
+        asker = self._book.performers.get(name)
+        if asker is not None and asker.said.incarnation == incarnation:
+            self._say(asker.identity, answer)
+
+    def _forget(self, order: str) -> None:
+        self._texts.pop(order, None)
+        self._unclaimed.pop(order, None)
+        self.doings.ended(order)
+
+    def _say(self, identity: bytes, word: ToPerformer) -> None:
+        self._to_say.append((identity, word))
+
+    # --- asks
+
+    def _asked(self, identity: bytes, ask: Ask) -> None:
+        name = self._book.name_of(identity)
+        if name is None or ask.id in self._asks:
+            return  # who is not known says hello, and asks again
+        self._asks.take(ask, name, self._book.performers[name].said.incarnation, self._monotonic())
+        try:
+            doer = self.directory.find(ActionKey.parse(ask.key), ask.values)
+            if doer is None:
+                raise NowcastError(f"no service owns {ask.key}, and actions.ini does not map it")
+            order = Order(
+                ask.id, ask.key, doer.component, ask.values, implied=False, seconds=ask.seconds
+            )
+            self.want(order, doer)
+        except (BadActionKey, NowcastError) as error:
+            words = f"the action key {ask.key!r} {error}"
+            reason = words if isinstance(error, BadActionKey) else str(error)
+            self._ended(Result(ask.id, "failed", reason=reason))
+
+    def _drop_ask(self, ask: str) -> None:
+        self._asks.drop(ask)
+        self.unwanted(ask)
+
+    def _look_at_clock(self) -> None:
+        for ask in self._asks.overdue(self._monotonic()):
+            if not self.is_in_hand(ask):
+                reason = (
+                    f"no-consumer: nobody was there in time to carry out {self._asks.key_of(ask)}"
+                )
+                self._ended(Result(ask, "failed", reason=reason))
+        if self._unclaimed and not self.directory.patient_for:
+            for order in list(self._unclaimed):
+                reason = "it was not known whose it is"
+                self._ended(Result(order, "lost", reason=reason), counts=False)
+
+    def due_in(self) -> float | None:
+        """Give the seconds until something is to be done unasked, None for never."""
+        if self._ends or self._to_say or self._to_acknowledge:
+            return 0.0
+        due_at = self._asks.due_at()
+        due = [] if due_at is None else [max(0.0, due_at - self._monotonic())]
+        if self._unclaimed:
+            due.append(self.directory.patient_for)
+        return min(due, default=None)
+
+    # --- after the commit
+
+    def act(self, tell: Tell) -> None:
+        """Say what the commit allows: results are taken, who is welcome, what is to be done."""
+        for identity, ids in self._to_acknowledge.items():
+            tell(identity, *frames_of(Acknowledged(tuple(ids))))
+        self._to_acknowledge.clear()
+        for identity, word in self._to_say:
+            tell(identity, *frames_of(word))
+        self._to_say.clear()
+        for identity, orders in self._book.give():
+            tell(identity, b"orders", *(self._texts.pop(order) for order in orders))
+            self.doings.begin(orders)
+
+    # --- telling
+
+    def performers(self) -> list[dict[str, Any]]:
+        """Give the performers that are there, and those that something waits for, for JSON."""
+        return [
+            {
+                "name": name,
+                "pid": None if here is None else here.said.pid,
+                "takes": 0 if here is None else here.said.takes,
+                "in hand": 0 if here is None else len(here.in_hand),
+                "waiting": self._book.waiting(name),
+            }
+            for name, here in self._book.all_named()
+        ]
+
+    def told(self, orders: Iterable[str]) -> Mapping[str, dict[str, Any]]:
+        """Say for each of these orders where it is and how far, for JSON."""
+        found = {}
+        for order in orders:
+            where = self._book.whereabouts(order)
+            if where is not None:
+                place, performer = where
+                here = self._book.performers.get(performer)
+                found[order] = {
+                    "performer": performer,
+                    "where": place,
+                    "there": here is not None,
+                    "takes": 0 if here is None else here.said.takes,
+                    **self.doings.told(order),
+                }
+        return found

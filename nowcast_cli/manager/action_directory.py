@@ -1,0 +1,97 @@
+"""Who carries out an action: by the configuration, and by what services have said."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from nowcast_cli.flows.action_key import ActionKey, BadActionKey
+from nowcast_cli.flows.action_mapping import ActionMapping
+from nowcast_cli.flows.owners import Owners, owned_key
+
+ACTION_HOST = "action_workers"
+# Services that were there before the manager was started anew say hello again well within this.
+PATIENCE_WITH_SERVICES = 5.0  # s
+
+_logger = logging.getLogger("manager")
+
+
+@dataclass(frozen=True, slots=True)
+class Doer:
+    """Who performs an action; ``component`` is what the action host calls, None for a service."""
+
+    name: str
+    component: str | None
+
+
+class Directory:
+    """Finds the performer of an action key.
+
+    Parameters
+    ----------
+    monotonic
+        The clock, in seconds.
+    """
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._patient_until = monotonic() + PATIENCE_WITH_SERVICES
+        self._mapping = ActionMapping({})
+        self._configured = Owners()
+        self._owners = Owners()
+        self._not_heard: set[str] = set()
+        self._said: dict[str, tuple[ActionKey, ...]] = {}
+        self._known: dict[ActionKey, Doer | None] = {}
+
+    def use(self, mapping: ActionMapping, owners: Owners, services: Collection[str]) -> None:
+        """Go by this configuration; ``services`` are the names of those that are declared."""
+        self._mapping, self._configured = mapping, owners
+        self._not_heard = set(services) - set(self._said)
+        self._put_together()
+
+    def hello(self, name: str, serves: Collection[str]) -> None:
+        """Take in which keys a service says that it owns; the configuration goes first."""
+        self._not_heard.discard(name)
+        keys = []
+        for text in serves:
+            try:
+                keys.append(owned_key(text))
+            except BadActionKey as error:
+                _logger.error("service %s cannot own %r: the key %s", name, text, error)
+        if self._said.get(name) != tuple(keys):
+            self._said[name] = tuple(keys)
+            self._put_together()
+
+    def bye(self, name: str) -> None:
+        """Take in that a service has ended in order; what it alone had said it owns is nobody's."""
+        if self._said.pop(name, None):
+            self._put_together()
+
+    def _put_together(self) -> None:
+        self._known.clear()
+        self._owners = self._configured
+        for name, keys in self._said.items():
+            self._owners = self._owners.with_served(name, keys)
+
+    def find(self, key: ActionKey, values: Mapping[str, Any]) -> Doer | None:
+        """Give who carries out an action: its owner, else the action host where it is mapped."""
+        if key in self._known:
+            return self._known[key]
+        owner = self._owners.find(key, values)
+        if owner is not None:
+            found: Doer | None = Doer(owner, None)
+        else:
+            mapped = self._mapping.find(key)
+            found = None if mapped is None else Doer(ACTION_HOST, mapped[1].name)
+        if owner is None or self._owners.find(key, {}) == owner:  # else it depends on the values
+            self._known[key] = found
+        return found
+
+    @property
+    def patient_for(self) -> float:
+        """For how many seconds a key that nobody owns may still be one of a service."""
+        if not self._not_heard:
+            return 0.0
+        return max(0.0, self._patient_until - self._monotonic())
