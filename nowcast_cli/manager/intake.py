@@ -87,6 +87,7 @@ class Intake:
         self.limits = DEFAULTS
         self.hear_agent: Callable[[Arrived, Message], None] | None = None
         self.is_waiting: Callable[[Arrived], bool] = lambda _: False
+        self.questions: Mapping[str, Callable[[Turn, Any], Reply]] = {}  # these change nothing
         self.use(registry)
 
     def use(self, registry: Registry) -> None:
@@ -121,6 +122,8 @@ class Intake:
 
     def message(self, turn: Turn, message: Message, message_id: str, body: str) -> Reply:
         """Take in a message; one whose id was seen before has no effect and gets its old reply."""
+        if message.source == requests.SOURCE and message.type in self.questions:
+            return requests.answered(lambda: self.questions[message.type](turn, message.payload))
         before = turn.journalled.get(message_id) or self._store.message_by_id(message_id)
         if before is not None:
             return reply_of_text(before.reply_text)

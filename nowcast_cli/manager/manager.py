@@ -79,6 +79,7 @@ class Manager:
     def _recount(self) -> None:
         turn = Turn(self._state)
         self._parts.intake.recount(turn)
+        self._parts.events.seal(turn)
         if turn.changes:
             self._parts.store.commit(turn.changes)
         self._state = turn.state
@@ -157,6 +158,8 @@ class Manager:
         for arrived in parts.inbox.take():
             if isinstance(arrived, Arrived):
                 parts.intake.arrived(turn, arrived)
+            else:
+                parts.events.heard(arrived)
         turn.add(parts.agents.step(turn.state))
         for happening in parts.jobs.happenings():
             parts.intake.happening(turn, happening)
@@ -177,6 +180,7 @@ class Manager:
         self._parts.flows.follow(turn)
         turn.add(self._parts.admission.admit(turn.state, turn.changes))
         turn.put_jobs_once()
+        self._parts.events.seal(turn)
 
     def _retry(self, turn: Turn, payload: Any) -> Step:
         step = self._parts.undecided.retry(turn, payload)
@@ -207,6 +211,7 @@ class Manager:
         for arrived, reply in turn.answers:
             self._parts.inbox.answer(arrived, reply)
         self._parts.agents.act()
+        self._parts.events.tell(turn.changes)
         for note in turn.notes:
             self._logger.log(note.level, "%s", note.text)
         reached("manager.before_deciding")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import zmq
@@ -25,6 +26,8 @@ from nowcast_cli.manager.checklist_picture import ChecklistPicture
 from nowcast_cli.manager.committing import Committing
 from nowcast_cli.manager.decider_process import DeciderProcess
 from nowcast_cli.manager.deciders import Deciders
+from nowcast_cli.manager.event_making import EventMaker
+from nowcast_cli.manager.events import Events
 from nowcast_cli.manager.flows import Flows
 from nowcast_cli.manager.housekeeping import Housekeeping
 from nowcast_cli.manager.inbox import Inbox
@@ -97,6 +100,12 @@ class Parts:
         orders = {**orders, **AgentRequests(self.agents.floor).orders(), **self.flows.orders}
         self.intake = Intake(self.store, registry, orders, logger)
         self.intake.limits = limits(self.config)
+        self.events = Events(
+            self.store,
+            EventMaker(self.store.flow_run, self.store.agents()),
+            partial(self.inbox.tell, "publish"),
+        )
+        self.intake.questions = self.events.questions
         self.intake.hear_agent = self.agents.hear
         self.intake.is_waiting = self.agents.is_waiting
         python = str(self.config["python"])

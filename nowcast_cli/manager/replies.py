@@ -17,7 +17,7 @@ def encode_reply(reply: Reply, message_id: str | None) -> bytes:
     body: dict[str, Any] = {"source": "manager", "type": reply.type, "payload": reply.payload}
     if message_id:
         body["id"] = message_id
-    return wire.dump(body).encode()
+    return wire.dump_fast(body).encode()
 
 
 def reply_text(reply: Reply) -> str | None:

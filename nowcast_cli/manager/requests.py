@@ -154,6 +154,14 @@ def cancel_job(state: State, job: JobRecord | None, *, now: str) -> tuple[Step, 
     return replace(step, reply=Reply("ack", {"job": job.id, "state": "cancelled"})), job
 
 
+def answered(answer: Callable[[], Reply]) -> Reply:
+    """Give the answer to a question, or why it has none."""
+    try:
+        return answer()
+    except RequestError as error:
+        return refusal(error)
+
+
 def refusal(error: RequestError) -> Reply:
     """Give the answer to a request that cannot be met."""
     return refused(error.what, error.hint)

@@ -25,8 +25,7 @@ SYSTEM_STREAMS = frozenset(
     }
 )  # fmt: skip
 
-_SAFE = re.compile(r"[A-Za-z0-9_.-]*")
-_UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
+_UNSAFE = re.compile(r"[\s\x00-\x1f\x7f%~]+")
 _ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 _DEEPEST = 100
 
@@ -48,8 +47,7 @@ class Event:
     time
         ISO 8601, UTC: when it was kept.
     topic
-        Fields joined by ``~``. A field that is not made of letters, digits and ``_.-`` is
-        percent-encoded.
+        Fields joined by ``~``. Blanks, ``~`` and ``%`` within a field are percent-encoded.
     payload
         A mapping of what JSON can hold.
     attempt
@@ -82,10 +80,11 @@ class Event:
 
 def field(text: object) -> str:
     """Give a text as a field of a topic: no ``~`` and no blank in it. An empty one stays so."""
-    value = str(text)
-    if _SAFE.fullmatch(value):
-        return value
-    return _UNSAFE.sub(lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode()), value)
+    return _UNSAFE.sub(_encoded, str(text))
+
+
+def _encoded(found: re.Match[str]) -> str:
+    return "".join(f"%{byte:02X}" for byte in found[0].encode())
 
 
 def topic_of(*fields: object) -> str:
@@ -150,8 +149,8 @@ def _plain(value: Any, depth: int) -> Any:
     return str(value)
 
 
-def encode_event(event: Event) -> bytes:
-    """Give the body of an event."""
+def event_as_plain(event: Event) -> dict[str, Any]:
+    """Give what the body of an event says."""
     body = {
         "id": event.id,
         "stream": event.stream,
@@ -164,7 +163,12 @@ def encode_event(event: Event) -> bytes:
     }
     if event.status:
         body["status"] = True
-    return in_json(body).encode()
+    return body
+
+
+def encode_event(event: Event) -> bytes:
+    """Give the body of an event."""
+    return in_json(event_as_plain(event)).encode()
 
 
 def decode_event(body: bytes | str) -> Event:
