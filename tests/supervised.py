@@ -15,8 +15,9 @@ from pathlib import Path
 
 from nowcast_cli.config import Config, SystemPaths, system_paths
 from nowcast_cli.process_identity import ProcessIdentity, from_json, is_alive
-from nowcast_cli.supervisor.control import Plant, stop
+from nowcast_cli.supervisor.control import stop
 from nowcast_cli.supervisor.daemons import Daemon
+from nowcast_cli.supervisor.plant import Plant
 
 STAND_IN = """
 import os, select, signal, sys

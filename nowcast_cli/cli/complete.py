@@ -33,12 +33,14 @@ def held_workers(ctx: typer.Context, incomplete: str) -> list[str]:
     return _beginning(ctx, incomplete, _held)
 
 
-def daemons(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Offer the names of the daemons."""
+def daemons_and_services(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the names of the services and the daemons."""
+    from nowcast_cli.config.services import services_of
     from nowcast_cli.supervisor.daemons import daemons_of
 
     def names(system: System) -> list[str]:
-        return [daemon.name for daemon in daemons_of(system.config, system.paths.run)]
+        daemons = daemons_of(system.config, system.paths.run)
+        return [*services_of(system.config), *(daemon.name for daemon in daemons)]
 
     return _beginning(ctx, incomplete, names)
 

@@ -73,6 +73,7 @@ def _plan(system: System) -> Plan:
     from nowcast_cli.config.paths import ensure
     from nowcast_cli.supervisor.daemons import daemons_of
     from nowcast_cli.supervisor.export import Plan
+    from nowcast_cli.supervisor.services import service_programs
 
     ensure(system.paths)  # the files name its folders, which must be there
     name = re.sub(r"[^A-Za-z0-9_.]+", "-", system.paths.deployment.name).strip("-.") or "system"
@@ -84,6 +85,7 @@ def _plan(system: System) -> Plan:
         logs=system.paths.logs,
         daemons=daemons_of(system.config, None),
         environment={"NOWCAST_YAML": str(system.paths.config_file)},
+        services=service_programs(system.config, system.paths),
     )
 
 

@@ -9,19 +9,59 @@ from nowcast_cli.cli.context import System
 from nowcast_cli.cli.output import Output, Painted
 
 if TYPE_CHECKING:
-    from nowcast_cli.supervisor.control import DaemonError, Plant
+    from nowcast_cli.supervisor.daemons import Daemon
+    from nowcast_cli.supervisor.plant import DaemonError, Plant
+    from nowcast_cli.supervisor.service_control import ServicesNotReady
+    from nowcast_cli.supervisor.services import ServiceProgram
 
 
 def plant_of(system: System, out: Output) -> Plant:
-    """Return the daemons of a system; progress is shown where somebody sits before a terminal."""
-    from nowcast_cli.supervisor.control import Plant
+    """Return what of a system is started and stopped; a terminal is shown the progress."""
     from nowcast_cli.supervisor.daemons import daemons_of
+    from nowcast_cli.supervisor.plant import Plant
+    from nowcast_cli.supervisor.services import service_programs
 
     def tell(sentence: str) -> None:
         if sys.stderr.isatty():
             out.note(Painted(f"{sentence} …", "dim"))
 
-    return Plant(system.paths, daemons_of(system.config, system.paths.run), tell)
+    return Plant(
+        system.paths,
+        daemons_of(system.config, system.paths.run),
+        tell,
+        services=service_programs(system.config, system.paths),
+    )
+
+
+def start_named(plant: Plant, named: Daemon | ServiceProgram) -> list[str]:
+    """Start one daemon or service of a system that runs; gives its name, or nothing if it ran."""
+    from nowcast_cli.supervisor.control import start_one
+    from nowcast_cli.supervisor.daemons import Daemon
+    from nowcast_cli.supervisor.service_control import start_services
+
+    return start_one(plant, named) if isinstance(named, Daemon) else start_services(plant, [named])
+
+
+def stop_named(plant: Plant, named: Daemon | ServiceProgram) -> list[str]:
+    """Stop one daemon or service; gives the names of what was stopped."""
+    from nowcast_cli.supervisor.control import stop_one
+    from nowcast_cli.supervisor.daemons import Daemon
+    from nowcast_cli.supervisor.service_control import stop_service
+
+    return stop_one(plant, named) if isinstance(named, Daemon) else stop_service(plant, named)
+
+
+def restart_named(plant: Plant, named: Daemon | ServiceProgram) -> list[str]:
+    """Restart one daemon or service; gives its name."""
+    from nowcast_cli.supervisor.control import restart_one
+    from nowcast_cli.supervisor.daemons import Daemon
+    from nowcast_cli.supervisor.service_control import restart_service
+
+    if isinstance(named, Daemon):
+        restart_one(plant, named)
+    else:
+        restart_service(plant, named)
+    return [named.name]
 
 
 def refuse_bad_configuration(system: System) -> None:
@@ -54,10 +94,17 @@ def make_first_keys(system: System, out: Output) -> None:
             out.note(f"jobs on {host} cannot connect: nowcast key add --role worker --host {host}")
 
 
-def show_last_lines(error: DaemonError, out: Output) -> None:
-    """Print what the daemon that failed had printed last."""
-    for line in error.log:
-        out.note("  ", line)
+def show_last_lines(error: DaemonError | ServicesNotReady, out: Output) -> None:
+    """Print what the daemon or the services that are not ready had printed last."""
+    from nowcast_cli.supervisor.plant import DaemonError
+
+    if isinstance(error, DaemonError):
+        for line in error.log:
+            out.note("  ", line)
+        return
+    for service in error.services:
+        for line in service.log:
+            out.note(f"  {service.name}: ", line)
 
 
 def jobs_that_go_on(system: System) -> int:

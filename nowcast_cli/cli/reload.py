@@ -19,7 +19,8 @@ def reload(ctx: typer.Context) -> None:
     """Take in a changed configuration and next_workers.
 
     No message is lost. What `nowcast validate` finds an error in is refused,
-    and the manager goes on with what it had. Changed ports want `restart`.
+    and the manager goes on with what it had. New services are started, those
+    that are gone stopped; changed ones, and changed ports, want `restart`.
 
     \b
     Examples:
@@ -29,6 +30,7 @@ def reload(ctx: typer.Context) -> None:
     system, out = system_of(ctx), output_of(ctx)
     ask_manager(system, "reload", {})
     _tell_others(system, out)
+    _take_in_services(system, out)
     out.line("reloaded")
 
 
@@ -44,6 +46,22 @@ def _tell_others(system: System, out: Output) -> None:
     for daemon, is_wanted in wanted.items():
         if not _hangs_up(system, daemon) and is_wanted:
             out.note(f"the {daemon} does not run yet: nowcast start starts it")
+
+
+def _take_in_services(system: System, out: Output) -> None:
+    from nowcast_cli.cli.plant import plant_of
+    from nowcast_cli.supervisor.observe import somebody_listens, supervisor_socket
+
+    if not somebody_listens(supervisor_socket(system.paths.run)):
+        return  # another supervisor keeps them
+    from nowcast_cli.supervisor.service_control import take_in
+
+    done = take_in(plant_of(system, out))
+    for verb, names in (("starting", done.started), ("stopped", done.stopped)):
+        if names:
+            out.line(f"{verb} {', '.join(names)}")
+    for name in done.changed:
+        out.note(f"the service {name} has changed: nowcast restart {name}")
 
 
 def _hangs_up(system: System, daemon: str) -> bool:

@@ -13,6 +13,7 @@ from nowcast_cli.cli.plant import (
     make_first_keys,
     plant_of,
     refuse_bad_configuration,
+    restart_named,
     show_last_lines,
 )
 
@@ -22,34 +23,37 @@ app = command_app()
 @app.command()
 def restart(
     ctx: typer.Context,
-    daemon: Annotated[
+    name: Annotated[
         str | None,
-        typer.Argument(help="Restart this daemon alone.", autocompletion=complete.daemons),
+        typer.Argument(
+            metavar="[NAME]",
+            help="Restart this service or daemon alone.",
+            autocompletion=complete.daemons_and_services,
+        ),
     ] = None,
 ) -> None:
-    """Restart the daemons, or one of them.
+    """Restart the daemons and services, or one of them.
 
-    Returns when they are ready; jobs go on. No message is lost.
+    Returns when they are ready; jobs go on. No message is lost. A service
+    is started as it is configured by now.
 
     \b
     Examples:
       nowcast restart
       nowcast restart manager
+      nowcast restart ingest
     """
-    from nowcast_cli.supervisor.control import DaemonError, restart, restart_one
+    from nowcast_cli.supervisor.control import restart
+    from nowcast_cli.supervisor.plant import DaemonError
+    from nowcast_cli.supervisor.service_control import ServicesNotReady
 
     system, out = system_of(ctx), output_of(ctx)
     refuse_bad_configuration(system)
     make_first_keys(system, out)
     plant = plant_of(system, out)
     try:
-        if daemon is None:
-            names = restart(plant)
-        else:
-            named = plant.named(daemon)
-            restart_one(plant, named)
-            names = [named.name]
-    except DaemonError as error:
+        names = restart(plant) if name is None else restart_named(plant, plant.named(name))
+    except (DaemonError, ServicesNotReady) as error:
         show_last_lines(error, out)
         raise
     out.line(f"restarted {', '.join(names)}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nowcast_cli.cli import complete
 from nowcast_cli.cli.context import System, output_of, system_of
 from nowcast_cli.cli.options import command_app
 from nowcast_cli.cli.output import Output
@@ -16,11 +17,13 @@ from nowcast_cli.cli.plant import (
     plant_of,
     refuse_bad_configuration,
     show_last_lines,
+    start_named,
 )
 from nowcast_cli.cli.stop import stop_everything
+from nowcast_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from nowcast_cli.supervisor.control import Plant
+    from nowcast_cli.supervisor.plant import Plant
 
 app = command_app()
 
@@ -30,6 +33,14 @@ _LOOK_EVERY = 1.0  # seconds
 @app.command()
 def start(
     ctx: typer.Context,
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NAME]",
+            help="Start this service or daemon alone.",
+            autocompletion=complete.daemons_and_services,
+        ),
+    ] = None,
     foreground: Annotated[
         bool, typer.Option("--foreground", help="Stay until Ctrl-C, then stop everything.")
     ] = False,
@@ -38,18 +49,22 @@ def start(
         typer.Option("--standby", help="Keep a second manager that takes over at once."),
     ] = False,
 ) -> int:
-    """Start the daemons; return when they are ready.
+    """Start the daemons and services; return when they are ready.
 
     What runs already is left as it is. Daemons whose supervisor was killed
     are ended and started anew; jobs go on. --standby holds until nowcast
-    stop; `standby: true` in nowcast.yaml holds for good.
+    stop; `standby: true` in nowcast.yaml holds for good. The exit code is 5
+    when only services are not ready.
 
     \b
     Examples:
       nowcast start
+      nowcast start ingest
       nowcast start --foreground
       nowcast start --standby
     """
+    if name is not None and (foreground or standby):
+        raise UsageError("a name goes without --foreground and --standby", hint="nowcast start")
     system, out = system_of(ctx), output_of(ctx)
     refuse_bad_configuration(system)
     make_first_keys(system, out)
@@ -57,7 +72,7 @@ def start(
         _ask_for_standby(system)
     plant = plant_of(system, out)
     if not foreground:
-        _start(plant, out)
+        _start(plant, out, name)
         return 0
     # In a container or under another supervisor this is how the command is told to end.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -73,15 +88,18 @@ def _ask_for_standby(system: System) -> None:
     ask_for_standby(system.paths.run)
 
 
-def _start(plant: Plant, out: Output) -> None:
-    from nowcast_cli.supervisor.control import DaemonError, start
+def _start(plant: Plant, out: Output, name: str | None = None) -> None:
+    from nowcast_cli.supervisor.control import start
+    from nowcast_cli.supervisor.plant import DaemonError
+    from nowcast_cli.supervisor.service_control import ServicesNotReady
 
     try:
-        started = start(plant)
-    except DaemonError as error:
+        started = start(plant) if name is None else start_named(plant, plant.named(name))
+    except (DaemonError, ServicesNotReady) as error:
         show_last_lines(error, out)
         raise
-    out.line(f"started {', '.join(started)}" if started else "the system already runs")
+    who = "the system" if name is None else name
+    out.line(f"started {', '.join(started)}" if started else f"{who} already runs")
 
 
 def _stay(system: System, plant: Plant, out: Output) -> int:

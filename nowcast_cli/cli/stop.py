@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nowcast_cli.cli import complete
 from nowcast_cli.cli.context import System, invocation_of, output_of, system_of
 from nowcast_cli.cli.options import command_app
 from nowcast_cli.cli.output import Output
-from nowcast_cli.cli.plant import jobs_that_go_on, plant_of
+from nowcast_cli.cli.plant import jobs_that_go_on, plant_of, stop_named
 from nowcast_cli.errors import ConfigError
 
 if TYPE_CHECKING:
-    from nowcast_cli.supervisor.control import Plant
+    from nowcast_cli.supervisor.plant import Plant
 
 app = command_app()
 
@@ -21,24 +22,32 @@ app = command_app()
 @app.command()
 def stop(
     ctx: typer.Context,
-    daemon: Annotated[str | None, typer.Argument(help="Stop this daemon alone.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NAME]",
+            help="Stop this service or daemon alone.",
+            autocompletion=complete.daemons_and_services,
+        ),
+    ] = None,
 ) -> None:
-    """Stop the daemons; jobs go on.
+    """Stop the services and daemons; jobs go on.
 
-    Stopping what is stopped is no mistake, and it works with a configuration
-    that is broken.
+    A service ends what it has in hand before. Stopping what is stopped is no
+    mistake, and it works with a configuration that is broken.
 
     \b
     Examples:
       nowcast stop
-      nowcast stop manager
+      nowcast stop ingest
     """
     system, out = _system(ctx), output_of(ctx)
     plant = plant_of(system, out)
-    if daemon is None:
+    if name is None:
         stop_everything(system, plant, out)
     else:
-        _stop_one(plant, daemon, out)
+        stopped = stop_named(plant, plant.named(name))
+        out.line(f"stopped {', '.join(stopped)}" if stopped else f"{name} did not run")
 
 
 def _system(ctx: typer.Context) -> System:
@@ -56,7 +65,7 @@ def _system(ctx: typer.Context) -> System:
 
 
 def stop_everything(system: System, plant: Plant, out: Output) -> None:
-    """Stop all daemons, and say which ran and how many jobs go on."""
+    """Stop all services and daemons, and say which ran and how many jobs go on."""
     from nowcast_cli.supervisor.control import stop
 
     stopped = stop(plant)
@@ -65,11 +74,3 @@ def stop_everything(system: System, plant: Plant, out: Output) -> None:
     if stopped and jobs:
         verb = "job goes" if jobs == 1 else "jobs go"
         out.line(f"{jobs} {verb} on; the next `nowcast start` takes in how it ended")
-
-
-def _stop_one(plant: Plant, name: str, out: Output) -> None:
-    from nowcast_cli.supervisor.control import stop_one
-
-    daemon = plant.named(name)
-    stopped = stop_one(plant, daemon)
-    out.line(f"stopped {', '.join(stopped)}" if stopped else f"{daemon.name} did not run")

@@ -1,99 +1,86 @@
 """Starting, stopping and restarting the daemons of a system, in order, until they are ready.
 
 One at a time: whoever controls a system holds ``run/supervisor.lock``. Progress is told, a
-sentence at a time, to the function that the caller hands in.
+sentence at a time, to the function that the caller hands in. Services come after the daemons, and
+end before them: see ``supervisor.service_control``.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from nowcast_cli.config.paths import ensure
 from nowcast_cli.config.standby import forget_standby
 from nowcast_cli.daemon.health import ask_health
-from nowcast_cli.errors import NotFound, NotRunning, NowcastError
+from nowcast_cli.errors import NotRunning
+from nowcast_cli.supervisor import service_control
 from nowcast_cli.supervisor.daemons import ALL_DAEMONS, MANAGER, STANDBY, Daemon
 from nowcast_cli.supervisor.holders import program_of
 from nowcast_cli.supervisor.log_tail import last_lines, prepare
-from nowcast_cli.supervisor.observe import observe, somebody_listens, supervisor_socket
-from nowcast_cli.supervisor.orphans import end_orphans
+from nowcast_cli.supervisor.observe import somebody_listens, supervisor_socket
+from nowcast_cli.supervisor.orphans import end_orphaned_services, end_orphans
+from nowcast_cli.supervisor.plant import (
+    DIED,
+    LOG_LINES,
+    LOOK_EVERY,
+    STOPPED,
+    DaemonError,
+    Plant,
+    controlling,
+    refuse_those_of_another,
+    running_supervisord,
+)
 from nowcast_cli.supervisor.process import ensure_supervisord, shut_down
 from nowcast_cli.supervisor.rpc import Supervisord
-from nowcast_cli.supervisor.supervisord_conf import STOP_GRACE, daemon_log
-
-if TYPE_CHECKING:
-    from nowcast_cli.config import SystemPaths
-
-READY_TIME = 60.0  # seconds that a daemon may take to be ready: recovery reads the whole store
-LOG_LINES = 20
-_LOCK_TIME = 90.0
-_LOOK_EVERY = 0.02
-_STOPPED = ("STOPPED", "EXITED", "FATAL")
-_DIED = ("BACKOFF", "FATAL", "STOPPED")
-
-
-class DaemonError(NowcastError):
-    """A daemon did not become ready; ``log`` holds the last lines that it printed."""
-
-    def __init__(self, what: str, *, cause: str, hint: str, log: list[str]) -> None:
-        super().__init__(what, cause=cause, hint=hint)
-        self.log = log
-
-
-@dataclass(frozen=True)
-class Plant:
-    """The daemons of one system and where they are; ``tell`` hears what is being done."""
-
-    paths: SystemPaths
-    daemons: Sequence[Daemon]
-    tell: Callable[[str], None]
-    ready_time: float = READY_TIME
-
-    def named(self, name: str) -> Daemon:
-        """Return the daemon of that name; raises NotFound (exit 4) with those that there are."""
-        for daemon in self.daemons:
-            if name.replace("-", "_") == daemon.name:
-                return daemon
-        names = ", ".join(daemon.name for daemon in self.daemons)
-        raise NotFound(f"there is no daemon {name!r}", hint=f"the daemons are {names}")
+from nowcast_cli.supervisor.supervisord_conf import SERVICE_GRACE, STOP_GRACE, program_log
 
 
 def start(plant: Plant) -> list[str]:
-    """Start what does not run, and return when every daemon is ready.
+    """Start what does not run, and return when every daemon is ready, and the services are.
 
-    Daemons whose supervisord was killed are ended first. Returns the names of the daemons that
-    were started, empty when all ran. Raises DaemonError for the first that fails; what this
-    call had started is stopped again then.
+    Daemons whose supervisord was killed are ended first. Returns the names of what was started,
+    empty when all ran. Raises DaemonError for the first daemon that fails; what this call had
+    started is stopped again then. Raises ServicesNotReady where it is services that are not
+    ready: all else runs.
     """
-    with _controlling(plant):
-        _refuse_those_of_another(plant)
-        return _start(plant)
+    with controlling(plant):
+        refuse_those_of_another(plant)
+        return [*_start(plant), *service_control.start_those_that_start_by_themselves(plant)]
+
+
+def start_one(plant: Plant, daemon: Daemon) -> list[str]:
+    """Start one daemon of a system that runs, and return when it is ready; else as ``start``."""
+    with controlling(plant):
+        refuse_those_of_another(plant)
+        running_supervisord(plant)
+        supervisord = ensure_supervisord(plant)
+        if _is_ready(plant, daemon):
+            return []
+        _start_one(plant, supervisord, daemon)
+        return [daemon.name]
 
 
 def stop(plant: Plant) -> list[str]:
-    """Stop all daemons, the last started first, then the launcher and supervisord.
+    """Stop all services and daemons, the last started first, then the launcher and supervisord.
 
-    Returns the names of the daemons that ran, in the order in which they were stopped; one that
+    Returns the names of those that ran, in the order in which they were stopped; one that
     the configuration has lost since is among them. Raises NowcastError for those of another.
     """
-    with _controlling(plant):
-        _refuse_those_of_another(plant)
+    with controlling(plant):
+        refuse_those_of_another(plant)
         stopped = _stop(plant)
         forget_standby(plant.paths.run)
         return stopped
 
 
 def restart(plant: Plant) -> list[str]:
-    """Stop everything and start it anew; returns the names of the daemons."""
-    with _controlling(plant):
-        _refuse_those_of_another(plant)
+    """Stop everything and start it anew; returns the names of what was started."""
+    with controlling(plant):
+        refuse_those_of_another(plant)
         _stop(plant)
-        return _start(plant)
+        return [*_start(plant), *service_control.start_those_that_start_by_themselves(plant)]
 
 
 def restart_one(plant: Plant, daemon: Daemon) -> None:
@@ -102,8 +89,8 @@ def restart_one(plant: Plant, daemon: Daemon) -> None:
     A manager that has a standby hands over to it, once that has been started anew, and becomes
     the standby then: so both are new, and the system is not without a manager.
     """
-    with _controlling(plant):
-        supervisord = _running_supervisord(plant)
+    with controlling(plant):
+        supervisord = running_supervisord(plant)
         if daemon == MANAGER and STANDBY in plant.daemons and _is_ready(plant, MANAGER):
             _stop_program(plant, supervisord, STANDBY)
             _start_one(plant, supervisord, STANDBY)
@@ -123,7 +110,7 @@ def _wait_for_successor(plant: Plant) -> None:
         if time.monotonic() > give_up:
             cause = f"it was not ready in {plant.ready_time:g} s"
             raise _failed(plant, MANAGER, f"the standby took over, and {cause}", 0)
-        time.sleep(_LOOK_EVERY)
+        time.sleep(LOOK_EVERY)
 
 
 def _stop_program(plant: Plant, supervisord: Supervisord, daemon: Daemon) -> None:
@@ -136,15 +123,15 @@ def stop_one(plant: Plant, daemon: Daemon) -> list[str]:
 
     Returns the names of those that ran, in the order in which they were stopped.
     """
-    with _controlling(plant):
-        _refuse_those_of_another(plant)
+    with controlling(plant):
+        refuse_those_of_another(plant)
         if not somebody_listens(supervisor_socket(plant.paths.run)):
             both = _with_its_standby(plant, daemon)
             return end_orphans(plant.paths.run, both, STOP_GRACE, plant.tell)
         supervisord = Supervisord(supervisor_socket(plant.paths.run))
         stopped = []
         for each in reversed(_with_its_standby(plant, daemon)):  # else that would lead
-            if supervisord.process(program_of(each.name, plant.paths.run)).state not in _STOPPED:
+            if supervisord.process(program_of(each.name, plant.paths.run)).state not in STOPPED:
                 _stop_program(plant, supervisord, each)
                 stopped.append(each.name)
         return stopped
@@ -156,20 +143,10 @@ def _with_its_standby(plant: Plant, daemon: Daemon) -> list[Daemon]:
     return [daemon, STANDBY] if has_one else [daemon]
 
 
-def _refuse_those_of_another(plant: Plant) -> None:
-    """Leave daemons alone that somebody else has started, and would start again."""
-    if observe(plant.paths, plant.daemons).supervisor == "another":
-        raise NowcastError(
-            "the daemons of this system run, started by another supervisor or by hand",
-            hint="stop them there (systemctl, circusctl, supervisorctl, Ctrl-C), or leave them "
-            "to it",
-        )
-
-
 def _start(plant: Plant) -> list[str]:
     if not somebody_listens(supervisor_socket(plant.paths.run)):
-        end_orphans(plant.paths.run, _ever(plant), STOP_GRACE, plant.tell)
-    supervisord = ensure_supervisord(plant.paths, plant.daemons)
+        _end_orphans(plant)
+    supervisord = ensure_supervisord(plant)
     started: list[Daemon] = []
     try:
         for daemon in plant.daemons:
@@ -189,7 +166,7 @@ def _take_back(plant: Plant, started: Sequence[Daemon]) -> None:
     supervisord = Supervisord(supervisor_socket(plant.paths.run))
     for daemon in reversed(started):
         _stop_program(plant, supervisord, daemon)
-    if all(process.state in _STOPPED for process in supervisord.processes().values()):
+    if all(process.state in STOPPED for process in supervisord.processes().values()):
         _end_launcher(plant)
         shut_down(supervisord, plant.paths)
 
@@ -205,17 +182,17 @@ def _start_one(plant: Plant, supervisord: Supervisord, daemon: Daemon) -> None:
     give_up = time.monotonic() + plant.ready_time
     while not _is_ready(plant, daemon):
         process = supervisord.process(program)
-        if process.state in _DIED or (begun and process.pid not in (0, begun)):
+        if process.state in DIED or (begun and process.pid not in (0, begun)):
             raise _failed(plant, daemon, "it ended before it was ready", printed_before)
         if time.monotonic() > give_up:
             cause = f"it lives (process {process.pid}) but was not ready in {plant.ready_time:g} s"
             raise _failed(plant, daemon, cause, printed_before)
-        time.sleep(_LOOK_EVERY)
+        time.sleep(LOOK_EVERY)
 
 
 def _log_of(plant: Plant, daemon: Daemon) -> Path:
     program = program_of(daemon.name, plant.paths.run)
-    return daemon_log(plant.paths.logs, replace(daemon, name=program))
+    return program_log(plant.paths.logs, program)
 
 
 def _failed(plant: Plant, daemon: Daemon, cause: str, printed_before: int) -> DaemonError:
@@ -230,23 +207,30 @@ def _failed(plant: Plant, daemon: Daemon, cause: str, printed_before: int) -> Da
 
 def _stop(plant: Plant) -> list[str]:
     if not somebody_listens(supervisor_socket(plant.paths.run)):
-        ended = end_orphans(plant.paths.run, _ever(plant), STOP_GRACE, plant.tell)
+        ended = _end_orphans(plant)
         _end_launcher(plant)
         supervisor_socket(plant.paths.run).unlink(missing_ok=True)
         return ended
     supervisord = Supervisord(supervisor_socket(plant.paths.run))
+    services = service_control.stop_all(plant, supervisord)
     known = supervisord.processes()
     programs = {d.name: program_of(d.name, plant.paths.run) for d in _ever(plant)}
     running = [
         d for d in _ever(plant)
-        if programs[d.name] in known and known[programs[d.name]].state not in _STOPPED
+        if programs[d.name] in known and known[programs[d.name]].state not in STOPPED
     ]  # fmt: skip
     for daemon in reversed(running):
         plant.tell(f"stopping the {daemon.words}")
         supervisord.stop(programs[daemon.name])
     _end_launcher(plant)
     shut_down(supervisord, plant.paths)
-    return [daemon.name for daemon in reversed(running)]
+    return [*services, *(daemon.name for daemon in reversed(running))]
+
+
+def _end_orphans(plant: Plant) -> list[str]:
+    """End what nothing supervises; gives the names of those that were ended."""
+    services = end_orphaned_services(plant.paths.run, SERVICE_GRACE, plant.tell)
+    return [*services, *end_orphans(plant.paths.run, _ever(plant), STOP_GRACE, plant.tell)]
 
 
 def _ever(plant: Plant) -> list[Daemon]:
@@ -264,30 +248,3 @@ def _end_launcher(plant: Plant) -> None:
 def _is_ready(plant: Plant, daemon: Daemon) -> bool:
     health = ask_health(plant.paths.run / f"{daemon.name}.sock", timeout=0.5)
     return health is not None and health.get("state") == "ready"
-
-
-def _running_supervisord(plant: Plant) -> Supervisord:
-    if not somebody_listens(supervisor_socket(plant.paths.run)):
-        raise NotRunning("this system does not run", hint="nowcast start")
-    return Supervisord(supervisor_socket(plant.paths.run))
-
-
-@contextmanager
-def _controlling(plant: Plant) -> Iterator[None]:
-    from filelock import FileLock, Timeout
-
-    ensure(plant.paths)
-    lock = FileLock(plant.paths.run / "supervisor.lock", fallback_to_soft=False)
-    try:
-        lock.acquire(timeout=_LOCK_TIME)
-    except Timeout:
-        raise NowcastError(
-            "another nowcast command has been starting or stopping this system for "
-            f"{_LOCK_TIME:g} s",
-            cause=f"it holds {plant.paths.run / 'supervisor.lock'}",
-            hint="wait for it, or end it, then try again",
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()

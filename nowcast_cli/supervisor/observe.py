@@ -95,8 +95,8 @@ def observe(paths: SystemPaths, daemons: Sequence[Daemon]) -> SystemState:
     answers = {d.name: ask_health(paths.run / f"{d.name}.sock") for d in daemons}
     supervised = somebody_listens(supervisor_socket(paths.run))
     all_answer = all(answers.values())
-    known = _asked_of_supervisord(paths.run) if supervised and not all_answer else {}
-    restarts = restarts_in(_lines_of(supervisord_log(paths.logs)))
+    known = programs_in(paths.run) if supervised and not all_answer else {}
+    restarts = restarts_of(paths.logs)
     programs = {daemon.name: program_of(daemon.name, paths.run) for daemon in daemons}
     states = tuple(
         _state_of(
@@ -139,6 +139,11 @@ def somebody_listens(socket_file: Path) -> bool:
     return True
 
 
+def restarts_of(logs: Path) -> Counter[str]:
+    """Count the deaths of each program since the last start of supervisord."""
+    return restarts_in(_lines_of(supervisord_log(logs)))
+
+
 def restarts_in(log: Iterable[str]) -> Counter[str]:
     """Count the deaths of each daemon since the last start of supervisord, from its log."""
     counts: Counter[str] = Counter()
@@ -169,7 +174,8 @@ def _state_of(
     return DaemonState(name, "stopped", restarts=restarts)
 
 
-def _asked_of_supervisord(run: Path) -> dict[str, Process]:
+def programs_in(run: Path) -> dict[str, Process]:
+    """Ask supervisord for its programs; none where it does not answer."""
     from nowcast_cli.supervisor.rpc import Supervisord
 
     try:

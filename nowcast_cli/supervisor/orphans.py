@@ -1,19 +1,24 @@
-"""Daemons that go on when their supervisord was killed: found by their pid files, and ended."""
+"""Daemons and services that go on when their supervisord was killed: found, and ended.
+
+Daemons by their pid files; services, which need none, by what supervisord and we have put into
+their environment.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from nowcast_cli.errors import NowcastError
-from nowcast_cli.process_identity import ProcessIdentity, is_alive
+from nowcast_cli.process_identity import ProcessIdentity, identity_of, is_alive
 from nowcast_cli.supervisor.daemons import Daemon
 from nowcast_cli.supervisor.holders import live_identity
 
+_SERVICE = b"NOWCAST_SERVICE="
 KILL_TIME = 5.0  # seconds in which a process must be gone after SIGKILL
 
 
@@ -33,6 +38,43 @@ def end_orphans(
             end_process(identity, daemon.words, grace)
             ended.append(daemon.name)
     return ended
+
+
+def end_orphaned_services(
+    run: Path, grace: float, tell: Callable[[str], None], only: Collection[str] | None = None
+) -> list[str]:
+    """End the services of a system that nothing supervises, and what they have started.
+
+    All of them, or the ``only`` ones. Returns the names of those that were ended. Raises
+    NowcastError when one cannot be.
+    """
+    ended = []
+    for name, identity in orphaned_services(run):
+        if only is not None and name not in only:
+            continue
+        tell(f"ending the service {name} (process {identity.pid}), which nothing supervises")
+        end_process(identity, f"service {name}", grace)
+        ended.append(name)
+    return list(dict.fromkeys(ended))
+
+
+def orphaned_services(run: Path) -> list[tuple[str, ProcessIdentity]]:
+    """Give the processes of the services that were started from this run folder, by name.
+
+    Call it where no supervisord runs: those that are kept up look the same.
+    """
+    address = b"SUPERVISOR_SERVER_URL=unix://" + os.fsencode(run / "supervisor.sock")
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            variables = (process / "environ").read_bytes().split(b"\0")
+        except OSError:  # it has ended, or is another user's
+            continue
+        names = [each.partition(b"=")[2] for each in variables if each.startswith(_SERVICE)]
+        identity = identity_of(int(process.name)) if names and address in variables else None
+        if identity is not None:
+            found.append((os.fsdecode(names[0]), identity))
+    return found
 
 
 def end_process(identity: ProcessIdentity, words: str, grace: float) -> None:

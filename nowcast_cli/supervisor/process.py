@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +14,6 @@ from nowcast_cli.atomic_files import write_atomically
 from nowcast_cli.config.paths import ensure
 from nowcast_cli.errors import NowcastError
 from nowcast_cli.process_identity import ProcessIdentity, identity_of, is_alive
-from nowcast_cli.supervisor.daemons import Daemon
 from nowcast_cli.supervisor.observe import somebody_listens, supervisor_socket
 from nowcast_cli.supervisor.orphans import end_process
 from nowcast_cli.supervisor.rpc import Supervisord
@@ -24,28 +22,35 @@ from nowcast_cli.supervisor.supervisord_conf import STOP_GRACE, supervisord_conf
 
 if TYPE_CHECKING:
     from nowcast_cli.config import SystemPaths
+    from nowcast_cli.supervisor.plant import Plant
 
 _START_TIME = 30.0  # seconds in which supervisord must have begun to answer
 
 
-def ensure_supervisord(paths: SystemPaths, daemons: Sequence[Daemon]) -> Supervisord:
+def ensure_supervisord(plant: Plant) -> Supervisord:
     """Return the system's supervisord, started when none answers; no daemon is started yet.
 
-    One that runs takes in the daemons that the configuration has got since.
+    One that runs takes in the daemons and services that the configuration has got since.
 
     It is left to itself, in its own session, with NOWCAST_YAML in its environment, which the
     daemons inherit.
     """
-    ensure(paths)
-    socket_file = supervisor_socket(paths.run)
+    ensure(plant.paths)
+    socket_file = supervisor_socket(plant.paths.run)
     if not somebody_listens(socket_file):
-        _launch(paths, daemons)
+        _launch(plant)
         return Supervisord(socket_file)
     supervisord = Supervisord(socket_file)
-    if {daemon.name for daemon in daemons} - supervisord.processes().keys():
-        _write_conf(paths, daemons)
-        supervisord.learn()
+    names = {daemon.name for daemon in plant.daemons}
+    if names.union(service.name for service in plant.services) - supervisord.processes().keys():
+        bring_up_to_date(plant, supervisord)
     return supervisord
+
+
+def bring_up_to_date(plant: Plant, supervisord: Supervisord) -> tuple[list[str], list[str]]:
+    """Let supervisord take in what is new; gives what has changed, and what is gone, by name."""
+    _write_conf(plant)
+    return supervisord.learn()
 
 
 def shut_down(supervisord: Supervisord, paths: SystemPaths) -> None:
@@ -67,22 +72,24 @@ def _wait_for_the_end(identity: ProcessIdentity) -> None:
         time.sleep(0.01)
 
 
-def _write_conf(paths: SystemPaths, daemons: Sequence[Daemon]) -> Path:
-    conf = paths.run / "supervisord.conf"
+def _write_conf(plant: Plant) -> Path:
+    conf = plant.paths.run / "supervisord.conf"
     text = supervisord_conf(
-        deployment=paths.deployment,
-        logs=paths.logs,
-        config_file=paths.config_file,
+        deployment=plant.paths.deployment,
+        logs=plant.paths.logs,
+        config_file=plant.paths.config_file,
         python=sys.executable,
         umask=_umask(),
-        daemons=daemons,
+        daemons=plant.daemons,
+        services=plant.services,
     )
     write_atomically(conf, text.encode())
     return conf
 
 
-def _launch(paths: SystemPaths, daemons: Sequence[Daemon]) -> None:
-    conf = _write_conf(paths, daemons)
+def _launch(plant: Plant) -> None:
+    paths = plant.paths
+    conf = _write_conf(plant)
     remember(paths)
     done = subprocess.run(
         [

@@ -20,7 +20,7 @@ from nowcast_cli.errors import NotRunning
 ANSWER_TIME = 30.0  # seconds; stopping a daemon is answered when it has stopped
 
 _T = TypeVar("_T")
-_ALREADY_STARTED, _NOT_RUNNING, _ALREADY_ADDED = 60, 70, 90
+_NOT_KNOWN, _ALREADY_STARTED, _NOT_RUNNING, _ALREADY_ADDED = 10, 60, 70, 90
 
 
 @dataclass(frozen=True)
@@ -60,11 +60,25 @@ class Supervisord:
         """Return what there is to say of one daemon; raises NotRunning when it knows none such."""
         return _process_of(self._call(lambda s: s.getProcessInfo(name)))
 
-    def learn(self) -> None:
-        """Take in the daemons that are new in its configuration; those that it has go on."""
-        ((added, _, _),) = self._call(lambda s: s.reloadConfig())
+    def learn(self) -> tuple[list[str], list[str]]:
+        """Take in what is new in its configuration; what it has goes on.
+
+        Returns the names of the programs that it has otherwise than the configuration, and of
+        those that are not there any more.
+        """
+        ((added, changed, removed),) = self._call(lambda s: s.reloadConfig())
         for name in added:
             self._add(str(name))
+        return [str(name) for name in changed], [str(name) for name in removed]
+
+    def forget(self, name: str) -> None:
+        """Forget a program that is stopped."""
+        self._call(lambda s: s.removeProcessGroup(name), tolerate=_NOT_KNOWN)
+
+    def take_anew(self, name: str) -> None:
+        """Take a program that is stopped as the configuration has it by now."""
+        self.forget(name)
+        self._add(name)
 
     def _add(self, name: str) -> None:
         self._call(lambda s: s.addProcessGroup(name), tolerate=_ALREADY_ADDED)
@@ -76,6 +90,10 @@ class Supervisord:
     def stop(self, name: str) -> None:
         """Stop a daemon and wait for its end; do nothing when it does not run."""
         self._call(lambda s: s.stopProcess(name, True), tolerate=_NOT_RUNNING)
+
+    def begin_to_stop(self, name: str) -> None:
+        """Stop a program, and do not wait for its end."""
+        self._call(lambda s: s.stopProcess(name, False), tolerate=_NOT_RUNNING)
 
     def shut_down(self) -> None:
         """Ask supervisord to end; it stops what still runs. Does not wait."""

@@ -1,4 +1,4 @@
-"""The text of supervisord's configuration, from the places and daemons of a system.
+"""The text of supervisord's configuration, from the places, daemons and services of a system.
 
 To supervisord ``%``, `` ;`` and `` #`` begin expansions and comments, and it expands some values
 twice and others once. So no path stands there as it is: its own files are named from its working
@@ -14,15 +14,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nowcast_cli.supervisor.daemons import Daemon
+from nowcast_cli.supervisor.services import ServiceProgram
 
 STOP_GRACE = 10  # seconds from SIGTERM to SIGKILL
+SERVICE_GRACE = 20  # of a service, which ends what it has in hand
 
 # startretries and startsecs: a daemon that dies early is started again for ever, each time after
 # a second more; one that has lived for startsecs, at once. No autostart: who starts the daemons
 # waits for each to be ready before the next one. Signals go to the daemon alone, as jobs are not
 # of its business. The shell gives way to the daemon, whose output goes to its file without a
 # pipe to supervisord: when that is killed, nothing that the daemon prints may fail.
-_SCRIPT = "cd {folder} && exec {python} -m {module} {config_file} >>{log} 2>&1"
+# A service that dies within ten seconds, again and again, is started after longer and longer
+# pauses; SIGKILL, if it comes to that, is for its children too, which are of its business.
+_SCRIPT = "cd {folder} && exec {words} >>{log} 2>&1"
 _PLAIN = re.compile(r"[A-Za-z0-9_@+=:,./-]+")
 _HEAD = """\
 ; Written by `nowcast start`; changes here are lost at the next one.
@@ -48,11 +52,12 @@ stdout_logfile = NONE
 stderr_logfile = NONE
 autostart = false
 autorestart = true
-startsecs = 2
+startsecs = {lives}
 startretries = 100000
 stopsignal = TERM
 stopwaitsecs = {grace}
 """
+_KILLS_CHILDREN = "killasgroup = true\n"
 
 
 def supervisord_conf(
@@ -63,29 +68,35 @@ def supervisord_conf(
     python: str,
     umask: int,
     daemons: Sequence[Daemon],
+    services: Sequence[ServiceProgram] = (),
 ) -> str:
     """Return the configuration: daemons run ``python`` in the deployment, and print to ``logs``.
 
     The environment is that in which supervisord is started. Its working directory must be the
     system's ``run`` folder, and its log be named on its command line.
     """
-    return _HEAD.format(umask=umask) + "".join(
-        _PROGRAM.format(
-            name=daemon.name,
-            command=shlex.join(("/bin/sh", "-c", script)),
-            grace=STOP_GRACE,
-        )
-        for daemon in daemons
-        for script in [
-            _SCRIPT.format(
-                folder=_word(deployment),
-                python=_word(python),
-                module=daemon.module,
-                config_file=_word(config_file),
-                log=_word(daemon_log(logs, daemon)),
-            )
-        ]
+    text = _HEAD.format(umask=umask)
+    for daemon in daemons:
+        words = (python, "-m", daemon.module, str(config_file))
+        text += _program(daemon.name, _script(words, deployment, logs, daemon.name), 2, STOP_GRACE)
+    for service in services:
+        variables = [f"{name}={value}" for name, value in service.environment.items()]
+        script = _script(("env", *variables, *service.words), service.folder, logs, service.name)
+        text += _program(service.name, script, 10, SERVICE_GRACE) + _KILLS_CHILDREN
+    return text
+
+
+def _script(words: Sequence[str], folder: Path, logs: Path, name: str) -> str:
+    return _SCRIPT.format(
+        folder=_word(folder),
+        words=" ".join(map(_word, words)),
+        log=_word(program_log(logs, name)),
     )
+
+
+def _program(name: str, script: str, lives: int, grace: int) -> str:
+    command = shlex.join(("/bin/sh", "-c", script))
+    return _PROGRAM.format(name=name, command=command, lives=lives, grace=grace)
 
 
 def supervisord_log(logs: Path) -> Path:
@@ -93,13 +104,13 @@ def supervisord_log(logs: Path) -> Path:
     return logs / "supervisord.log"
 
 
-def daemon_log(logs: Path, daemon: Daemon) -> Path:
-    """Return the file of what a daemon prints."""
-    return logs / f"{daemon.name}.out"
+def program_log(logs: Path, program: str) -> Path:
+    """Return the file of what a daemon or a service prints, by the name of its program."""
+    return logs / f"{program}.out"
 
 
 def _word(value: str | Path) -> str:
-    """Write a path for the shell; printf knows every byte by its number."""
+    """Write a word for the shell; printf knows every byte by its number."""
     if _PLAIN.fullmatch(str(value)):
         return str(value)
     return '"$(printf "' + "".join(f"\\{byte:03o}" for byte in os.fsencode(value)) + '")"'

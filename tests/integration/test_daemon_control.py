@@ -15,17 +15,10 @@ from helpers import wait_until
 from nowcast_cli.daemon.health import ask_health
 from nowcast_cli.errors import NotFound, NotRunning
 from nowcast_cli.process_identity import identity_of, is_alive
-from nowcast_cli.supervisor.control import (
-    DaemonError,
-    Plant,
-    restart,
-    restart_one,
-    start,
-    stop,
-    stop_one,
-)
+from nowcast_cli.supervisor.control import restart, restart_one, start, stop, stop_one
 from nowcast_cli.supervisor.daemons import Daemon
 from nowcast_cli.supervisor.observe import observe, supervisor_socket
+from nowcast_cli.supervisor.plant import DaemonError, Plant
 from nowcast_cli.supervisor.rpc import Supervisord
 from supervised import DAEMONS, STAND_IN, Supervised
 

@@ -17,12 +17,12 @@ pubsub_endpoint = {pubsub}
 statsd = false
 """
 _WATCHER = """
-[watcher:{daemon}]
+[watcher:{name}]
 cmd = {command}
 working_dir = {folder}
 copy_env = true
 singleton = true
-autostart = true
+autostart = {autostart}
 respawn = true
 max_retry = -1
 stop_children = false
@@ -33,7 +33,7 @@ stdout_stream.filename = {log}
 stderr_stream.class = FileStream
 stderr_stream.filename = {log}
 
-[env:{daemon}]
+[env:{name}]
 {environment}
 """
 
@@ -48,16 +48,17 @@ def files_for(plan: Plan) -> dict[str, str]:
             pubsub=f"ipc://{_plain(str(plan.run))}/circus-events.sock",
         )
     ]
-    for position, daemon in enumerate(plan.daemons):
-        words = (plan.python, "-m", daemon.module, str(plan.config_file))
+    programs = plan.programs()
+    for position, program in enumerate(programs):
         parts.append(
             _WATCHER.format(
-                daemon=daemon.name,
-                command=_plain(shlex.join(words)),
-                folder=_plain(str(plan.config_file.parent)),
-                priority=len(plan.daemons) - position,
-                log=_plain(str(plan.log_of(daemon))),
-                environment="\n".join(f"{k} = {_plain(v)}" for k, v in plan.environment.items()),
+                name=program.name,
+                command=_plain(shlex.join(program.command)),
+                folder=_plain(str(program.folder)),
+                autostart=str(program.autostart).lower(),
+                priority=len(programs) - position,
+                log=_plain(str(program.log)),
+                environment="\n".join(f"{k} = {_plain(v)}" for k, v in program.environment.items()),
             )
         )
     return {name: "".join(parts)}

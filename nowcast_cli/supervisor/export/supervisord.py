@@ -27,12 +27,12 @@ logfile_maxbytes = 1MB
 # Signals go to the daemon alone (no stopasgroup): its jobs are to outlive it. startretries with
 # startsecs: started again for ever, each time after a second more.
 _PROGRAM = """
-[program:{daemon}]
+[program:{name}]
 command = {command}
 directory = {folder}
 environment = {environment}
 priority = {priority}
-autostart = true
+autostart = {autostart}
 autorestart = true
 startsecs = 5
 startretries = 100000
@@ -48,18 +48,18 @@ def files_for(plan: Plan) -> dict[str, str]:
     """Give the text of the file by its name. Raises NowcastError for an impossible path."""
     name = f"supervisord-{plan.name}.ini"
     parts = [_HEAD.format(name=name, run=_plain(str(plan.run)), logs=_plain(str(plan.logs)))]
-    for position, daemon in enumerate(plan.daemons):
-        words = (plan.python, "-m", daemon.module, str(plan.config_file))
+    for position, program in enumerate(plan.programs()):
         parts.append(
             _PROGRAM.format(
-                daemon=daemon.name,
-                command=_plain(shlex.join(words)),
-                folder=_plain(str(plan.config_file.parent)),
+                name=program.name,
+                command=_plain(shlex.join(program.command)),
+                folder=_plain(str(program.folder)),
                 environment=",".join(
-                    f'{name}="{_plain(value)}"' for name, value in plan.environment.items()
+                    f'{name}="{_plain(value)}"' for name, value in program.environment.items()
                 ),
                 priority=100 * (position + 1),
-                log=_plain(str(plan.log_of(daemon))),
+                autostart=str(program.autostart).lower(),
+                log=_plain(str(program.log)),
             )
         )
     return {name: "".join(parts)}

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from nowcast_cli.supervisor.daemons import Daemon
-from nowcast_cli.supervisor.export import Plan, refuse
+from nowcast_cli.supervisor.export import Plan, Program, refuse
 
 # KillMode: a session of its own does not take a process out of the unit's control group, so
 # that a restart of the manager would end all jobs, and the launcher of the next ones.
@@ -50,34 +49,33 @@ def files_for(plan: Plan) -> dict[str, str]:
     target = f"{prefix}.target"
     files: dict[str, str] = {}
     before = "network.target"
-    for daemon in plan.daemons:
-        service = _service(prefix, daemon)
-        files[service] = _UNIT.format(
-            description=f"{daemon.words} of the nowcast system {plan.name}",
+    for program in plan.programs():
+        unit = _unit(prefix, program)
+        files[unit] = _UNIT.format(
+            description=_literal(f"{program.description} of the nowcast system {plan.name}"),
             after=before,
             target=target,
-            folder=_literal(str(plan.config_file.parent)),
+            folder=_literal(str(program.folder)),
             environment="".join(
                 f"Environment={_quoted(f'{name}={value}')}\n"
-                for name, value in plan.environment.items()
+                for name, value in program.environment.items()
             ),
-            command=" ".join(
-                _quoted(word).replace("$", "$$")
-                for word in (plan.python, "-m", daemon.module, str(plan.config_file))
-            ),
+            command=" ".join(_quoted(word).replace("$", "$$") for word in program.command),
         )
-        before = service
+        before = unit
     files[target] = _TARGET.format(
         name=prefix,
         target=target,
-        services=" ".join(_service(prefix, daemon) for daemon in plan.daemons),
+        services=" ".join(
+            _unit(prefix, program) for program in plan.programs() if program.autostart
+        ),
         description=f"The nowcast system {plan.name}",
     )
     return files
 
 
-def _service(prefix: str, daemon: Daemon) -> str:
-    return f"{prefix}-{daemon.name.replace('_', '-')}.service"
+def _unit(prefix: str, program: Program) -> str:
+    return f"{prefix}-{program.name.replace('_', '-')}.service"
 
 
 def _literal(text: str) -> str:
