@@ -15,6 +15,7 @@ import pytest
 import zmq
 
 from helpers import wait_until
+from nowcast_cli.config.paths import run_folder
 from nowcast_cli.daemon.health import ask_health
 from ports import free_port
 
@@ -43,8 +44,12 @@ class BrokerProcess:
         return self.folder / "nowcast.yaml"
 
     @property
+    def run(self) -> Path:
+        return run_folder(self.folder / "v")
+
+    @property
     def health_socket(self) -> Path:
-        return self.folder / "v" / "run" / "message_broker.sock"
+        return self.run / "message_broker.sock"
 
     @property
     def log(self) -> str:

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import zmq
 
+from nowcast_cli.broker.bus import open_bus
 from nowcast_cli.broker.faults import FaultLog
+from nowcast_cli.broker.frames import WaitFor
 from nowcast_cli.broker.ports import address_of, bind, host_and_port
 from nowcast_cli.broker.refusals import HANG_UP_AT
 from nowcast_cli.broker.request_queue import RequestQueue
+from nowcast_cli.broker.side_talk import SideTalk
 from nowcast_cli.config.limits import limits
 from nowcast_cli.security.curve import bind_again
 from nowcast_cli.security.source import security_of
@@ -21,8 +24,6 @@ if TYPE_CHECKING:
     from nowcast_cli.broker.guard import Guard
     from nowcast_cli.daemon.main import DaemonContext
     from nowcast_cli.security.curve import Door
-
-WaitFor = list[tuple[Any, int]]
 
 # How long the last answers may take to leave for their clients when the broker ends.
 _LAST_ANSWERS_MS = 100
@@ -33,6 +34,9 @@ class Device(Protocol):
 
     def waits_for(self) -> WaitFor:
         """Return sockets and the events to wait for; asked before every turn."""
+
+    def due_in(self) -> float | None:
+        """Return the seconds until there is work without any event; None for never."""
 
     def work(self, ready: WaitFor) -> None:
         """Do a turn's work on what is ready, without ever blocking."""
@@ -61,7 +65,7 @@ def run_broker(context: DaemonContext) -> int:
 
 
 def open_devices(zmq_context: zmq.Context[Any], context: DaemonContext) -> list[Device]:
-    """Bind the workers' and the manager's port; return the device between them, and its guard."""
+    """Bind all ports and sockets; return the devices between them, and their guard."""
     faults = FaultLog(context.logger)
     guard = _guard(zmq_context, context, faults)
     allowed = limits(context.config)
@@ -72,11 +76,16 @@ def open_devices(zmq_context: zmq.Context[Any], context: DaemonContext) -> list[
     manager = zmq_context.socket(zmq.DEALER)
     manager.linger = 0
     _open(manager, "manager", "manager", guard, context)
+    side_talk = SideTalk()
+    judge = None if guard is None else guard.refusal
+    queue = RequestQueue(clients, manager, faults, allowed, judge, side_talk)
+    bus = open_bus(
+        zmq_context, context, side_talk, faults, None if guard is None else guard.doorkeeper
+    )
     if guard is None:
-        return [RequestQueue(clients, manager, faults, allowed)]
-    queue = RequestQueue(clients, manager, faults, allowed, guard.refusal)
+        return [queue, *bus]
     guard.on_new_manager_key = lambda: _replace_manager_socket(queue, guard, context)
-    return [guard, queue]
+    return [guard, queue, *bus]
 
 
 def _guard(zmq_context: zmq.Context[Any], context: DaemonContext, faults: FaultLog) -> Guard | None:
@@ -135,13 +144,19 @@ def serve(devices: Sequence[Device], context: DaemonContext) -> None:
         wanted = own.copy()
         for device in devices:
             wanted += device.waits_for()
-        ready = zmq.zmq_poll(wanted, -1)
+        ready = zmq.zmq_poll(wanted, _milliseconds(devices))
         for device in devices:
             device.work(ready)
-        if isinstance(ready[0][0], int):  # a descriptor, not a socket: they come first
+        if ready and isinstance(ready[0][0], int):  # a descriptor, not a socket: they come first
             if _told_to_end(context):
                 return
             context.health.answer(context.status(**_status(devices)))
+
+
+def _milliseconds(devices: Sequence[Device]) -> int:
+    """Give how long to wait at most; -1 for as long as nothing comes."""
+    due = [seconds for device in devices if (seconds := device.due_in()) is not None]
+    return int(min(due) * 1000) + 1 if due else -1
 
 
 def _allow_many_connections() -> None:

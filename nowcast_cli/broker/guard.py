@@ -11,6 +11,7 @@ import zmq
 
 from nowcast_cli.broker.admission import refusal, registered_modules
 from nowcast_cli.broker.faults import FaultLog
+from nowcast_cli.broker.frames import WaitFor
 from nowcast_cli.broker.refusals import Refusal
 from nowcast_cli.config import Config
 from nowcast_cli.config.limits import limits
@@ -19,7 +20,6 @@ from nowcast_cli.errors import ConfigError
 from nowcast_cli.security.doorkeeper import Doorkeeper
 
 _logger = logging.getLogger(__name__)
-WaitFor = list[tuple[Any, int]]
 
 
 class Guard:
@@ -47,6 +47,10 @@ class Guard:
     def waits_for(self) -> WaitFor:
         """Return the descriptor that is readable when somebody knocks."""
         return self._waits_for
+
+    def due_in(self) -> float | None:
+        """Give None: all work here is by events."""
+        return None
 
     def work(self, ready: WaitFor) -> None:
         """Let in or refuse who has knocked; see that a replaced key of the manager is shut out."""

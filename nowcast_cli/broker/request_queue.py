@@ -6,8 +6,10 @@ Frames, as they travel:
 client to broker       ``b""``, body (what a REQ socket sends)
 broker to manager      client, stamp, ``b""``, body
 manager to broker      client, stamp, ``b""``, reply (what a REP socket returns)
-a manager that begins  ``b""``, ``b"hello"``, anything
+a manager that begins  ``b""``, ``b"hello"``, greeting
 =====================  ==================================================
+
+What else begins with an empty frame is for :mod:`nowcast_cli.broker.side_talk`.
 """
 
 from __future__ import annotations
@@ -21,14 +23,12 @@ from typing import Any
 import zmq
 
 from nowcast_cli.broker.faults import FaultLog
+from nowcast_cli.broker.frames import IN, NOW, NOW_AND_MORE, OUT, WaitFor, receive, sizes
 from nowcast_cli.broker.refusals import Refusal, refusal_of
 from nowcast_cli.broker.requests import KeptRequests
+from nowcast_cli.broker.side_talk import Said, SideTalk
 from nowcast_cli.config.limits import DEFAULTS, Limits
 from nowcast_cli.crash_points import reached
-
-# Plain integers: flags of an enumeration cost more than the call they are given to.
-_IN, _OUT = int(zmq.POLLIN), int(zmq.POLLOUT)
-_NOW, _NOW_AND_MORE = int(zmq.NOBLOCK), int(zmq.NOBLOCK | zmq.SNDMORE)
 
 OFFERS_A_TURN = 100
 
@@ -37,8 +37,6 @@ _OF_AN_AGENT = re.compile(
     rb'\{"source": "nowcast", "type": "agent", "payload": "\{'
     rb'(\\"what\\": \\"(?:register|report|pull|answer)\\", \\"agent\\": \\"[\w.@-]+\\")'
 )
-
-WaitFor = list[tuple[Any, int]]
 
 
 class RequestQueue:
@@ -54,6 +52,8 @@ class RequestQueue:
         What is not kept, and answered at once.
     judge
         Says of a body why its sender may not ask that; None where all may ask everything.
+    side_talk
+        Where everything else goes that the manager says.
     """
 
     def __init__(
@@ -63,9 +63,12 @@ class RequestQueue:
         faults: FaultLog,
         limits: Limits = DEFAULTS,
         judge: Callable[[zmq.Frame], Refusal | None] | None = None,
+        side_talk: SideTalk | None = None,
     ) -> None:
         self._limits = limits
         self._judge = judge
+        self._side_talk = side_talk or SideTalk()
+        self._side_talk.send = self._say
         self._clients = clients
         self._faults = faults
         # The sends of the C extension itself: zmq.Socket's, in Python, doubles their time to look
@@ -83,8 +86,8 @@ class RequestQueue:
         """Speak to the manager by this socket from now on; what is kept is offered there."""
         self._manager = manager
         self._send_manager = super(zmq.Socket, manager).send
-        self._both: WaitFor = [(manager, _IN), (self._clients, _IN)]
-        self._both_and_offer: WaitFor = [(manager, _IN | _OUT), (self._clients, _IN)]
+        self._both: WaitFor = [(manager, IN), (self._clients, IN)]
+        self._both_and_offer: WaitFor = [(manager, IN | OUT), (self._clients, IN)]
         self._requests.offer_all_again()
 
     def waits_for(self) -> WaitFor:
@@ -95,13 +98,17 @@ class RequestQueue:
         """
         return self._both_and_offer if self._requests.backlog else self._both
 
+    def due_in(self) -> float | None:
+        """Give None: all work here is by events."""
+        return None
+
     def work(self, ready: WaitFor) -> None:
         """Take one message from each socket that has some, then offer what can be offered.
 
         One, because a poll that finds the next costs less than a receive that finds none.
         """
         for source, events in ready:
-            if not events & _IN:
+            if not events & IN:
                 continue
             try:
                 if source is self._clients:
@@ -115,7 +122,7 @@ class RequestQueue:
 
     def status(self) -> dict[str, Any]:
         """Return what a health answer says of the queue."""
-        has_room = bool(self._manager.getsockopt(zmq.EVENTS) & _OUT)  # type: ignore[operator]
+        has_room = bool(self._manager.getsockopt(zmq.EVENTS) & OUT)  # type: ignore[operator]
         return {
             "waiting": len(self._requests),
             "waiting bytes": self._requests.size,
@@ -128,12 +135,12 @@ class RequestQueue:
         self._manager.close()
 
     def _take_request(self) -> None:
-        frames = _receive(self._clients)
+        frames = receive(self._clients)
         reached("broker.received")
         if len(frames) != 3 or len(frames[1]):
             self._faults.report(
                 "dropped a message on the workers' port that is not a request: "
-                f"{_sizes(frames)} in place of a client, an empty frame and a body"
+                f"{sizes(frames)} in place of a client, an empty frame and a body"
             )
             return
         refusal = self._judge(frames[2]) if self._judge is not None else None
@@ -149,16 +156,17 @@ class RequestQueue:
         reached("broker.kept")
 
     def _take_from_manager(self) -> None:
-        frames = _receive(self._manager)
+        frames = receive(self._manager)
         reached("broker.heard_the_manager")
-        if len(frames) == 4 and not len(frames[2]):
+        if len(frames) == 4 and len(frames[0]) and not len(frames[2]):
             self._answer(frames[1].bytes, frames[3])
         elif len(frames) == 3 and not len(frames[0]) and frames[1].bytes == b"hello":
             self._requests.offer_all_again()
-        else:
+            self._side_talk.greeted(frames[2].bytes)
+        elif len(frames) < 3 or len(frames[0]) or not self._side_talk.take(frames):
             self._faults.report(
                 "dropped a message on the manager's port that is not an answer: "
-                f"{_sizes(frames)} in place of a client, a stamp, an empty frame and a reply"
+                f"{sizes(frames)} in place of a client, a stamp, an empty frame and a reply"
             )
 
     def _answer(self, stamp: bytes, reply: zmq.Frame) -> None:
@@ -171,10 +179,20 @@ class RequestQueue:
     def _reply(self, client: bytes, reply: zmq.Frame | bytes) -> None:
         # A ROUTER drops what is for a client that has gone or does not read; it never blocks.
         with contextlib.suppress(zmq.Again):
-            self._send_client(client, _NOW_AND_MORE)
-            self._send_client(b"", _NOW_AND_MORE)
-            self._send_client(reply, _NOW)
+            self._send_client(client, NOW_AND_MORE)
+            self._send_client(b"", NOW_AND_MORE)
+            self._send_client(reply, NOW)
         reached("broker.answered")
+
+    def _say(self, frames: tuple[Said, ...]) -> bool:
+        try:
+            self._send_manager(frames[0], NOW_AND_MORE)
+        except zmq.Again:
+            return False
+        for frame in frames[1:-1]:
+            self._send_manager(frame, NOW_AND_MORE)
+        self._send_manager(frames[-1], NOW)
+        return True
 
     def _offer(self) -> None:
         for _ in range(OFFERS_A_TURN):
@@ -182,13 +200,13 @@ class RequestQueue:
             if request is None:
                 return
             try:
-                self._send_manager(request.client, _NOW_AND_MORE)
+                self._send_manager(request.client, NOW_AND_MORE)
             except zmq.Again:  # no manager, or one that has enough in hand
                 return
             # Once the first frame is taken, the others are: a message is queued as a whole.
-            self._send_manager(request.stamp, _NOW_AND_MORE)
-            self._send_manager(b"", _NOW_AND_MORE)
-            self._send_manager(request.body, _NOW)
+            self._send_manager(request.stamp, NOW_AND_MORE)
+            self._send_manager(b"", NOW_AND_MORE)
+            self._send_manager(request.body, NOW)
             self._requests.offered()
             reached("broker.offered")
 
@@ -200,16 +218,3 @@ def topic_of(body: bytes) -> bytes | None:
     """
     found = _OF_AN_AGENT.match(body)
     return None if found is None else found[1]
-
-
-def _receive(socket: zmq.Socket[bytes]) -> list[zmq.Frame]:
-    frame = socket.recv(_NOW, False)
-    frames = [frame]
-    while frame.more:
-        frame = socket.recv(_NOW, False)
-        frames.append(frame)
-    return frames
-
-
-def _sizes(frames: list[zmq.Frame]) -> str:
-    return "frames of " + ", ".join(str(len(frame)) for frame in frames[:10]) + " bytes"

@@ -43,7 +43,7 @@ def _ports(data: dict[Any, Any]) -> Iterator[Finding]:
 
 
 def _local_ports(ports: dict[Any, Any]) -> Iterator[tuple[KeyPath, int]]:
-    for name in ("workers", "manager", "logs"):
+    for name in ("workers", "manager", "logs", "events"):
         if _number(ports.get(name)) is not None:
             yield ("zmq", "ports", name), int(ports[name])
     for name, value in _section(ports, "logging").items():

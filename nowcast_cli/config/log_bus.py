@@ -34,7 +34,7 @@ def bus_port(config: Mapping[str, Any]) -> int | None:
         return None
     from nowcast_cli.config.logging_ports import publisher_ports
 
-    taken = {_number(ports.get("workers")), _number(ports.get("manager"))}
+    taken = {_number(ports.get(name)) for name in ("workers", "manager", "events")}
     for process in _mapping(ports.get("logging")):
         taken |= {*publisher_ports(config, str(process))}
     port = max(_number(ports.get(name)) or 0 for name in ("workers", "manager")) + 1

@@ -46,6 +46,11 @@ class Ports(Section):
         description="Where the log aggregator gets the log records of processes on other hosts. "
         "Default: the first free number after the other ports, unless zmq.host is localhost.",
     )
+    events: Port | None = Field(
+        default=None,
+        description="Where other hosts, and who may not enter the run folder, subscribe to events. "
+        "Default: nowhere.",
+    )
     logging: dict[str, LoggingPort] = Field(
         default={},
         description="Ports of log publishers in NEMO_Nowcast's distributed logging: a port, "

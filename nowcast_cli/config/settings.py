@@ -43,6 +43,17 @@ def endpoints(config: Mapping[str, Any]) -> Endpoints:
     )
 
 
+def events_port(config: Mapping[str, Any]) -> int | None:
+    """Read ``zmq.ports.events``: where other hosts subscribe to events; None where none can.
+
+    Raises ConfigError when it is no port.
+    """
+    ports = _section(config, "zmq").get("ports")
+    if not isinstance(ports, Mapping) or ports.get("events") is None:
+        return None
+    return _port(ports, "events")
+
+
 def message_settings(config: Mapping[str, Any]) -> MessageSettings:
     """Read ``messages: {repeat: always|never, deadline: seconds}``."""
     section = _section(config, "messages")

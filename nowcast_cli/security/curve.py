@@ -14,11 +14,12 @@ _HANDSHAKE_FAILED = 2  # ZMQ_RECONNECT_STOP_HANDSHAKE_FAILED
 _BIND_PATIENCE = 2.0  # seconds in which a port that was let go becomes free
 
 # A port that is guarded, and who may pass: the "domain" of ZeroMQ's authentication protocol.
-Door = Literal["clients", "manager", "logs"]
+Door = Literal["clients", "manager", "logs", "events"]
 ADMITTED: dict[str, frozenset[Role]] = {
     "clients": frozenset({"worker", "operator", "reader", "agent"}),
     "manager": frozenset({"manager"}),
     "logs": frozenset({"worker", "operator", "manager"}),
+    "events": frozenset({"worker", "operator", "reader", "manager"}),
 }
 
 

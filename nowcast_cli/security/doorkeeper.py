@@ -33,6 +33,8 @@ _REFUSED = (
     | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
     | zmq.EVENT_HANDSHAKE_FAILED_AUTH
 )
+# What tells of connections that come and go.
+PEERS = int(zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED)
 _LOOK_INTERVAL = 0.1  # seconds between two looks at the files of keys, while messages come
 
 _logger = logging.getLogger(__name__)
@@ -40,12 +42,13 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Guarded:
-    """A socket, the address that it is bound to, and its monitor."""
+    """A socket, the address that it is bound to, its monitor, and who hears of its peers."""
 
     socket: zmq.Socket[bytes]
     address: str
     door: Door
     monitor: zmq.Socket[bytes]
+    happened: Callable[[int, int], None] | None = None
 
 
 class Doorkeeper:
@@ -94,10 +97,19 @@ class Doorkeeper:
         """Have a socket admit nobody but who may pass ``door``; before it is bound."""
         demand(socket, self.broker, door)
 
-    def watch(self, socket: zmq.Socket[bytes], address: str, door: Door) -> None:
-        """Take note of a socket that was bound: the key of its port may change."""
-        monitor = socket.get_monitor_socket(_REFUSED)
-        self._guarded.append(Guarded(socket, address, door, monitor))
+    def watch(
+        self,
+        socket: zmq.Socket[bytes],
+        address: str,
+        door: Door,
+        happened: Callable[[int, int], None] | None = None,
+    ) -> None:
+        """Take note of a socket that was bound: the key of its port may change.
+
+        ``happened`` is called with each event of ``PEERS``, and its value.
+        """
+        monitor = socket.get_monitor_socket(_REFUSED if happened is None else _REFUSED | PEERS)
+        self._guarded.append(Guarded(socket, address, door, monitor, happened))
         self._poll.register(_descriptor(monitor), select.EPOLLIN)
 
     def let_go(self, socket: zmq.Socket[bytes]) -> None:
@@ -132,6 +144,16 @@ class Doorkeeper:
         if entry is None or (entry.until is not None and not entry.is_valid(text_of_now())):
             return None
         return entry
+
+    def may_pass(self, door: Door) -> frozenset[str]:
+        """Give the public keys that ``door`` is open to now."""
+        self._look()
+        now = text_of_now()
+        return frozenset(
+            entry.public
+            for entry in self._roster.entries
+            if entry.is_valid(now) and entry.role in ADMITTED[door]
+        )
 
     def close(self) -> None:
         """Close what was opened here; the guarded sockets are their owners'."""
@@ -171,6 +193,9 @@ class Doorkeeper:
         """Take note of handshakes that failed before a key was seen."""
         while guarded in self._guarded and guarded.monitor.poll(0):
             event = recv_monitor_message(guarded.monitor, zmq.NOBLOCK)
+            if guarded.happened is not None and event["event"] & PEERS:
+                guarded.happened(event["event"], event["value"])
+                continue
             self._look()
             if event["event"] != zmq.EVENT_HANDSHAKE_FAILED_AUTH:  # that was answered, and told
                 door = _port(guarded.door.encode())
@@ -228,7 +253,11 @@ def _stamp_of(path: Path) -> tuple[int, int] | None:
 
 
 def _port(domain: bytes) -> str:
-    names = {b"clients": "the workers' port", b"manager": "the manager's port"}
+    names = {
+        b"clients": "the workers' port",
+        b"manager": "the manager's port",
+        b"events": "the port for events",
+    }
     return names.get(domain, "the port for logs")
 
 

@@ -1,0 +1,172 @@
+"""The subject: publishes what the manager says has happened to whoever has subscribed.
+
+=====================  =================================================================
+broker to subscriber   topic with a ``~`` behind it, body: an event, or a beacon
+subscriber to broker   subscriptions, as ZeroMQ sends them, and nothing else
+=====================  =================================================================
+
+An event goes to all who are there. One who does not read loses events alone, once its queue is
+full, and learns of it by their numbers. Who subscribes to what is a status is told the last one of
+each such topic; so are all others who have subscribed to it, who know it by its number. (ZeroMQ
+can tell the new one alone, but then counts on nobody sending anything but subscriptions.)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import zmq
+
+from nowcast_cli.broker.events_door import EventsDoor
+from nowcast_cli.broker.faults import FaultLog
+from nowcast_cli.broker.frames import IN, NOW, NOW_AND_MORE, WaitFor, receive, sizes
+from nowcast_cli.broker.side_talk import Said, SideTalk
+from nowcast_cli.broker.streams import Pair, Streams, WrongNumbers
+from nowcast_cli.crash_points import reached
+
+BEACON_EVERY = 1.0  # seconds
+
+
+class Subject:
+    """One device of the broker's loop: XPUB sockets for subscribers.
+
+    Parameters
+    ----------
+    doors
+        The sockets; closed by :meth:`close`.
+    side_talk
+        The way from the manager.
+    faults
+        Where messages of a wrong shape are reported.
+    clock
+        Seconds that only grow.
+    """
+
+    def __init__(
+        self,
+        doors: Sequence[EventsDoor],
+        side_talk: SideTalk,
+        faults: FaultLog,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._doors = doors
+        self._side_talk = side_talk
+        self._faults = faults
+        self._clock = clock
+        self._streams = Streams()
+        self._subscribers = 0
+        self._topics: set[bytes] = set()  # subscribed to since somebody is there
+        self._new: set[bytes] = set()  # subscribed to since statuses were told
+        self._beacon_at = clock()
+        side_talk.hear(b"publish", self._take_from_manager)
+        side_talk.on_greeting(self._greeted)
+
+    def waits_for(self) -> WaitFor:
+        """Return the sockets and the events to poll for."""
+        return [wanted for door in self._doors for wanted in door.waits_for()]
+
+    def due_in(self) -> float | None:
+        """Give the seconds until the next beacon; None while no subscriber is there."""
+        if not self._subscribers:
+            return None
+        return max(0.0, self._beacon_at - self._clock())
+
+    def work(self, ready: WaitFor) -> None:
+        """Hear who comes, goes and subscribes; send beacons when they are due."""
+        for source, events in ready:
+            for door in self._doors:
+                door.hear(source)
+                if source is door.socket and events & IN:
+                    with contextlib.suppress(zmq.Again):
+                        self._take_subscription(door)
+        self._count()
+        if self.due_in() == 0.0:
+            self._turn()
+
+    def status(self) -> dict[str, Any]:
+        """Return what a health answer says of subscribers."""
+        return {"subscribers": self._subscribers}
+
+    def close(self) -> None:
+        """Close the sockets."""
+        for door in self._doors:
+            door.close()
+
+    def wants(self, stream: str) -> bool:
+        """Say whether somebody may have subscribed to events of a stream."""
+        first = f"{stream}~".encode()
+        return any(first.startswith(topic[: len(first)]) for topic in self._topics)
+
+    def publish(self, topic: Said, body: Said) -> None:
+        """Send an event to whoever has subscribed to its topic; never blocks."""
+        for door in self._doors:
+            door.send(topic, NOW_AND_MORE)
+            door.send(body, NOW)
+
+    def _take_subscription(self, door: EventsDoor) -> None:
+        frames = receive(door.socket)
+        said = frames[0].bytes
+        if len(frames) > 1 or said[:1] not in (b"\0", b"\1"):
+            self._faults.report(
+                f"dropped a message on {door.name} that is no subscription: {sizes(frames)}"
+            )
+        elif said[:1] == b"\1":
+            self._topics.add(said[1:])
+            self._new.add(said[1:])
+            reached("broker.heard_a_subscription")
+
+    def _count(self) -> None:
+        """Tell the manager when the first subscriber has come, or the last one has gone."""
+        before, self._subscribers = self._subscribers, sum(door.peers for door in self._doors)
+        if not self._subscribers:
+            # What happens while nobody is there is not told to the broker: it knows nothing then.
+            if before:
+                self._streams.forget()
+            self._topics.clear()
+            self._new.clear()
+        if bool(before) != bool(self._subscribers):
+            self._tell_manager()
+        if not before and self._subscribers:
+            self._beacon_at = self._clock()
+
+    def _tell_manager(self) -> None:
+        self._side_talk.tell(b"broker", json.dumps({"subscribers": self._subscribers}).encode())
+
+    def _greeted(self, is_new: bool) -> None:
+        if is_new:
+            self._streams.forget()
+        self._tell_manager()
+
+    def _take_from_manager(self, frames: list[zmq.Frame]) -> None:
+        """Publish: an empty frame, the kind, the numbers, then pairs of topic and body."""
+        try:
+            if len(frames) % 2 == 0:
+                raise WrongNumbers("a topic has no body")
+            self._streams.told(frames[2].bytes)
+        except WrongNumbers as error:
+            self._faults.report(
+                f"dropped a message on the manager's port that publishes nothing: {error}"
+            )
+            return
+        if self._subscribers:
+            for topic, body in zip(frames[3::2], frames[4::2], strict=True):
+                self._streams.published(topic.bytes, body.bytes)
+                self.publish(topic, body)
+        reached("broker.published")
+
+    def _turn(self) -> None:
+        self._beacon_at = self._clock() + BEACON_EVERY
+        for door in self._doors:
+            door.look()
+        if self._new:
+            self._publish_all(self._streams.statuses(frozenset(self._new)))
+            self._new.clear()
+        self._publish_all(self._streams.beacons())
+
+    def _publish_all(self, pairs: Iterable[Pair]) -> None:
+        for topic, body in pairs:
+            self.publish(topic, body)
