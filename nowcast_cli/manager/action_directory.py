@@ -10,6 +10,7 @@ from typing import Any
 from nowcast_cli.flows.action_key import ActionKey, BadActionKey
 from nowcast_cli.flows.action_mapping import ActionMapping
 from nowcast_cli.flows.owners import Owners, owned_key
+from nowcast_cli.flows.service_management import is_management
 
 ACTION_HOST = "action_workers"
 # Services that were there before the manager was started anew say hello again well within this.
@@ -85,7 +86,7 @@ class Directory:
         else:
             mapped = self._mapping.find(key)
             found = None if mapped is None else Doer(ACTION_HOST, mapped[1].name)
-        if owner is None or self._owners.find(key, {}) == owner:  # else it depends on the values
+        if not is_management(key):  # whose it is depends on the values
             self._known[key] = found
         return found
 
