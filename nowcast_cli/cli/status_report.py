@@ -1,4 +1,4 @@
-"""What there is to say of a system: its daemons, its jobs, and what needs somebody."""
+"""What there is to say of a system: daemons, services, jobs, and what needs somebody."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from nowcast_cli.cli.context import System
+from nowcast_cli.cli.service_report import ServiceReport, service_as_json, services_of_system
 from nowcast_cli.config.paths import other_owner
 from nowcast_cli.errors import Degraded, NotFound, NotRunning, NowcastError
 from nowcast_cli.store.reader import Reader
@@ -56,6 +57,7 @@ class Report:
     stored: Stored
     trouble: tuple[str, ...]
     warnings: tuple[str, ...] = ()
+    services: tuple[ServiceReport, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -66,7 +68,8 @@ class Report:
             return "stopped"
         stored = self.stored
         needs_somebody = stored.stuck or stored.overdue or stored.slow or self.trouble
-        return "well" if self.state.is_well and not needs_somebody else "degraded"
+        is_well = self.state.is_well and all(service.is_well for service in self.services)
+        return "well" if is_well and not needs_somebody else "degraded"
 
     @property
     def exit_code(self) -> int:
@@ -88,7 +91,8 @@ def gather(system: System) -> Report:
     if owner is not None:
         trouble = (f"only {owner} sees whether the daemons run; run nowcast as {owner}", *trouble)
     warnings = (*_warnings(system.config), *_not_reloaded(system, state))
-    return Report(system.paths.config_file, state, stored, trouble, warnings)
+    services = services_of_system(system, state)
+    return Report(system.paths.config_file, state, stored, trouble, warnings, services)
 
 
 def _warnings(config: Mapping[str, Any]) -> tuple[str, ...]:
@@ -118,7 +122,8 @@ def as_json(report: Report) -> dict[str, Any]:
     return {
         "system": {"state": report.verdict, "config": str(report.config_file)},
         "supervisor": report.state.supervisor,
-        "daemons": [_daemon_as_json(daemon) for daemon in report.state.daemons],
+        "daemons": [daemon_as_json(daemon) for daemon in report.state.daemons],
+        "services": [service_as_json(service) for service in report.services],
         "counts": dict(report.stored.counts),
         "stuck": [
             {
@@ -183,7 +188,8 @@ def first_line(error: str | None) -> str:
     return lines[-1] if lines[0].startswith("Traceback") else lines[0]
 
 
-def _daemon_as_json(daemon: DaemonState) -> dict[str, Any]:
+def daemon_as_json(daemon: DaemonState) -> dict[str, Any]:
+    """Give a daemon for JSON."""
     return {
         "name": daemon.name,
         "state": daemon.state,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from nowcast_cli.cli.output import Color, Output, Painted, Text
+from nowcast_cli.cli.output import Output, Painted, Text
+from nowcast_cli.cli.service_report import mark_of, service_row, show_trouble
 from nowcast_cli.cli.status_report import Report, Stored, first_line
 from nowcast_cli.cli.times import local
 from nowcast_cli.cli.waiting import held_words
@@ -11,22 +12,18 @@ from nowcast_cli.store.job_loads import Load
 from nowcast_cli.store.records import short_id
 from nowcast_cli.supervisor.observe import DaemonState
 
-_MARKS: dict[str, tuple[str, Color]] = {
-    "ready": ("●", "green"),
-    "stopped": ("○", "dim"),
-    "starting": ("○", "yellow"),
-    "stopping": ("○", "yellow"),
-    "unknown": ("○", "yellow"),
-}
-_BAD_MARK: tuple[str, Color] = ("✗", "red")
 _ENDINGS = ("failed", "crashed", "timed out", "lost")
 
 
 def show(report: Report, out: Output) -> None:
     """Print the report on one screen."""
     out.line(Painted(report.config_file.parent.name, "bold"), f"  {report.config_file}")
-    out.columns([_daemon_row(daemon) for daemon in report.state.daemons], indent=2)
+    rows = [daemon_row(daemon) for daemon in report.state.daemons]
+    rows += [service_row(service) for service in report.services]
+    out.columns(rows, indent=2)
     _show_supervision(report, out)
+    for service in report.services:
+        show_trouble(service, out)
     if report.stored.never_started and not report.state.runs:
         out.line("this system has never been started")
     elif not report.stored.trouble and not report.stored.never_started:
@@ -37,8 +34,9 @@ def show(report: Report, out: Output) -> None:
         out.line(Painted("! ", "yellow"), sentence)
 
 
-def _daemon_row(daemon: DaemonState) -> list[Text]:
-    mark, color = _MARKS.get(daemon.state, _BAD_MARK)
+def daemon_row(daemon: DaemonState) -> list[Text]:
+    """Give the line of a daemon, in columns."""
+    mark, color = mark_of(daemon.state)
     row: list[Text] = [Painted(mark, color), daemon.name, Painted(daemon.state, color)]
     if daemon.lives:
         row.append(f"process {daemon.pid}" if daemon.pid else "no process")
