@@ -18,8 +18,11 @@ from nowcast_cli.flows.definition import (
     Work,
 )
 from nowcast_cli.flows.tokens import Token
+from nowcast_cli.manager.action_desk import ActionDesk
+from nowcast_cli.manager.action_directory import Directory
 from nowcast_cli.manager.boot_clock import Uptime
-from nowcast_cli.manager.flow_runs import FlowRuns, Outside
+from nowcast_cli.manager.flow_outside import Outside
+from nowcast_cli.manager.flow_runs import FlowRuns
 from nowcast_cli.manager.state import State
 from nowcast_cli.manager.state import Step as Transition
 from nowcast_cli.manager.turn import Turn
@@ -64,7 +67,8 @@ class World:
             flow_named=self._named,
             flows=self.flows.values,
         )
-        return FlowRuns(self.store, registry_of({}), outside)
+        self.desk = ActionDesk(Directory(lambda: self.seconds), outside.now, lambda: self.seconds)
+        return FlowRuns(self.store, registry_of({}), outside, self.desk)
 
     def _module_of(self, worker: str) -> str:
         if worker == "nowhere":

@@ -24,7 +24,7 @@ from functools import partial
 from typing import Any, Literal
 
 from nowcast_cli.flows.conditions import BadCondition, holds
-from nowcast_cli.flows.definition import GO_ON, Flow, Step
+from nowcast_cli.flows.definition import GO_ON, Action, Flow, Step
 from nowcast_cli.flows.placeholders import filled_in
 from nowcast_cli.flows.run_steps import RunSteps, counted
 from nowcast_cli.store.delay import Delay
@@ -37,6 +37,7 @@ from nowcast_cli.store.flow_records import (
 )
 
 MOST_ITEMS = 10_000  # that one step is run for: all of them begin in one turn of the manager
+MOST_LOST = 10  # attempts at an action, of which the last may be lost
 _LONGEST_VALUE = 20  # characters of what a step is run for, in its name
 StepName = tuple[str, str]  # flow, step
 BadEnding = Literal["failure", "crash", "lost"]
@@ -169,8 +170,8 @@ class _Moving:
                 if record is None:
                     break
                 self._world.running[(self._flow.name, step.name)] += 1
-                begun = replace(
-                    record, state="running", begun=self._world.now, delay=None, reason=None
+                begun = record._replace(
+                    state="running", begun=self._world.now, delay=None, reason=None
                 )
                 self._put(begun)
                 del self.changed[(begun.step, begun.item)]
@@ -186,7 +187,7 @@ class _Moving:
             if not failed or self._stand_ins_wait():
                 return self._run
             for record in [each for each in steps.values() if each.state == "waiting"]:
-                self._put(replace(record, state="cancelled", ended=self._world.now))
+                self._put(record._replace(state="cancelled", ended=self._world.now))
         state, reason = self._outcome(failed)
         return replace(self._run, state=state, reason=reason, ended=self._world.now)
 
@@ -280,21 +281,31 @@ def ended_attempt(
     gave: Any = None,
     reason: str | None = None,
     ending: BadEnding | None = None,
+    traceback: str | None = None,
+    counts: bool = True,
     delay_of: Callable[[float], Delay],
 ) -> StepRecord:
     """Give a step whose attempt has ended: over, or waiting to be tried again.
 
-    ``ending`` says how a bad one came, ``delay_of`` makes a delay of seconds.
+    ``ending`` says how a bad one came, ``delay_of`` makes a delay of seconds. Where it does not
+    count, the attempt is no try.
     """
-    ended = replace(record, state=state, gave=gave, reason=reason, ended=now, deadline=None)
-    if not _is_tried_again(step, record, state, ending):
+    ended = record._replace(
+        state=state,
+        gave=gave,
+        reason=reason,
+        ended=now,
+        deadline=None,
+        performer=None,
+        traceback=traceback,
+    )
+    if counts and not _is_tried_again(step, record, state, ending):
         return ended
-    seconds = 0.0 if step.retry is None else step.retry.delay_after(record.tried)
-    return replace(
-        ended,
+    seconds = step.retry.delay_after(record.tried) if step.retry is not None and counts else 0.0
+    return ended._replace(
         state="waiting",
         attempt=record.attempt + 1,
-        tried=record.tried + 1,
+        tried=record.tried + counts,
         begun=None,
         ended=None,
         delay=delay_of(seconds) if seconds else None,
@@ -308,6 +319,10 @@ def _is_tried_again(
         # `on timeout: retry` alone is one more time.
         tries = 2 if step.retry is None else step.retry.tries
         return step.on_timeout == "retry" and record.tried < tries
-    if state != "failed" or step.retry is None or ending not in step.retry.on:
+    if state != "failed":
         return False
-    return record.tried < step.retry.tries
+    if step.retry is None:
+        # Lost by no fault of its own it is begun anew; not one that ends its worker each time.
+        is_lost = ending == "lost" and isinstance(step.does, Action)
+        return is_lost and record.tried < MOST_LOST
+    return ending in step.retry.on and record.tried < step.retry.tries

@@ -62,6 +62,12 @@ def mistakes(
             yield from _answered(flow, step, mapping, owners)
 
 
+def is_entry(flow: Flow, step: Step) -> bool:
+    """Say whether a step is a first line that stands for the request itself."""
+    is_first = step.name == flow.steps[0].name
+    return is_first and isinstance(step.does, Action) and step.does.key.action == _ENTRY
+
+
 def _order(flow: Flow) -> Iterator[Mistake]:
     names = [step.name for step in flow.steps]
     for step in flow.steps:
@@ -278,8 +284,7 @@ def _answered(flow: Flow, step: Step, mapping: ActionMapping, owners: Owners) ->
     key = step.does.key
     if owners.find(key, {}) is not None:
         return
-    is_entry = key.action == _ENTRY and step is flow.steps[0]
-    if is_entry or key.decorator in _ANSWERED_FROM_OUTSIDE:
+    if is_entry(flow, step) or key.decorator in _ANSWERED_FROM_OUTSIDE:
         return
     yield Mistake(
         flow.name,

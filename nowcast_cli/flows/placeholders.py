@@ -29,6 +29,11 @@ def references(value: Any) -> Iterator[str]:
                 yield part[1]
 
 
+def is_reference(name: str) -> bool:
+    """Say whether a name can stand in braces by itself."""
+    return "." not in name and _REFERENCE.fullmatch(name) is not None
+
+
 def filled_in(value: Any, find: Callable[[str], Any]) -> Any:
     """Give the value with its placeholders replaced by what ``find`` gives for each reference.
 

@@ -18,6 +18,7 @@ from nowcast_cli.manager.action_asks import Asks
 from nowcast_cli.manager.action_directory import Directory, Doer
 from nowcast_cli.manager.action_orders import OrderBook
 from nowcast_cli.manager.action_progress import Doings
+from nowcast_cli.manager.attendance import Attendance
 from nowcast_cli.manager.inbox import Aside
 from nowcast_cli.messages.performing import (
     MAPPING,
@@ -84,10 +85,10 @@ class ActionDesk:
         self._monotonic = monotonic
         self._book = OrderBook()
         self._asks = Asks()
+        self._attendance = Attendance(now)
         self.doings = Doings(now, monotonic)
         self._texts: dict[str, bytes] = {}  # of the orders that wait
         self._ends: list[AttemptEnd] = []
-        self._unclaimed: dict[str, None] = {}
         self._to_say: list[tuple[bytes, ToPerformer]] = []
         self._to_acknowledge: dict[bytes, list[str]] = {}
 
@@ -100,10 +101,6 @@ class ActionDesk:
         except ValueError as error:
             raise NowcastError(f"the values of {order.key} are not JSON: {error}") from None
         self._book.want(order.id, doer.name)
-
-    def want_once_known(self, order: str) -> None:
-        """Give an order back, as one that was not begun, when all services have said hello."""
-        self._unclaimed[order] = None
 
     def expect(self, order: str, performer: str) -> None:
         """Wait for the hello that says whether an order of an earlier manager goes on."""
@@ -166,6 +163,7 @@ class ActionDesk:
                 name = self._book.name_of(identity)
                 self._gone(identity, "it has ended")
                 if name is not None:
+                    self._attendance.bye(name)
                     self.directory.bye(name)
                 return
         if not self._book.knows(identity):
@@ -174,6 +172,7 @@ class ActionDesk:
     def _hello(self, identity: bytes, said: Hello) -> None:
         if said.serves != MAPPING:
             self.directory.hello(said.name, said.serves)
+        self._attendance.hello(said)
         before = self._book.performers.get(said.name)
         heard = self._book.hello(identity, said)
         if before is None or before.said.incarnation != said.incarnation:
@@ -195,6 +194,7 @@ class ActionDesk:
         name = self._book.name_of(identity)
         if name is None:
             return
+        self._attendance.silent(name)
         for order in self._book.gone(identity):
             self._ended(Result(order, "lost", reason=f"{name} is gone: {why}"))
         for ask in self._asks.of(name):
@@ -215,7 +215,6 @@ class ActionDesk:
 
     def _forget(self, order: str) -> None:
         self._texts.pop(order, None)
-        self._unclaimed.pop(order, None)
         self.doings.ended(order)
 
     def _say(self, identity: bytes, word: ToPerformer) -> None:
@@ -252,20 +251,13 @@ class ActionDesk:
                     f"no-consumer: nobody was there in time to carry out {self._asks.key_of(ask)}"
                 )
                 self._ended(Result(ask, "failed", reason=reason))
-        if self._unclaimed and not self.directory.patient_for:
-            for order in list(self._unclaimed):
-                reason = "it was not known whose it is"
-                self._ended(Result(order, "lost", reason=reason), counts=False)
 
     def due_in(self) -> float | None:
         """Give the seconds until something is to be done unasked, None for never."""
         if self._ends or self._to_say or self._to_acknowledge:
             return 0.0
         due_at = self._asks.due_at()
-        due = [] if due_at is None else [max(0.0, due_at - self._monotonic())]
-        if self._unclaimed:
-            due.append(self.directory.patient_for)
-        return min(due, default=None)
+        return None if due_at is None else max(0.0, due_at - self._monotonic())
 
     # --- after the commit
 
@@ -283,18 +275,18 @@ class ActionDesk:
 
     # --- telling
 
-    def performers(self) -> list[dict[str, Any]]:
-        """Give the performers that are there, and those that something waits for, for JSON."""
-        return [
-            {
-                "name": name,
-                "pid": None if here is None else here.said.pid,
-                "takes": 0 if here is None else here.said.takes,
-                "in hand": 0 if here is None else len(here.in_hand),
+    def performers(self) -> dict[str, dict[str, Any]]:
+        """Give what performers do by name: those that are there, or silent, or waited for."""
+        here = dict(self._book.all_named())
+        return {
+            name: {
+                **self._attendance.told(name),
+                "takes": 0 if (performer := here.get(name)) is None else performer.said.takes,
+                "in hand": 0 if performer is None else len(performer.in_hand),
                 "waiting": self._book.waiting(name),
             }
-            for name, here in self._book.all_named()
-        ]
+            for name in dict.fromkeys([*here, *self._attendance.names()])
+        }
 
     def told(self, orders: Iterable[str]) -> Mapping[str, dict[str, Any]]:
         """Say for each of these orders where it is and how far, for JSON."""

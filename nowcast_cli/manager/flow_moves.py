@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from nowcast_cli.flows.advance import value_of
+from nowcast_cli.flows.advance import BadEnding, value_of
+from nowcast_cli.flows.definition import Flow, Trigger
 from nowcast_cli.flows.run_steps import counted
 from nowcast_cli.flows.tokens import Token
+from nowcast_cli.flows.triggers import by_message
+from nowcast_cli.manager.recovery import payload_of
 from nowcast_cli.manager.state import Note, State, Step, with_jobs
-from nowcast_cli.store.flow_records import FlowRunRecord, StepRecord
-from nowcast_cli.store.records import Change, JobPut, JobRecord
+from nowcast_cli.store.flow_records import FlowRunRecord, StepRecord, StepState
+from nowcast_cli.store.records import Change, JobPut, JobRecord, MessageRecord
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How an attempt has ended: its values are those of ``flows.advance.ended_attempt``."""
+
+    state: StepState
+    gave: Any = None
+    why: str | None = None
+    ending: BadEnding | None = None
+    traceback: str | None = None
+    counts: bool = True
 
 
 class Moves:
@@ -55,6 +71,21 @@ class Moves:
 def token_of(run: FlowRunRecord, record: StepRecord) -> Token:
     """Name the current attempt of a step."""
     return Token(run.id, record.step, record.item, record.attempt)
+
+
+def begun_by(
+    records: Iterable[MessageRecord], flows: Collection[Flow]
+) -> Iterator[tuple[Flow, Trigger, dict[str, Any], str]]:
+    """Give the flows that messages begin, with what they find in them, and what begins them.
+
+    A message of a job that is tried again is none as yet.
+    """
+    for record in records:
+        if record.outcome is None or record.state == "late" or record.note is not None:
+            continue
+        for flow, trigger in by_message(flows, record.source, record.type):
+            origin = f"message {record.number}, {record.type} of {record.source}"
+            yield flow, trigger, {"payload": plain(payload_of(record))}, origin
 
 
 def ended_jobs(changes: Iterable[Change]) -> list[JobRecord]:

@@ -7,11 +7,18 @@ from dataclasses import replace
 from typing import Any
 
 from nowcast_cli.config.hints import did_you_mean
+from nowcast_cli.flows.action_key import ActionKey, BadActionKey
 from nowcast_cli.flows.definition import Action, Flow
+from nowcast_cli.flows.definition import Step as FlowStep
 from nowcast_cli.flows.parameters import BadParameter
+from nowcast_cli.flows.placeholders import is_reference
 from nowcast_cli.flows.tokens import BadToken, Token
+from nowcast_cli.manager.action_directory import Directory
+from nowcast_cli.manager.flow_actions import GOES_ON_WITHOUT_PERFORMER, nobody_words
+from nowcast_cli.manager.flow_moves import plain
 from nowcast_cli.manager.flow_runs import FlowRuns
 from nowcast_cli.manager.requests import RequestError
+from nowcast_cli.manager.run_waits import CALL
 from nowcast_cli.manager.state import Reply, State, Step
 from nowcast_cli.store.flow_records import FlowRunRecord, StepRecord, StepState
 
@@ -33,6 +40,30 @@ def run(state: State, runs: FlowRuns, payload: Any, flow_named: FlowNamed) -> St
     except BadParameter as error:
         raise RequestError(str(error), f"nowcast flow show {flow.name}") from None
     return replace(step, reply=Reply("ack", {"run": begun.id}))
+
+
+def call(state: State, runs: FlowRuns, payload: Any, directory: Directory) -> Step:
+    """Call an action: ``{key, values, origin}`` begins a run of a flow of that one step."""
+    text = _text(payload, "key")
+    try:
+        key = ActionKey.parse(text)
+    except BadActionKey as error:
+        hint = "nowcast action list"
+        raise RequestError(f"the action key {text!r} {error}", hint) from None
+    values = payload.get("values") or {}
+    if not isinstance(values, Mapping) or not all(is_reference(str(each)) for each in values):
+        raise RequestError(
+            "the values of an action are names with values", "nowcast action call -h"
+        )
+    may_wait = key.decorator in GOES_ON_WITHOUT_PERFORMER or directory.patient_for > 0
+    if directory.find(key, values) is None and not may_wait:
+        raise RequestError(nobody_words(key), "nowcast action list")
+    # The values are the run's, so that the definition is the same for all calls with such names.
+    step = FlowStep(CALL, Action(key, {str(name): "{" + str(name) + "}" for name in values}))
+    origin = str(payload.get("origin") or "by request")
+    given = {str(name): plain(value) for name, value in values.items()}
+    begun, run = runs.call(state, Flow(text, (step,)), given, origin)
+    return replace(begun, reply=Reply("ack", {"run": run.id}))
 
 
 def cancel(state: State, runs: FlowRuns, payload: Any, run_of: RunOf) -> Step:

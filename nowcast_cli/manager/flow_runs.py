@@ -6,12 +6,10 @@ the admission of jobs does; all that is decided leaves as changes of the turn it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
-from datetime import date
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from nowcast_cli.config.executors import HERE
 from nowcast_cli.config.registry import Registry
 from nowcast_cli.errors import NowcastError
 from nowcast_cli.flows.advance import BadEnding, World, advance, ended_attempt, name_of, value_of
@@ -20,20 +18,23 @@ from nowcast_cli.flows.described import described
 from nowcast_cli.flows.parameters import BadParameter, values_of
 from nowcast_cli.flows.placeholders import filled_in
 from nowcast_cli.flows.reopening import dropped, reopened
-from nowcast_cli.flows.tokens import Token
-from nowcast_cli.flows.triggers import by_end, by_message, parameters_of
+from nowcast_cli.flows.tokens import BadToken, Token
+from nowcast_cli.flows.triggers import by_end, parameters_of
 from nowcast_cli.manager import job_transitions
-from nowcast_cli.manager.boot_clock import Uptime
+from nowcast_cli.manager.action_desk import ActionDesk, AttemptEnd
+from nowcast_cli.manager.flow_actions import StepActions
+from nowcast_cli.manager.flow_jobs import BY_JOB, job_of
 from nowcast_cli.manager.flow_moves import (
+    End,
     Moves,
-    as_argument,
+    begun_by,
     ended_jobs,
     finder,
     given_by,
     plain,
     token_of,
 )
-from nowcast_cli.manager.job_transitions import new_job
+from nowcast_cli.manager.flow_outside import Outside
 from nowcast_cli.manager.open_runs import OpenRuns
 from nowcast_cli.manager.recovery import payload_of
 from nowcast_cli.manager.state import State, Step, info, problem
@@ -51,45 +52,24 @@ from nowcast_cli.store.flow_records import (
 )
 from nowcast_cli.store.records import JobRecord, MessageRecord
 
-LONGEST_WAIT = 86400.0  # s for a word from outside, where the step sets no timeout
-_BY_JOB: Mapping[str, tuple[StepState, BadEnding | None]] = {
-    "succeeded": ("done", None),
-    "failed": ("failed", "failure"),
-    "crashed": ("failed", "crash"),
-    "timed out": ("failed", "crash"),
-    "lost": ("failed", "lost"),
-    "cancelled": ("cancelled", None),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Outside:
-    """What the runs need of the world: times, ids, the module of a worker, and flows by name.
-
-    ``today`` is a date of the system's time zone. ``module_of`` and ``flow_named`` raise
-    NowcastError.
-    """
-
-    now: Callable[[], str]
-    today: Callable[[], date]
-    uptime: Callable[[], Uptime]
-    new_id: Callable[[], str]
-    module_of: Callable[[str], str]
-    flow_named: Callable[[str], Flow]
-    flows: Callable[[], Collection[Flow]]
-
 
 class FlowRuns:
     """Moves the runs on; what each call gives belongs to the turn in which it is made."""
 
-    def __init__(self, store: Store, registry: Registry, outside: Outside) -> None:
+    def __init__(
+        self, store: Store, registry: Registry, outside: Outside, desk: ActionDesk
+    ) -> None:
         self._store = store
         self._registry = registry
         self._outside = outside
         self._runs = OpenRuns(store, outside.uptime)
+        self._desk = desk
+        self._actions = StepActions(desk, self._runs, outside.uptime)
         self._to_see: list[Token] = []  # attempts that ran when an earlier manager ended
         for run in store.open_flow_runs():
             self._to_see += self._runs.take_up(run)
+        for token in self._to_see:
+            self._actions.take_up(token)
 
     @property
     def open(self) -> Mapping[str, FlowRunRecord]:
@@ -106,7 +86,8 @@ class FlowRuns:
 
     def due_in(self) -> float | None:
         """Give the seconds until the clock says that something is to be done, None for never."""
-        return self._runs.due_in()
+        due = (self._runs.due_in(), self._desk.due_in(), self._actions.due_in())
+        return min((each for each in due if each is not None), default=None)
 
     # --- what is asked for
 
@@ -114,15 +95,23 @@ class FlowRuns:
         self, state: State, flow: Flow, given: Mapping[str, Any], origin: str
     ) -> tuple[Step, FlowRunRecord]:
         """Begin a run; ``origin`` says in words what wants it. Raises BadParameter."""
+        return self.call(state, flow, self._values(flow, given), origin)
+
+    def call(
+        self, state: State, flow: Flow, values: Mapping[str, Any], origin: str
+    ) -> tuple[Step, FlowRunRecord]:
+        """Begin a run with these very values."""
         moves = Moves(state)
-        run = self._begin(moves, flow, given, origin, None)
+        run = self._begin(moves, flow, values, origin, None)
         self._settle(moves)
         return moves.step, run
 
     def complete(self, state: State, token: Token, ended: StepState, gave: Any, why: str) -> Step:
         """Take in a word from outside on how an attempt has ended."""
         moves = Moves(state)
-        self._complete(moves, token, ended, gave, why, "failure" if ended == "failed" else None)
+        self._desk.not_begun(str(token))
+        ending: BadEnding | None = "failure" if ended == "failed" else None
+        self._complete(moves, token, End(ended, gave, why, ending))
         self._settle(moves)
         return moves.step
 
@@ -152,37 +141,34 @@ class FlowRuns:
     # --- what happens
 
     def follow(self, turn: Turn) -> None:
-        """Take in what a turn has done to the jobs of steps, and what the clock says."""
-        if not (self.open or self._outside.flows()):
+        """Take in what a turn has done to jobs and actions of steps, and what the clock says."""
+        ends = self._desk.take_ends()
+        if not (self.open or ends or self._outside.flows()):
             return
         moves = Moves(turn.state)
-        for record in turn.journalled.values():
-            self._begin_by_message(moves, record)
+        for wanted in begun_by(turn.journalled.values(), self._outside.flows()):
+            self._begin_by_trigger(moves, *wanted)
         self._see(moves)
         for job in ended_jobs(turn.changes):
             number = job.final_message
             said = (each for each in turn.journalled.values() if each.number == number)
             self._job_ended(moves, Token.parse(str(job.flow_step)), job, next(said, None))
+        for end in ends:
+            self._action_ended(moves, end)
         for token in self._runs.overdue():
             self._overran(moves, token)
+        self._begin_those_that_are_known(moves)
+        moves.put(*self._actions.progress())
         self._settle(moves)
         turn.add(moves.step)
-
-    def _begin_by_message(self, moves: Moves, record: MessageRecord) -> None:
-        """Begin the runs that a message asks for; one that is tried again is none as yet."""
-        if record.outcome is None or record.state == "late" or record.note is not None:
-            return
-        for flow, trigger in by_message(self._outside.flows(), record.source, record.type):
-            found = {"payload": plain(payload_of(record))}
-            origin = f"message {record.number}, {record.type} of {record.source}"
-            self._begin_by_trigger(moves, flow, trigger, found, origin)
 
     def _begin_by_trigger(
         self, moves: Moves, flow: Flow, trigger: Trigger, found: Mapping[str, Any], origin: str
     ) -> None:
         try:
             given = parameters_of(trigger, lambda reference: value_of(reference, found))
-            self._begin(moves, self._outside.flow_named(flow.name), given, origin, None)
+            flow = self._outside.flow_named(flow.name)
+            self._begin(moves, flow, self._values(flow, given), origin, None)
         except (KeyError, BadParameter, NowcastError) as error:
             why = f"{error.args[0]} has no value" if isinstance(error, KeyError) else str(error)
             moves.put(notes=[problem(f"flow {flow.name} does not begin by {origin}: {why}")])
@@ -202,37 +188,56 @@ class FlowRuns:
                 self._tell_parent(moves, child)
             elif job is None and child is None:
                 why = f"nothing is known any more of {record.job}"
-                self._complete(moves, token, "failed", None, why, "lost")
+                self._complete(moves, token, End("failed", None, why, "lost"))
         self._to_see.clear()
 
     def _job_ended(
         self, moves: Moves, token: Token, job: JobRecord, said: MessageRecord | None
     ) -> None:
-        ended, ending = _BY_JOB[job.state]
+        ended, ending = BY_JOB[job.state]
         gave = None if ended != "done" or said is None else plain(payload_of(said))
-        self._complete(moves, token, ended, gave, job.reason or job.state, ending)
+        self._complete(moves, token, End(ended, gave, job.reason or job.state, ending))
+
+    def _action_ended(self, moves: Moves, end: AttemptEnd) -> None:
+        """Take in how a performer's order ended; one of another attempt has no effect."""
+        result = end.result
+        try:
+            token = Token.parse(result.id)
+        except BadToken:
+            return  # an ask, whose asker is gone
+        record = self._running(token)
+        if record is None or record.performer is None:
+            if result.state != "lost":
+                words = f"{result.id} is over: that it is {result.state} has no effect"
+                moves.put(notes=[info(words)])
+            return
+        how = self._actions.end_of(token, end)
+        if how is None:
+            self._put(moves, token.run, record._replace(performer=None))
+        else:
+            self._complete(moves, token, how)
+
+    def _begin_those_that_are_known(self, moves: Moves) -> None:
+        for token in self._actions.take_known():
+            record = self._running(token)
+            if record is not None:
+                self._begin_step(moves, token.run, record)
 
     def _overran(self, moves: Moves, token: Token) -> None:
         record = self._running(token)
-        if record is not None:
-            why = "it took longer than its timeout"
-            self._complete(moves, token, "timed out", None, why, None)
-            self._stop(moves, record, why)
+        if record is None:
+            return
+        ended, why = self._actions.overran(token, record)
+        if ended is not None:
+            self._complete(moves, token, End(ended, None, why, "failure"))
+            self._stop(moves, token, record, why)
 
     def _running(self, token: Token) -> StepRecord | None:
         """Give the attempt that a token names, where it runs."""
         record = self._runs.current(token)
         return record if record is not None and record.state == "running" else None
 
-    def _complete(
-        self,
-        moves: Moves,
-        token: Token,
-        ended: StepState,
-        gave: Any,
-        why: str | None,
-        ending: BadEnding | None,
-    ) -> None:
+    def _complete(self, moves: Moves, token: Token, end: End) -> None:
         """Take in the first word on an attempt; a later one has no effect."""
         record = self._running(token)
         if record is None:
@@ -243,34 +248,42 @@ class FlowRuns:
         after = ended_attempt(
             step,
             record,
-            ended,
+            end.state,
             now=self._outside.now(),
-            gave=gave,
-            reason=None if ended == "done" else why,
-            ending=ending,
+            gave=end.gave,
+            reason=None if end.state == "done" else end.why,
+            ending=end.ending,
+            traceback=end.traceback,
+            counts=end.counts,
             delay_of=self._outside.uptime().after,
         )
         self._put(moves, run.id, after)
-        if ended != "done":
+        if end.state != "done":
             words = "is tried again" if after.state == "waiting" else after.state
-            moves.put(notes=[problem(f"step {name_of(after)} of run {run.id} {words}: {why}")])
+            moves.put(notes=[problem(f"step {name_of(after)} of run {run.id} {words}: {end.why}")])
+        elif isinstance(step.does, Action):
+            moves.put(*self._actions.published(run, record, end.gave))
         self._runs.to_move(run.id)
 
     def _cancel(self, moves: Moves, run_id: str, reason: str) -> None:
-        now = self._outside.now()
-        for record in list(self.open[run_id].steps.values()):
+        now, run = self._outside.now(), self.open[run_id]
+        for record in list(run.steps.values()):
             if record.state not in OPEN:
                 continue
             if record.state == "running":
-                self._runs.has_ended(self.open[run_id].flow, record.step)
-            ended = replace(record, state="cancelled", ended=now, reason=reason, deadline=None)
+                self._runs.has_ended(run.flow, record.step)
+            ended = record._replace(
+                state="cancelled", ended=now, reason=reason, deadline=None, performer=None
+            )
             self._put(moves, run_id, ended)
             if record.state == "running":
-                self._stop(moves, record, reason)
-        self._end(moves, replace(self.open[run_id], state="cancelled", ended=now, reason=reason))
+                self._stop(moves, token_of(run, record), record, reason)
+        self._end(moves, replace(run, state="cancelled", ended=now, reason=reason))
 
-    def _stop(self, moves: Moves, record: StepRecord, reason: str) -> None:
-        """End what does a step."""
+    def _stop(self, moves: Moves, token: Token, record: StepRecord, reason: str) -> None:
+        """End what does an attempt."""
+        if record.performer is not None:
+            self._desk.unwanted(str(token))
         job = moves.state.jobs.get(record.job or "")
         if job is not None and job.unfinished:
             moves.add(job_transitions.cancel(moves.state, job, reason, self._outside.now()))
@@ -299,53 +312,40 @@ class FlowRuns:
     def _begin_step(self, moves: Moves, run_id: str, record: StepRecord) -> None:
         run = self.open[run_id]
         step, token = self.flow_of(run).step(record.step), token_of(run, record)
-        longest = step.timeout or (LONGEST_WAIT if isinstance(step.does, Action) else None)
-        if longest is not None:
-            record = replace(record, deadline=self._outside.uptime().after(longest))
-        find = finder(run, record)
+        if step.timeout is not None and not isinstance(step.does, Action):
+            record = record._replace(deadline=self._outside.uptime().after(step.timeout))
+        find, is_over, gave = finder(run, record), False, None
         try:
             match step.does:
+                case Action():
+                    record, is_over, gave = self._actions.begin(run, record, find)
                 case Work() as work:
-                    job = self._job(run, record, work, find)
+                    job = job_of(run, record, work, find, self._registry, self._outside)
                     words = " ".join((job.worker, *job.arguments))
                     note = info(f"launching {words} (job {job.id}), step {token.step} of {run_id}")
                     moves.launch(job, note)
-                    record = replace(record, job=job.id)
+                    record = record._replace(job=job.id)
                 case SubFlow(flow=name, parameters=given):
                     flow = self._outside.flow_named(name)
                     origin = f"step {name_of(record)} of run {run_id}"
-                    child = self._begin(moves, flow, filled_in(given, find), origin, token)
-                    record = replace(record, job=child.id)
+                    child = self._begin(
+                        moves, flow, self._values(flow, filled_in(given, find)), origin, token
+                    )
+                    record = record._replace(job=child.id)
         except (KeyError, BadParameter, NowcastError) as error:
             why = f"{error.args[0]} has no value" if isinstance(error, KeyError) else str(error)
             self._put(moves, run_id, record)
-            self._complete(moves, token, "failed", None, why, "failure")
+            self._complete(moves, token, End("failed", None, why, "failure"))
             return
         self._put(moves, run_id, record)
-
-    def _job(
-        self, run: FlowRunRecord, record: StepRecord, work: Work, find: Callable[[str], Any]
-    ) -> JobRecord:
-        """Give the job of a step; it waits for the process of the attempt before to be gone."""
-        job = new_job(
-            self._outside.new_id(),
-            self._outside.module_of(work.worker),
-            tuple(as_argument(each) for each in filled_in(work.arguments, find)),
-            self._registry.place_of(work.worker, work.executor or HERE),
-            cause=None,
-            chain=run.id,
-            now=self._outside.now(),
-            attempt=record.attempt,
-            predecessor=record.job,
-            worker=work.worker,
-        )
-        return replace(job, flow_step=str(token_of(run, record)))
+        if is_over:
+            self._complete(moves, token, End("done", gave))
 
     def _begin(
         self,
         moves: Moves,
         flow: Flow,
-        given: Mapping[str, Any],
+        values: Mapping[str, Any],
         origin: str,
         parent: Token | None,
     ) -> FlowRunRecord:
@@ -353,7 +353,7 @@ class FlowRuns:
             id=self._outside.new_id(),
             flow=flow.name,
             digest=flow.digest,
-            parameters=values_of(flow, given, self._outside.today()),
+            parameters=values,
             state="running",
             origin=origin,
             created=self._outside.now(),
@@ -365,6 +365,9 @@ class FlowRuns:
         note = info(f"flow {flow.name} begins (run {run.id}): {origin}")
         moves.put(FlowRunPut(run), notes=[note])
         return run
+
+    def _values(self, flow: Flow, given: Mapping[str, Any]) -> dict[str, Any]:
+        return values_of(flow, given, self._outside.today())
 
     def _end(self, moves: Moves, run: FlowRunRecord) -> None:
         """Take a run out that has ended, and tell the step that it does of another one."""
@@ -384,7 +387,8 @@ class FlowRuns:
         if run.parent is not None:
             ended: StepState = "done" if run.state == "done" else "failed"
             why = run.reason or f"its flow was {run.state}"
-            self._complete(moves, Token.parse(run.parent), ended, given_by(run), why, "failure")
+            end = End(ended, given_by(run), why, "failure")
+            self._complete(moves, Token.parse(run.parent), end)
 
     def _put(self, moves: Moves, run_id: str, record: StepRecord) -> None:
         self._runs.keep_step(run_id, record)

@@ -41,7 +41,6 @@ from nowcast_cli.manager.retries import BadEnding, next_attempt
 from nowcast_cli.manager.state import ACKNOWLEDGED, Reply, State, Step, refused
 from nowcast_cli.manager.transitions import Decision, Incoming
 from nowcast_cli.manager.turn import Turn
-from nowcast_cli.messages.agent_messages import TYPE as AGENT_TYPE
 from nowcast_cli.messages.message import Message, MessageError, refuse_large
 from nowcast_cli.store.database import Store
 from nowcast_cli.store.records import (
@@ -85,7 +84,8 @@ class Intake:
         self._logger = logger
         self.after_functions: Collection[str] | None = None
         self.limits = DEFAULTS
-        self.hear_agent: Callable[[Arrived, Message], None] | None = None
+        # Requests that are answered later, by who takes them, and that are not for the journal.
+        self.answered_later: Mapping[str, Callable[[Arrived, Message], None]] = {}
         self.is_waiting: Callable[[Arrived], bool] = lambda _: False
         self.questions: Mapping[str, Callable[[Turn, Any], Reply]] = {}  # these change nothing
         self.use(registry)
@@ -110,8 +110,8 @@ class Intake:
             self._logger.error("refused: %s", error.what)
             turn.answers.append((arrived, encode_reply(refused(error.what, error.hint), None)))
             return
-        if self.hear_agent is not None and _is_of_agents(message):
-            self.hear_agent(arrived, message)  # often, and so not for the journal
+        if message.source == requests.SOURCE and message.type in self.answered_later:
+            self.answered_later[message.type](arrived, message)
             return
         message_id = message.id or _id_of_stamp(arrived.stamp)
         reply = self.message(turn, message, message_id, arrived.body.decode())
@@ -370,10 +370,6 @@ class Intake:
                 settings_of=self._ensembles_of,
             )
         )
-
-
-def _is_of_agents(message: Message) -> bool:
-    return message.type == AGENT_TYPE and message.source == requests.SOURCE
 
 
 def _id_of_stamp(stamp: bytes | None) -> str:

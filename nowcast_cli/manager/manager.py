@@ -143,6 +143,7 @@ class Manager:
             trouble=trouble or parts.jobs.trouble_elsewhere(),
             cleaning=parts.housekeeping.status(),
             agents=parts.agents.status(),
+            performers=parts.flows.status(),
             configuration=parts.config.changed,
             **{
                 "next workers": parts.deciders.broken or "ok",
@@ -160,6 +161,7 @@ class Manager:
                 parts.intake.arrived(turn, arrived)
             else:
                 parts.events.heard(arrived)
+                parts.flows.hear(arrived)
         turn.add(parts.agents.step(turn.state))
         for happening in parts.jobs.happenings():
             parts.intake.happening(turn, happening)
@@ -211,6 +213,7 @@ class Manager:
         for arrived, reply in turn.answers:
             self._parts.inbox.answer(arrived, reply)
         self._parts.agents.act()
+        self._parts.flows.act(turn.changes)
         self._parts.events.tell(turn.changes)
         for note in turn.notes:
             self._logger.log(note.level, "%s", note.text)

@@ -73,6 +73,15 @@ class OpenRuns:
         record = None if run is None else run.steps.get((token.step, token.item))
         return None if record is None or record.attempt != token.attempt else record
 
+    def outermost(self, run: FlowRunRecord) -> str:
+        """Give the id of the run that a run is a part of, however deep; else its own."""
+        while run.parent is not None:
+            above = Token.parse(run.parent).run
+            if above not in self.by_id:
+                return above
+            run = self.by_id[above]
+        return run.id
+
     def keep(self, run: FlowRunRecord) -> None:
         """Take a run as it is now."""
         self.by_id[run.id] = run

@@ -39,6 +39,7 @@ from nowcast_cli.manager.reload import find_module_file
 from nowcast_cli.manager.remote_jobs import RemoteJobs
 from nowcast_cli.manager.slowness import Slowness
 from nowcast_cli.manager.undecided import Undecided
+from nowcast_cli.messages.agent_messages import TYPE as AGENT
 from nowcast_cli.security.source import key_source, security_of
 from nowcast_cli.store.database import Store
 
@@ -96,18 +97,22 @@ class Parts:
         keys = paths.keys if security_of(self.config) == "curve" else None
         times = agent_times(self.config)
         self.agents = AgentDesk(self.store, registry, times, paths, keys, self.inbox.answer)
-        self.flows = Flows(self.store, self.config, registry)
+        tell = partial(self.inbox.tell, "performer")
+        self.flows = Flows(self.store, self.config, registry, tell, self.inbox.answer)
         orders = {**orders, **AgentRequests(self.agents.floor).orders(), **self.flows.orders}
         self.intake = Intake(self.store, registry, orders, logger)
         self.intake.limits = limits(self.config)
         self.events = Events(
-            self.store,
+            self.store.events,
             EventMaker(self.store.flow_run, self.store.agents()),
             partial(self.inbox.tell, "publish"),
         )
-        self.intake.questions = self.events.questions
-        self.intake.hear_agent = self.agents.hear
-        self.intake.is_waiting = self.agents.is_waiting
+        self.intake.questions = {**self.events.questions, **self.flows.questions}
+        waits = self.flows.waits
+        self.intake.answered_later = {AGENT: self.agents.hear, "await run": waits.hear}
+        self.intake.is_waiting = lambda arrived: (
+            self.agents.is_waiting(arrived) or waits.is_waiting(arrived)
+        )
         python = str(self.config["python"])
         executor = LocalExecutor(paths, python, paths.config_file)
         around = Surroundings(paths, python, keys)

@@ -24,7 +24,7 @@ from nowcast_cli.flows.definition import (
     Work,
 )
 from nowcast_cli.flows.tokens import BadToken, Token
-from nowcast_cli.manager.flow_runs import LONGEST_WAIT
+from nowcast_cli.manager.flow_actions import LONGEST_WAIT
 from nowcast_cli.manager.state import Step as Transition
 from nowcast_cli.manager.turn import Turn
 from nowcast_cli.store.flow_records import (

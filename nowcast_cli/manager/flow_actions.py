@@ -1,0 +1,255 @@
+"""Steps that are actions: who is given them, with which values, and what is told of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from nowcast_cli.errors import NowcastError
+from nowcast_cli.flows.action_key import ActionKey
+from nowcast_cli.flows.advance import BadEnding
+from nowcast_cli.flows.checks import is_entry
+from nowcast_cli.flows.definition import Action, Flow, Step, ancestors
+from nowcast_cli.flows.placeholders import filled_in
+from nowcast_cli.flows.run_steps import counted
+from nowcast_cli.flows.tokens import BadToken, Token
+from nowcast_cli.manager.action_desk import ActionDesk, AttemptEnd
+from nowcast_cli.manager.action_directory import ACTION_HOST, Doer
+from nowcast_cli.manager.boot_clock import Uptime
+from nowcast_cli.manager.flow_moves import End, finder, plain, token_of
+from nowcast_cli.manager.open_runs import OpenRuns
+from nowcast_cli.messages.event import topic_of
+from nowcast_cli.messages.performing import Order
+from nowcast_cli.store.event_records import EventPut
+from nowcast_cli.store.flow_records import FlowRunRecord, StepRecord, StepState
+
+ASYNC, PUBLISH = "ASYNC", "PUBLISH"
+GOES_ON_WITHOUT_PERFORMER = frozenset({ASYNC, PUBLISH})
+LONGEST_WAIT = 86400.0  # s for a word from outside, where the step sets no timeout
+TIMEOUT = 60.0  # s for anything else
+_UNKNOWN = ""  # a performer that is not known as yet
+
+# By the state of a result: that of its step, and how a bad end came.
+_ENDINGS: Mapping[str, tuple[StepState, BadEnding | None]] = {
+    "done": ("done", None),
+    "failed": ("failed", "failure"),
+    "timed out": ("timed out", None),
+    "lost": ("failed", "lost"),
+}
+
+
+class Begun(NamedTuple):
+    """An attempt as it runs, or ``is_over`` already: then with what it ``gave``."""
+
+    record: StepRecord
+    is_over: bool = False
+    gave: Any = None
+
+
+class StepActions:
+    """The actions of the runs that are open.
+
+    Parameters
+    ----------
+    desk
+        Has orders carried out.
+    runs
+        The runs.
+    uptime
+        The clock that deadlines go by.
+    """
+
+    def __init__(self, desk: ActionDesk, runs: OpenRuns, uptime: Callable[[], Uptime]) -> None:
+        self._desk = desk
+        self._runs = runs
+        self._uptime = uptime
+        self._unknown: dict[Token, None] = {}  # attempts that wait for services to say hello
+        self._before: dict[tuple[str, str], tuple[str, ...]] = {}
+
+    def take_up(self, token: Token) -> None:
+        """Go on with an attempt that ran when an earlier manager ended."""
+        record = self._runs.current(token)
+        if record is None or record.performer is None:
+            return
+        if record.performer == _UNKNOWN:
+            self._unknown[token] = None
+        else:
+            self._desk.expect(str(token), record.performer)
+
+    def due_in(self) -> float | None:
+        """Give the seconds until it is known who carries out what waits for that."""
+        return self._desk.directory.patient_for if self._unknown else None
+
+    def take_known(self) -> list[Token]:
+        """Give the attempts that waited until it was known who carries them out, once it is."""
+        if not self._unknown or self._desk.directory.patient_for:
+            return []
+        known = list(self._unknown)
+        self._unknown.clear()
+        return known
+
+    # --- beginning
+
+    def begin(self, run: FlowRunRecord, record: StepRecord, find: Callable[[str], Any]) -> Begun:
+        """Begin an attempt; its order leaves after the commit.
+
+        Raises NowcastError where nobody carries it out, KeyError for a placeholder without a value.
+        """
+        flow = self._runs.flow_of(run)
+        step = flow.step(record.step)
+        assert isinstance(step.does, Action), "only these are begun here"
+        record = record._replace(performer=None, traceback=None)
+        values, is_implied = self._values(flow, run, record, find)
+        doer = self._desk.directory.find(step.does.key, values)
+        if doer is None:
+            return self._by_nobody(flow, run, step, record, values)
+        self._desk.want(self._order(run, step, record, doer, values, is_implied), doer)
+        record = record._replace(performer=doer.name)
+        if step.does.key.decorator == ASYNC:
+            return Begun(self._with_deadline(record, step.timeout or LONGEST_WAIT))
+        if step.does.key.decorator == PUBLISH and doer.component is None:
+            return Begun(self._with_deadline(record, step.timeout or TIMEOUT))
+        return Begun(record)
+
+    def _by_nobody(
+        self, flow: Flow, run: FlowRunRecord, step: Step, record: StepRecord, values: Any
+    ) -> Begun:
+        assert isinstance(step.does, Action), "only these are begun here"
+        key = step.does.key
+        if is_entry(flow, step):
+            return Begun(record, is_over=True)
+        if self._desk.directory.patient_for:
+            self._unknown[token_of(run, record)] = None
+            record = record._replace(performer=_UNKNOWN)
+        if key.decorator == ASYNC:
+            return Begun(self._with_deadline(record, step.timeout or LONGEST_WAIT))
+        if record.performer == _UNKNOWN:
+            return Begun(record)
+        if key.decorator == PUBLISH:
+            return Begun(record, is_over=True, gave=values)
+        raise NowcastError(nobody_words(key))
+
+    def _with_deadline(self, record: StepRecord, seconds: float) -> StepRecord:
+        return record._replace(deadline=self._uptime().after(seconds))
+
+    def _order(
+        self,
+        run: FlowRunRecord,
+        step: Step,
+        record: StepRecord,
+        doer: Doer,
+        values: Mapping[str, Any],
+        is_implied: bool,
+    ) -> Order:
+        assert isinstance(step.does, Action), "only these are begun here"
+        return Order(
+            id=str(token_of(run, record)),
+            key=str(step.does.key),
+            component=doer.component,
+            values=values,
+            implied=is_implied,
+            seconds=step.timeout or TIMEOUT,
+            run=run.id,
+            flow=run.flow,
+            step=step.name,
+            attempt=record.attempt,
+            correlation=self._runs.outermost(run),
+            asynchronous=step.does.key.decorator == ASYNC,
+        )
+
+    def _values(
+        self, flow: Flow, run: FlowRunRecord, record: StepRecord, find: Callable[[str], Any]
+    ) -> tuple[dict[str, Any], bool]:
+        """Give the values of a step; and whether they are the message that travels."""
+        does = flow.step(record.step).does
+        assert isinstance(does, Action), "only these have such values"
+        if does.values:
+            return plain(filled_in(does.values, find)), False
+        message = dict(run.parameters)
+        for name in self._steps_before(flow, run.digest, record.step):
+            for each in _in_order(run, name):
+                if isinstance(each.gave, Mapping):
+                    message.update(each.gave)
+        if record.item is not None:
+            message["item"] = record.value
+        return plain(message), True
+
+    def _steps_before(self, flow: Flow, digest: str, name: str) -> tuple[str, ...]:
+        """Give the steps that have ended before one begins, each after those that it came after."""
+        if (digest, name) not in self._before:
+            places = {step.name: place for place, step in enumerate(flow.steps)}
+            depth = {each: len(ancestors(flow, each)) for each in ancestors(flow, name)}
+            order = sorted(depth, key=lambda each: (depth[each], places[each]))
+            self._before[(digest, name)] = tuple(order)
+        return self._before[(digest, name)]
+
+    # --- ending
+
+    def end_of(self, token: Token, end: AttemptEnd) -> End | None:
+        """Give the end of an attempt by what its performer says.
+
+        None where the component has returned, and a word from outside is to end the step.
+        """
+        result = end.result
+        does = self._runs.flow_of(self._runs.by_id[token.run]).step(token.step).does
+        if result.state == "done" and isinstance(does, Action) and does.key.decorator == ASYNC:
+            return None
+        state, ending = _ENDINGS[result.state]
+        why = result.reason or result.state
+        return End(state, result.gave, why, ending, result.traceback, end.counts)
+
+    def overran(self, token: Token, record: StepRecord) -> tuple[StepState | None, str]:
+        """Say how an attempt ends whose deadline is over; None where its performer counts its time.
+
+        In words for people, too.
+        """
+        does = self._runs.flow_of(self._runs.by_id[token.run]).step(token.step).does
+        if isinstance(does, Action) and does.key.decorator == PUBLISH:
+            if self._desk.is_in_hand(str(token)):
+                return None, ""
+            who = f"{record.performer}, which owns {does.key}"
+            return "failed", f"no-consumer: {who}, was not there to take it in time"
+        return "timed out", "it took longer than its timeout"
+
+    def published(self, run: FlowRunRecord, record: StepRecord, gave: Any) -> Iterator[EventPut]:
+        """Give the event of a step that is done, where it has one."""
+        flow = self._runs.flow_of(run)
+        does = flow.step(record.step).does
+        if not isinstance(does, Action) or does.key.decorator != PUBLISH:
+            return
+        if record.performer == ACTION_HOST:
+            payload = gave
+        else:
+            payload, _ = self._values(flow, run, record, finder(run, record))
+        if not isinstance(payload, Mapping):
+            payload = {} if payload is None else {"value": payload}
+        key = does.key
+        topic = topic_of(run.flow, key.decorator, key.sender, key.context, key.action)
+        yield EventPut(topic, payload, self._runs.outermost(run), record.attempt)
+
+    def progress(self) -> Iterator[EventPut]:
+        """Give the events that say how far actions are."""
+        for said in self._desk.doings.take_progress():
+            try:
+                token = Token.parse(said.id)
+            except BadToken:
+                continue  # of an ask
+            if self._runs.current(token) is not None:
+                run = self._runs.by_id[token.run]
+                topic = topic_of("flows", run.flow, "step", token.step, "progress")
+                payload = {
+                    "run": run.id,
+                    "item": token.item,
+                    "text": said.text,
+                    "fraction": said.fraction,
+                }
+                yield EventPut(topic, payload, self._runs.outermost(run), token.attempt)
+
+
+def nobody_words(key: ActionKey) -> str:
+    """Say that an action is nobody's."""
+    return f"nobody carries out {key}: actions.ini does not map it, and no service owns it"
+
+
+def _in_order(run: FlowRunRecord, step: str) -> list[StepRecord]:
+    return sorted(counted(run.steps).of(step), key=lambda each: each.item or 0)
