@@ -139,8 +139,12 @@ class PerformerLink:
 
     def say(self, word: FromPerformer) -> None:
         """Say something that need not arrive: progress, renewed, an ask. ValueError: not JSON."""
+        self.pass_on(frames_of(word))
+
+    def pass_on(self, frames: list[bytes]) -> None:
+        """Say something that need not arrive, which is in frames already."""
         if self._welcomed:
-            self._send(frames_of(word))
+            self._send(frames)
 
     def done(self, results: Mapping[str, bytes]) -> None:
         """Say how orders ended, by their ids: each a JSON text of ``performing.Result``.

@@ -21,7 +21,7 @@ from nowcast_cli.messages.performing import (
     from_performer,
     result_text,
 )
-from tests.helpers import wait_until
+from helpers import wait_until
 
 
 class Clock:
