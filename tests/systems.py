@@ -52,6 +52,7 @@ MODULES = {"message_broker": "nowcast_cli.broker", "manager": "nowcast_cli.manag
 # started by their names alone
 MORE_MODULES = {
     "scheduler": "nowcast_cli.scheduler",
+    "file_watcher": "nowcast_cli.file_watcher",
     "standby": "nowcast_cli.manager",
     "log_aggregator": "nowcast_cli.logs.aggregator",
 }
@@ -314,7 +315,7 @@ class System:
             self.wait_until_ready(name)
         return self
 
-    def wait_until_ready(self, name: str, timeout: float = 20.0) -> None:
+    def wait_until_ready(self, name: str, timeout: float = 30.0) -> None:
         def is_ready() -> bool:
             health = self.health(name) or {}
             return health.get("state") == "ready" and health.get("pid") == self.pid(name)
@@ -445,14 +446,14 @@ class System:
     def job_folder(self, job_id: str) -> Path:
         return folder_of(self.paths.jobs, job_id, self.job(job_id).worker)
 
-    def wait_for_job(self, job_id: str, *states: str, timeout: float = 10.0) -> JobRecord:
+    def wait_for_job(self, job_id: str, *states: str, timeout: float = 30.0) -> JobRecord:
         def reached() -> JobRecord | None:
             job = self.job(job_id)
             return job if job.state in states else None
 
         return wait_until(reached, timeout=timeout, what=f"job {job_id} to be {states}")
 
-    def wait_for_process_end(self, job_id: str, timeout: float = 10.0) -> JobRecord:
+    def wait_for_process_end(self, job_id: str, timeout: float = 30.0) -> JobRecord:
         """Wait until the job is closed: how its process ended is on record."""
 
         def closed() -> JobRecord | None:
@@ -461,14 +462,14 @@ class System:
 
         return wait_until(closed, timeout=timeout, what=f"the process of job {job_id} to end")
 
-    def wait_for_chain(self, chain: str, timeout: float = 15.0) -> None:
+    def wait_for_chain(self, chain: str, timeout: float = 30.0) -> None:
         def is_over() -> bool:
             with self.reader() as reader:
                 return reader.chain_is_over(chain)
 
         wait_until(is_over, timeout=timeout, what=f"the end of chain {chain}")
 
-    def wait_for_message(self, number: int, *states: str, timeout: float = 10.0) -> MessageRecord:
+    def wait_for_message(self, number: int, *states: str, timeout: float = 30.0) -> MessageRecord:
         def reached() -> MessageRecord | None:
             with self.reader() as reader:
                 message = reader.message(str(number))

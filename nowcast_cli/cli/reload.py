@@ -35,17 +35,18 @@ def reload(ctx: typer.Context) -> None:
 
 
 def _tell_others(system: System, out: Output) -> None:
-    """Let scheduler and standby take it in; they are not asked, as they wait for nobody."""
-    from nowcast_cli.config.settings import wants_scheduler
+    """Let those take it in that are not asked, as they wait for nobody."""
+    from nowcast_cli.config.settings import begins_flows, wants_scheduler
     from nowcast_cli.config.standby import wants_standby
 
     wanted = {
         "scheduler": wants_scheduler(system.config),
+        "file_watcher": begins_flows(system.config, "file"),
         "standby": wants_standby(system.config, system.paths.run),
     }
     for daemon, is_wanted in wanted.items():
         if not _hangs_up(system, daemon) and is_wanted:
-            out.note(f"the {daemon} does not run yet: nowcast start starts it")
+            out.note(f"the {daemon.replace('_', ' ')} does not run yet: nowcast start starts it")
 
 
 def _take_in_services(system: System, out: Output) -> None:

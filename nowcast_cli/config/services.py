@@ -25,8 +25,8 @@ SERVICE_KEYS = (
 READY_WITHIN = 30.0  # seconds
 # A service has a log, a place in `nowcast status` and in `nowcast stop`; so have these.
 NAMES_OF_NOWCAST = (
-    "message_broker", "manager", "standby", "scheduler", "log_aggregator", "action_workers",
-    "launcher", "supervisor", "supervisord",
+    "message_broker", "manager", "standby", "scheduler", "file_watcher", "log_aggregator",
+    "action_workers", "launcher", "supervisor", "supervisord",
 )  # fmt: skip
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")

@@ -21,13 +21,13 @@ from nowcast_cli.config.logging_ports import publisher_addresses
 from nowcast_cli.config.logging_section import log_files, logs_to_console
 from nowcast_cli.config.settings import broker_host
 from nowcast_cli.daemon.main import DaemonContext, run_daemon
+from nowcast_cli.daemon.watcher import BETWEEN_POLLS, Watcher
 from nowcast_cli.errors import NowcastError
 from nowcast_cli.logs.bus import Bus
 from nowcast_cli.logs.following import Follower
 from nowcast_cli.logs.offsets import FILE_NAME
 from nowcast_cli.logs.published import Published
 from nowcast_cli.logs.received import RECEIVED
-from nowcast_cli.logs.watcher import BETWEEN_POLLS, Watcher
 from nowcast_cli.logs.writing import CannotWrite, LogWriter
 from nowcast_cli.security.source import security_of
 

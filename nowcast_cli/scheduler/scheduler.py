@@ -20,8 +20,8 @@ from nowcast_cli.config.settings import endpoints
 from nowcast_cli.daemon.main import DaemonContext
 from nowcast_cli.errors import NowcastError
 from nowcast_cli.identifiers import new_id
+from nowcast_cli.messages.asker import Asker
 from nowcast_cli.messages.message import Message
-from nowcast_cli.scheduler.asker import Asker
 from nowcast_cli.scheduler.catching_up import due, trusted
 from nowcast_cli.scheduler.clockwork import Clockwork
 from nowcast_cli.scheduler.launches import by_the_clock

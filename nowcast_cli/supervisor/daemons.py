@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nowcast_cli.config.settings import wants_aggregator, wants_scheduler
+from nowcast_cli.config.settings import begins_flows, wants_aggregator, wants_scheduler
 from nowcast_cli.config.standby import wants_standby
 
 
@@ -28,8 +28,9 @@ BROKER = Daemon("message_broker", "nowcast_cli.broker")
 MANAGER = Daemon("manager", "nowcast_cli.manager")
 STANDBY = Daemon("standby", "nowcast_cli.manager")  # whichever of the two is first leads
 SCHEDULER = Daemon("scheduler", "nowcast_cli.scheduler")
+FILE_WATCHER = Daemon("file_watcher", "nowcast_cli.file_watcher")
 LOG_AGGREGATOR = Daemon("log_aggregator", "nowcast_cli.logs.aggregator")
-ALL_DAEMONS = (BROKER, MANAGER, STANDBY, SCHEDULER, LOG_AGGREGATOR)
+ALL_DAEMONS = (BROKER, MANAGER, STANDBY, SCHEDULER, FILE_WATCHER, LOG_AGGREGATOR)
 
 
 def daemons_of(config: Mapping[str, Any], run: Path | None) -> tuple[Daemon, ...]:
@@ -40,5 +41,6 @@ def daemons_of(config: Mapping[str, Any], run: Path | None) -> tuple[Daemon, ...
     """
     aggregator = (LOG_AGGREGATOR,) if wants_aggregator(config) else ()
     scheduler = (SCHEDULER,) if wants_scheduler(config) else ()
+    files = (FILE_WATCHER,) if begins_flows(config, "file") else ()
     standby = (STANDBY,) if wants_standby(config, run) else ()
-    return (BROKER, MANAGER, *standby, *scheduler, *aggregator)
+    return (BROKER, MANAGER, *standby, *scheduler, *files, *aggregator)

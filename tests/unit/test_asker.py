@@ -10,8 +10,8 @@ import zmq
 
 from helpers import wait_until
 from nowcast_cli.config.settings import Endpoints
+from nowcast_cli.messages.asker import Asker
 from nowcast_cli.messages.message import Message
-from nowcast_cli.scheduler.asker import Asker
 
 
 @dataclass

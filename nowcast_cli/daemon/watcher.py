@@ -17,8 +17,8 @@ from watchdog.events import (
     FileSystemEvent,
     FileSystemEventHandler,
 )
-from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver, ObservedWatch
+from watchdog.observers.inotify import InotifyObserver
 
 from nowcast_cli.config.log_settings import Watch
 from nowcast_cli.store.network_folders import network_file_system_of
@@ -36,12 +36,19 @@ class Watcher(FileSystemEventHandler):
     """A descriptor that becomes readable when something has changed.
 
     Nothing relies on it but the speed with which a change is seen: after ``interval`` seconds
-    the loop looks by itself.
+    the loop looks by itself. Who asks for ``events`` of other kinds learns, too, of files that
+    come from folders that are not watched as having been moved.
     """
 
-    def __init__(self, how: Watch, logger: logging.Logger) -> None:
+    def __init__(
+        self,
+        how: Watch,
+        logger: logging.Logger,
+        events: list[type[FileSystemEvent]] | None = None,
+    ) -> None:
         self._how = how
         self._logger = logger
+        self._events = events
         self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._watches: dict[tuple[Path, bool, int], ObservedWatch] = {}
         self._polled: set[Path] = set()
@@ -66,10 +73,13 @@ class Watcher(FileSystemEventHandler):
             while os.read(self._reader, 4096):
                 pass
 
-    def watch(self, folders: Mapping[Path, bool]) -> None:
-        """Watch these folders and no others; the value says whether with all below them."""
+    def watch(self, folders: Mapping[Path, bool]) -> set[Path]:
+        """Watch these folders and no others; the value says whether with all below them.
+
+        Gives those that were not watched before, as they were not there, or were others.
+        """
         if self._how == "poll":
-            return
+            return set()
         wanted = {
             (folder, recursive, inode)
             for folder, recursive in list(folders.items())[:_MOST_FOLDERS]
@@ -77,9 +87,10 @@ class Watcher(FileSystemEventHandler):
         }
         for key in self._watches.keys() - wanted:
             self._forget(key)
-        for key in wanted - self._watches.keys():
-            if key[0] not in self._polled:
-                self._begin(key)
+        fresh = {key for key in wanted - self._watches.keys() if key[0] not in self._polled}
+        for key in fresh:
+            self._begin(key)
+        return {folder for folder, _, _ in fresh}
 
     def close(self) -> None:
         """Stop watching."""
@@ -101,10 +112,10 @@ class Watcher(FileSystemEventHandler):
             return
         try:
             if self._observer is None:
-                self._observer = Observer()
+                self._observer = InotifyObserver(generate_full_events=self._events is not None)
                 self._observer.start()
             watch = self._observer.schedule(
-                self, str(folder), recursive=recursive, event_filter=_EVENTS
+                self, str(folder), recursive=recursive, event_filter=self._events or _EVENTS
             )
         except FileNotFoundError:
             return  # gone again
