@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def wait_until(condition: Callable[[], T], *, timeout: float = 10.0, what: str = "") -> T:
+def wait_until(condition: Callable[[], T], *, timeout: float = 30.0, what: str = "") -> T:
     """Poll ``condition`` until it gives a true value, and return that value.
 
     Raises AssertionError, with ``what`` was waited for, after ``timeout`` seconds.
