@@ -4,7 +4,8 @@ The rights of a role, in full:
 
 ========  ==============================================================================
 operator  everything
-worker    messages of workers, and the request to launch a worker of the message registry
+worker    messages of workers, and the requests to launch a worker of the message registry, to call
+          an action, to wait for the end of a run, and to end a step that waits for that
 reader    ``need``, which is answered with a value of the checklist and changes nothing
 agent     what agents say (``messages.agent_messages``), in its own name alone
 ========  ==============================================================================
@@ -22,6 +23,7 @@ from nowcast_cli.messages.message import Message, MessageError
 from nowcast_cli.security.key import Role
 
 _REQUESTS = "nowcast"  # the source of what is a request, and no message of a worker
+_ABOUT_ACTIONS = frozenset({"call action", "await run", "complete step"})
 # How our workers' messages begin, as JSON and as YAML.
 _PLAIN = re.compile(rb'\{"source": "([\w .-]+)", |source: ([\w.-]+)\n')
 
@@ -100,12 +102,12 @@ def _refusal(role: Role, message: Message, is_registered: Callable[[str], bool])
         if message.source != _REQUESTS and message.type == "need":
             return None
         return "a reader may ask for values of the checklist, by `need`, and nothing else"
-    if message.source != _REQUESTS:
+    if message.source != _REQUESTS or message.type in _ABOUT_ACTIONS:
         return None
     if message.type != "launch" or (
         isinstance(message.payload, dict) and "schedule" in message.payload
     ):
-        return f"a worker may launch workers, but may not ask for {message.type!r}"
+        return f"a worker may launch workers and call actions, but may not ask for {message.type!r}"
     module: Any = message.payload.get("module") if isinstance(message.payload, dict) else None
     if isinstance(module, str) and not is_registered(module):
         return f"{module} is no worker of the message registry, and a worker may launch no other"

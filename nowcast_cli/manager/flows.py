@@ -60,7 +60,7 @@ class Flows:
         self._tell = tell
         self._directory = Directory(time.monotonic)
         self._desk = ActionDesk(self._directory, now, time.monotonic)
-        self.waits = RunWaits(self._run_of, answer)
+        self.waits = RunWaits(lambda run: self._runs.open.get(run) or self._run_of(run), answer)
         self._config = config
         self._declared: Mapping[str, Flow] = {}
         self._modules: dict[str, str] = {}  # by worker: a step may be run for thousands of items

@@ -53,6 +53,7 @@ class RunWaits:
         self._answer = answer
         self._monotonic = monotonic
         self._waiting: dict[_Key, _Waiting] = {}
+        self._by_message: dict[str, _Key] = {}
         self._by_run: dict[str, dict[_Key, None]] = {}
         self._due: list[tuple[float, _Key]] = []
         self._new: list[tuple[Arrived, Message]] = []
@@ -91,16 +92,22 @@ class RunWaits:
         run = self._run_of(waiting.run)
         seconds = payload.get("seconds", 0)
         wait = min(float(seconds), LONGEST) if isinstance(seconds, int | float) else 0.0
-        if run is None or run.state != "running" or wait <= 0 or len(self._waiting) >= MOST:
+        if run is None or run.state != "running" or not wait > 0 or len(self._waiting) >= MOST:
             self._reply(waiting, run)
             return
         key = _key(arrived)
+        if message.id is not None:
+            before = self._by_message.get(message.id)
+            if before is not None:  # asked again by a new connection: nobody hears the old one
+                self._reply(self._drop(before), run)
+            self._by_message[message.id] = key
         self._waiting[key] = waiting
         self._by_run.setdefault(waiting.run, {})[key] = None
         heappush(self._due, (self._monotonic() + wait, key))
 
     def _drop(self, key: _Key) -> _Waiting:
         waiting = self._waiting.pop(key)
+        self._by_message.pop(waiting.message_id or "", None)
         of_run = self._by_run[waiting.run]
         del of_run[key]
         if not of_run:

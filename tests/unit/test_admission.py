@@ -30,6 +30,9 @@ def answer(role, source, kind, payload=None):
         ("worker", "nowcast", "launch", {"module": "workers.sleep"}),
         ("worker", "nowcast", "launch", {"module": "mine.high_water"}),
         ("worker", "nowcast", "launch", None),
+        ("worker", "nowcast", "call action", {"key": "?Tides?predict"}),
+        ("worker", "nowcast", "await run", {"run": "r1"}),
+        ("worker", "nowcast", "complete step", {"token": "r1/approve//1"}),
         ("reader", "sleep", "need", "key"),
         ("agent", "nowcast", "agent", to_text(Pull("east", "i1"))),
         ("operator", "nowcast", "agent", to_text(Look())),
@@ -43,6 +46,8 @@ def test_what_a_role_may_ask(role, source, kind, payload):
     ("role", "source", "kind", "payload", "words"),
     [
         ("worker", "nowcast", "cancel", {"job": "x"}, "may not ask for 'cancel'"),
+        ("worker", "nowcast", "run flow", {"flow": "f"}, "may not ask for 'run flow'"),
+        ("reader", "nowcast", "call action", {"key": "?T?p"}, "a reader may ask for values"),
         ("worker", "nowcast", "launch", {"module": "timeit"}, "timeit is no worker"),
         ("worker", "nowcast", "launch", {"module": "sleep", "schedule": {}}, "'launch'"),
         ("reader", "sleep", "success", None, "a reader may ask for values"),
