@@ -57,7 +57,7 @@ class Asking:
         said = reply.payload if isinstance(reply.payload, Mapping) else {}
         about = asked.payload
         if reply.type == "ack":
-            self._logger.info(
+            self._logger.debug(
                 "%s: flow %s begins (run %s)", about["origin"], about["flow"], said.get("run")
             )
         else:

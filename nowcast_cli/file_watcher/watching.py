@@ -29,8 +29,8 @@ from nowcast_cli.security.source import key_source
 _TOGETHER = 0.1  # s in which what is told is taken together
 _BETWEEN_FOLDERS = 1.0  # s between looks whether folders have come or gone
 _A_TURN = 0.05  # s that looking for files takes of a turn, so that health is answered
-# Looking for files again takes at most one part in so many of the time.
-_SHARE = 20
+# Looking for files again takes at most one part in so many of the time, and in doubt.
+_SHARE, _SHARE_IN_DOUBT = 100, 20
 # What the kernel should have told of a file this old, it has not: files are looked for more often.
 _TOLD_WITHIN = 10.0  # s
 _IN_DOUBT = 600.0  # s
@@ -235,8 +235,9 @@ class Watching:
         if missed:
             self._doubted_until = began + _IN_DOUBT
         is_doubted = began < self._doubted_until
-        between = min(self._ear.interval, _BETWEEN_DOUBTS if is_doubted else self._ear.interval)
-        self._search_at = time.monotonic() + max(between, took * _SHARE)
+        share = _SHARE_IN_DOUBT if is_doubted else _SHARE
+        least = min(_BETWEEN_DOUBTS, self._ear.interval) if is_doubted else self._ear.interval
+        self._search_at = time.monotonic() + max(least, took * share)
         self._is_first = False
 
     def _ask(self, trigger: FileTrigger, path: str, seen: Look) -> None:
