@@ -9,7 +9,8 @@ from typing import Any
 
 import zmq
 
-from nowcast_cli.actions.crew import Crew, Heard
+from nowcast_cli.actions.crew import Crew
+from nowcast_cli.actions.heard import Heard
 from nowcast_cli.actions.worker_process import Held
 from nowcast_cli.bus.performer_link import PerformerLink
 from nowcast_cli.config import Config

@@ -99,7 +99,7 @@ class Components:
         if callee is None:
             if name in self._unusable:
                 raise self._unusable[name]
-            callee = self._callees[name] = _callee(name, self._function(name))
+            callee = self._callees[name] = callee_of(name, self._function(name))
         return callee
 
     def _function(self, name: str) -> Callable[..., Any]:
@@ -208,7 +208,8 @@ def _checked(name: str, function: Any) -> Callable[..., Any]:
     return called
 
 
-def _callee(name: str, function: Callable[..., Any]) -> Callee:
+def callee_of(name: str, function: Callable[..., Any]) -> Callee:
+    """Look at what a function takes. Raises Unusable."""
     try:
         parameters = inspect.signature(function).parameters.values()
     except (ValueError, TypeError):  # written in C, and silent about it

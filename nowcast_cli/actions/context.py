@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from nowcast_cli.messages.performing import Order, Progress, Renewed
 
-_LOGGER = "action_workers"
+ACTION_WORKERS = "action_workers"
 _BETWEEN_WORDS = 0.1  # s between two words of progress that are passed on
 
 
@@ -51,8 +51,8 @@ class ActionContext:
     """
 
     __slots__ = (
-        "_began", "_clock", "_desk", "_order", "_seconds", "_spoke", "attempt", "correlation",
-        "flow", "key", "run", "step", "token",
+        "_began", "_clock", "_desk", "_logger", "_order", "_seconds", "_spoke", "attempt",
+        "correlation", "flow", "key", "run", "step", "token",
     )  # fmt: skip
 
     def __init__(
@@ -60,12 +60,13 @@ class ActionContext:
         order: Order,
         desk: Desk,
         clock: Callable[[], float] = time.monotonic,
+        logger: str = ACTION_WORKERS,
     ) -> None:
         self.key = order.key
         self.run, self.flow, self.step = order.run, order.flow, order.step
         self.attempt, self.correlation = order.attempt, order.correlation
         self.token = order.id if order.asynchronous else None
-        self._order, self._desk, self._clock = order, desk, clock
+        self._order, self._desk, self._clock, self._logger = order, desk, clock, logger
         self._seconds = order.seconds
         self._began = clock()
         self._spoke = float("-inf")
@@ -84,7 +85,7 @@ class ActionContext:
     def logger(self) -> logging.LoggerAdapter[logging.Logger]:
         """A logger of the system, which names the step in each message."""
         who = f"{self.flow}.{self.step} ({self.run[-8:]})" if self.run else self.key
-        return _CallLogger(logging.getLogger(_LOGGER), who)  # type: ignore[arg-type]
+        return _CallLogger(logging.getLogger(self._logger), who)  # type: ignore[arg-type]
 
     def progress(self, text: str | None = None, fraction: float | None = None) -> None:
         """Say how far it is: in words, as a fraction from 0 to 1, or both.
@@ -117,7 +118,7 @@ class ActionContext:
 
     def called_for(self, key: str) -> ActionContext:
         """Give the context of a component that is called in the middle of this call."""
-        inner = ActionContext(self._order, self._desk, self._clock)
+        inner = ActionContext(self._order, self._desk, self._clock, self._logger)
         inner.key, inner.token = key, None
         inner._began, inner._seconds = self._began, self._seconds
         return inner

@@ -2,38 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from nowcast_cli.actions import wire
+from nowcast_cli.actions.heard import Heard, mapping_of, trouble_in, words_of
 from nowcast_cli.actions.pace import Pace
 from nowcast_cli.actions.worker_process import Held, WorkerProcess
 from nowcast_cli.config.action_workers import ActionWorkerSettings
-from nowcast_cli.config.sizes import size_words
 from nowcast_cli.messages.performing import Result, result_text
 
 _TIME_TO_DUMP = 0.15  # s for a worker to print where it hangs, before it is killed
 _LONGEST_IMPORT = 60.0  # s for one component
 _LONGEST_DELAY = 10.0  # s before a worker is started again that never gets ready
 _BETWEEN_LOOKS = 1.0  # s, at the memory of workers
-
-
-@dataclass(slots=True)
-class Heard:
-    """What one turn has brought.
-
-    ``results`` are texts of ``performing.Result`` by the ids of their orders; ``words`` are
-    frames for the manager: progress, renewed, asks.
-    """
-
-    results: dict[str, bytes] = field(default_factory=dict)
-    words: list[list[bytes]] = field(default_factory=list)
 
 
 class Crew:
@@ -190,6 +176,7 @@ class Crew:
     def facts(self) -> dict[str, Any]:
         """Give what there is to say of its health."""
         now = time.monotonic()
+        unusable = dict(sorted({**self._troubles, **self._refused}.items()))
         return {
             "workers": self._settings.number,
             "ready": sum(worker.ready for worker in self._workers),
@@ -209,7 +196,8 @@ class Crew:
                 for worker in self._all()
                 for head in [held.order for held in worker.pending][:1]
             ],
-            "trouble": dict(sorted({**self._troubles, **self._refused}.items())),
+            "unusable": unusable,
+            "trouble": trouble_in(unusable),
         }
 
     # --- what they say
@@ -255,12 +243,12 @@ class Crew:
         if kind == wire.PROGRESS:
             heard.words.append([b"progress", content])
         elif kind == wire.RENEWED:
-            seconds = _json(content).get("seconds")
+            seconds = mapping_of(content).get("seconds")
             if isinstance(seconds, int | float):
                 worker.renew(seconds)
             heard.words.append([b"renewed", content])
         elif kind == wire.ASK:
-            self._asks[str(_json(content).get("id"))] = (worker, content)
+            self._asks[str(mapping_of(content).get("id"))] = (worker, content)
             heard.words.append([b"ask", content])
         elif kind == wire.IMPORTING:
             worker.importing, worker.started = content.decode(), time.monotonic()
@@ -271,7 +259,7 @@ class Crew:
         worker.ready, worker.importing = True, None
         worker.memory()
         self._failed_starts = 0
-        troubles = {str(name): str(why) for name, why in _json(content).items()}
+        troubles = {str(name): str(why) for name, why in mapping_of(content).items()}
         for name, why in troubles.items():
             if self._troubles.get(name) != why and name not in self._refused:
                 self._logger.error("a component cannot be used: %s", why)
@@ -298,7 +286,7 @@ class Crew:
                 self._log_printed(worker)
                 spent = now - worker.head_since
                 reason = f"it took longer than {spent:.3g} s, and its action worker was killed"
-                self._logger.warning("%s: %s", _words(worker.pending[0]), reason)
+                self._logger.warning("%s: %s", words_of(worker.pending[0]), reason)
                 self._lose_head(worker, heard, "timed out", reason, worker.printed.dumped())
                 worker.kill()
 
@@ -328,7 +316,7 @@ class Crew:
         """Take leave of a worker that has gone; what it did not begin goes to another one."""
         if worker.pending:
             reason = f"its action worker ended in the middle of it: {worker.ending()}"
-            self._logger.warning("%s: %s", _words(worker.pending[0]), reason)
+            self._logger.warning("%s: %s", words_of(worker.pending[0]), reason)
             self._lose_head(worker, heard, "lost", reason)
         self._forget_asks(worker)
         if worker in self._workers:
@@ -388,17 +376,3 @@ class Crew:
                 return
             self._started += 1
             self._workers.append(WorkerProcess(self._started, self._config_file, self._refused))
-
-
-def _words(held: Held) -> str:
-    order = held.order
-    return f"{order.key} ({order.flow}, run {order.run[-8:]})" if order.run else order.key
-
-
-def _json(content: bytes) -> dict[str, Any]:
-    """Read what an action worker says, whose code is ours: a mapping; an empty one otherwise."""
-    try:
-        value = json.loads(content)
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}

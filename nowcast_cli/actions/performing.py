@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
-from nowcast_cli.actions.components import Components, Unusable, said, traceback_of
-from nowcast_cli.actions.context import ActionContext, Desk
+from nowcast_cli.actions.components import Callee, Unusable, said, traceback_of
+from nowcast_cli.actions.context import ACTION_WORKERS, ActionContext, Desk
 from nowcast_cli.config.limits import Limits
 from nowcast_cli.config.sizes import size_words
 from nowcast_cli.messages.performing import Order, Result, result_text
@@ -16,6 +16,13 @@ from nowcast_cli.messages.wire import WireError, refuse_much
 
 _ROOM_AROUND = 4096  # bytes of a message that are not what an action gave
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
+class Callees(Protocol):
+    """The components of a process, or the handlers of a service."""
+
+    def get(self, name: str) -> Callee:
+        """Give the one of that name. Raises Unusable."""
 
 
 class Performer:
@@ -27,11 +34,14 @@ class Performer:
         Those of this process.
     limits
         What a result may be at most.
+    logger
+        What the loggers of calls are called.
     """
 
-    def __init__(self, components: Components, limits: Limits) -> None:
+    def __init__(self, components: Callees, limits: Limits, logger: str = ACTION_WORKERS) -> None:
         self._components = components
         self._limits = limits
+        self._logger = logger
 
     def perform(self, order: Order, desk: Desk) -> bytes:
         """Call the component of an order; gives the JSON text of the result, and never raises."""
@@ -56,7 +66,7 @@ class Performer:
         callee = self._components.get(order.component or "")
         arguments = callee.arguments(order.values, order.implied)
         if callee.takes_context:
-            arguments["context"] = ActionContext(order, desk)
+            arguments["context"] = ActionContext(order, desk, logger=self._logger)
         return callee.function(**arguments)
 
     def call_within(self, component: str, values: Mapping[str, Any], inner: ActionContext) -> Any:

@@ -36,12 +36,14 @@ def reload(ctx: typer.Context) -> None:
 
 def _tell_others(system: System, out: Output) -> None:
     """Let those take it in that are not asked, as they wait for nobody."""
+    from nowcast_cli.config.action_workers import wants_action_workers
     from nowcast_cli.config.settings import begins_flows, wants_scheduler
     from nowcast_cli.config.standby import wants_standby
 
     wanted = {
         "scheduler": wants_scheduler(system.config),
         "file_watcher": begins_flows(system.config, "file"),
+        "action_workers": wants_action_workers(system.config),
         "standby": wants_standby(system.config, system.paths.run),
     }
     for daemon, is_wanted in wanted.items():

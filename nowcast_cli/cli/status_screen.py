@@ -49,12 +49,25 @@ def daemon_row(daemon: DaemonState) -> list[Text]:
 
 
 def _place_of(daemon: DaemonState) -> str | None:
-    """Say whom a standby follows, and of a manager that was one how it came to lead."""
+    """Say what a standby follows, how a manager came to lead, or what is in hand."""
     if daemon.health.get("follows"):
         return f"follows the manager since {local(daemon.health['follows since'])}"
     if daemon.health.get("took over"):
         return f"took over: {daemon.health['took over']}"
-    return None
+    return _actions_in(daemon)
+
+
+def _actions_in(daemon: DaemonState) -> str | None:
+    """Say what the action workers have in hand."""
+    running = daemon.health.get("running")
+    if daemon.name != "action_workers" or not isinstance(running, list):
+        return None
+    if not running:
+        return "nothing in hand"
+    longest = max(running, key=lambda each: float(each["seconds"]))
+    waiting = daemon.health["in hand"] + daemon.health["waiting"] - len(running)
+    more = f", {waiting} waiting" if waiting else ""
+    return f"{len(running)} running{more}; {longest['key']} for {longest['seconds']:.0f} s"
 
 
 def _show_supervision(report: Report, out: Output) -> None:

@@ -39,15 +39,16 @@ def action_worker_settings(config: Mapping[str, Any]) -> ActionWorkerSettings:
     return ActionWorkerSettings(DEFAULT_NUMBER if number is None else number, memory)
 
 
-def wants_action_workers(config: Mapping[str, Any], deployment: Path | None) -> bool:
+def wants_action_workers(config: Mapping[str, Any]) -> bool:
     """Tell whether a system has action workers: as it says, or as ``actions.ini`` maps anything.
 
-    ``deployment`` is the folder of ``nowcast.yaml``; None: what the configuration says, alone.
+    That file is looked for beside the one that ``config`` was loaded from, if it was.
     """
     said = config.get(NUMBER_KEY)
     if said is not None:
-        return said != 0
-    return deployment is not None and _maps_anything(deployment / _ACTIONS_FILE)
+        return bool(said != 0)
+    file: Path | None = getattr(config, "file", None)
+    return file is not None and _maps_anything(file.parent / _ACTIONS_FILE)
 
 
 def action_worker_findings(config: Mapping[str, Any]) -> Iterator[Finding]:

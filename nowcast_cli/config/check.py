@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from nowcast_cli.config.action_workers import action_worker_findings
 from nowcast_cli.config.agents import agent_findings
 from nowcast_cli.config.command_step import step_findings
 from nowcast_cli.config.config import Config, fill_in, unreadable
@@ -116,6 +117,7 @@ def _findings(data: dict[Any, Any], file: Path) -> Iterator[Finding]:
     yield from limit_findings(data)
     yield from agent_findings(data)
     yield from service_findings(data)
+    yield from action_worker_findings(data)
     unset: list[tuple[KeyPath, str]] = []
     fill_in(data, file.absolute(), unset=lambda path, name: unset.append((path, name)))
     for path, name in unset:

@@ -380,6 +380,12 @@ class NowcastYaml(Section):
     flows: SkipValidation[dict[str, dict[str, Any]] | None] = Field(
         default=None, description="Flows by name: steps, and what each of them comes after."
     )
+    action_workers: SkipValidation[int | None] = Field(  # checked by config.action_workers
+        default=None, description="How many processes call actions; 2 where actions.ini maps any."
+    )
+    action_memory: SkipValidation[str | int | None] = Field(
+        default="1 GB", description="By how much an action worker grows before it is replaced."
+    )
     # read and checked by config.services
     services: SkipValidation[dict[str, ServiceEntry] | None] = Field(
         default=None, description="Programs that run for as long as the system does, by name."

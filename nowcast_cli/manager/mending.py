@@ -105,7 +105,7 @@ def mending(paths: SystemPaths) -> Iterator[Path]:
 
 def refuse_others(paths: SystemPaths) -> None:
     """Look again, now that no manager can begin: a daemon may have come in between."""
-    for name in ("message_broker", "scheduler", "file_watcher", "log_aggregator"):
+    for name in ("message_broker", "scheduler", "file_watcher", "action_workers", "log_aggregator"):
         with hold(paths, name):
             pass
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nowcast_cli.config.action_workers import wants_action_workers
 from nowcast_cli.config.settings import begins_flows, wants_aggregator, wants_scheduler
 from nowcast_cli.config.standby import wants_standby
 
@@ -29,8 +30,9 @@ MANAGER = Daemon("manager", "nowcast_cli.manager")
 STANDBY = Daemon("standby", "nowcast_cli.manager")  # whichever of the two is first leads
 SCHEDULER = Daemon("scheduler", "nowcast_cli.scheduler")
 FILE_WATCHER = Daemon("file_watcher", "nowcast_cli.file_watcher")
+ACTION_WORKERS = Daemon("action_workers", "nowcast_cli.actions")
 LOG_AGGREGATOR = Daemon("log_aggregator", "nowcast_cli.logs.aggregator")
-ALL_DAEMONS = (BROKER, MANAGER, STANDBY, SCHEDULER, FILE_WATCHER, LOG_AGGREGATOR)
+ALL_DAEMONS = (BROKER, MANAGER, STANDBY, SCHEDULER, FILE_WATCHER, ACTION_WORKERS, LOG_AGGREGATOR)
 
 
 def daemons_of(config: Mapping[str, Any], run: Path | None) -> tuple[Daemon, ...]:
@@ -42,5 +44,6 @@ def daemons_of(config: Mapping[str, Any], run: Path | None) -> tuple[Daemon, ...
     aggregator = (LOG_AGGREGATOR,) if wants_aggregator(config) else ()
     scheduler = (SCHEDULER,) if wants_scheduler(config) else ()
     files = (FILE_WATCHER,) if begins_flows(config, "file") else ()
+    actions = (ACTION_WORKERS,) if wants_action_workers(config) else ()
     standby = (STANDBY,) if wants_standby(config, run) else ()
-    return (BROKER, MANAGER, *standby, *scheduler, *files, *aggregator)
+    return (BROKER, MANAGER, *standby, *scheduler, *files, *actions, *aggregator)

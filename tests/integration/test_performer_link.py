@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import pytest
 import zmq
 
+from helpers import wait_until
 from nowcast_cli.bus.performer_link import SOCKET_NAME, PerformerLink
 from nowcast_cli.messages.performing import (
     ALIVE,
@@ -21,7 +22,6 @@ from nowcast_cli.messages.performing import (
     from_performer,
     result_text,
 )
-from helpers import wait_until
 
 
 class Clock:
