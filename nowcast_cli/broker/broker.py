@@ -79,13 +79,12 @@ def open_devices(zmq_context: zmq.Context[Any], context: DaemonContext) -> list[
     side_talk = SideTalk()
     judge = None if guard is None else guard.refusal
     queue = RequestQueue(clients, manager, faults, allowed, judge, side_talk)
-    bus = open_bus(
-        zmq_context, context, side_talk, faults, None if guard is None else guard.doorkeeper
-    )
+    doorkeeper = None if guard is None else guard.doorkeeper
+    bus = open_bus(zmq_context, context, side_talk, faults, doorkeeper)
     if guard is None:
-        return [queue, *bus]
+        return [queue, bus]
     guard.on_new_manager_key = lambda: _replace_manager_socket(queue, guard, context)
-    return [guard, queue, *bus]
+    return [guard, queue, bus]
 
 
 def _guard(zmq_context: zmq.Context[Any], context: DaemonContext, faults: FaultLog) -> Guard | None:

@@ -11,9 +11,11 @@ import zmq
 
 from nowcast_cli.broker.events_door import EventsDoor, new_publisher
 from nowcast_cli.broker.faults import FaultLog
+from nowcast_cli.broker.frames import WaitFor
 from nowcast_cli.broker.integration import Integration
 from nowcast_cli.broker.log_records import LogRecords
 from nowcast_cli.broker.ports import address_of, bind, host_and_port
+from nowcast_cli.broker.quiet_sockets import QuietSockets
 from nowcast_cli.broker.refusals import HANG_UP_AT
 from nowcast_cli.broker.side_talk import SideTalk
 from nowcast_cli.broker.subject import Subject
@@ -29,7 +31,49 @@ if TYPE_CHECKING:
     from nowcast_cli.daemon.main import DaemonContext
     from nowcast_cli.security.doorkeeper import Doorkeeper
 
-Bus = tuple[Integration, Subject, LogRecords]
+
+class Bus:
+    """One device of the broker's loop: the integration manager, the subject, and log records."""
+
+    def __init__(
+        self, quiet: QuietSockets, integration: Integration, subject: Subject, logs: LogRecords
+    ) -> None:
+        self._quiet = quiet
+        self._integration = integration
+        self._subject = subject
+        self._logs = logs
+
+    def waits_for(self) -> WaitFor:
+        """Return the sockets and the events to poll for."""
+        return self._quiet.waits_for()
+
+    def due_in(self) -> float | None:
+        """Give the seconds until somebody's turn; None while nobody is connected."""
+        silence, beacon = self._integration.due_in(), self._subject.due_in()
+        if silence is None or beacon is None:
+            return beacon if silence is None else silence
+        return min(silence, beacon)
+
+    def work(self, ready: WaitFor) -> None:
+        """Take one message from each socket that has some; then do what is due."""
+        if self._quiet.work(ready):
+            self._logs.turn()
+        if self._integration.due_in() == 0.0:
+            self._integration.turn()
+        if self._subject.due_in() == 0.0:
+            self._subject.turn()
+
+    def status(self) -> dict[str, Any]:
+        """Return what a health answer says of performers and subscribers."""
+        return {
+            "performers": self._integration.performers,
+            "subscribers": self._subject.subscribers,
+        }
+
+    def close(self) -> None:
+        """Close the sockets."""
+        for part in (self._integration, self._logs, self._subject, self._quiet):
+            part.close()
 
 
 def open_bus(
@@ -40,9 +84,11 @@ def open_bus(
     doorkeeper: Doorkeeper | None,
 ) -> Bus:
     """Bind the sockets of the integration manager and of the subject. Raises NowcastError."""
-    subject = Subject(_doors(zmq_context, context, doorkeeper), side_talk, faults)
-    integration = Integration(_for_performers(zmq_context, context), side_talk, faults)
-    return integration, subject, LogRecords(context.paths.log_records_socket, subject, faults)
+    quiet = QuietSockets()
+    integration = Integration(_for_performers(zmq_context, context), side_talk, quiet, faults)
+    subject = Subject(_doors(zmq_context, context, doorkeeper, quiet), side_talk, faults)
+    logs = LogRecords(context.paths.log_records_socket, subject, quiet, faults)
+    return Bus(quiet, integration, subject, logs)
 
 
 def _for_performers(zmq_context: zmq.Context[Any], context: DaemonContext) -> zmq.Socket[bytes]:
@@ -57,31 +103,37 @@ def _for_performers(zmq_context: zmq.Context[Any], context: DaemonContext) -> zm
 
 
 def _doors(
-    zmq_context: zmq.Context[Any], context: DaemonContext, doorkeeper: Doorkeeper | None
+    zmq_context: zmq.Context[Any],
+    context: DaemonContext,
+    doorkeeper: Doorkeeper | None,
+    quiet: QuietSockets,
 ) -> list[EventsDoor]:
-    here = EventsDoor("the socket for events")
+    here = EventsDoor("the socket for events", quiet)
     publisher = new_publisher(zmq_context)
     _bind_here(publisher, context.paths.events_socket)
-    here.use(publisher, is_watched=False)
+    here.use(publisher)
     if events_port(context.config) is None:
         return [here]
-    return [here, _port_for_events(zmq_context, context, doorkeeper)]
+    return [here, _port_for_events(zmq_context, context, doorkeeper, quiet)]
 
 
 def _port_for_events(
-    zmq_context: zmq.Context[Any], context: DaemonContext, doorkeeper: Doorkeeper | None
+    zmq_context: zmq.Context[Any],
+    context: DaemonContext,
+    doorkeeper: Doorkeeper | None,
+    quiet: QuietSockets,
 ) -> EventsDoor:
     host, port = host_and_port(context.config, "events")
     address, security = address_of(host), security_of(context.config)
-    door = EventsDoor("the port for events")
+    door = EventsDoor("the port for events", quiet)
     publisher = new_publisher(zmq_context)
     if doorkeeper is not None:
         doorkeeper.demand(publisher, "events")
     bind(publisher, address, port, "zmq.ports.events", security, context.logger)
-    door.use(publisher, is_watched=doorkeeper is not None)
-    if doorkeeper is not None:
-        doorkeeper.watch(publisher, f"tcp://{address}:{port}", "events", door.happened)
-        door.look = _Revoked(door, doorkeeper, f"tcp://{address}:{port}").look
+    if doorkeeper is None:
+        door.use(publisher)
+    else:
+        door.look = _Revoked(door, doorkeeper, f"tcp://{address}:{port}", publisher).look
     context.logger.info("events socket bound to port %d", port)
     return door
 
@@ -93,11 +145,18 @@ class _Revoked:
     connect again at once.
     """
 
-    def __init__(self, door: EventsDoor, doorkeeper: Doorkeeper, address: str) -> None:
+    def __init__(
+        self,
+        door: EventsDoor,
+        doorkeeper: Doorkeeper,
+        address: str,
+        publisher: zmq.Socket[bytes],
+    ) -> None:
         self._door = door
         self._doorkeeper = doorkeeper
         self._address = address
         self._admitted = doorkeeper.may_pass("events")
+        self._use(publisher)
 
     def look(self) -> None:
         """See whether a key that was good is not good any more."""
@@ -110,8 +169,11 @@ class _Revoked:
         self._door.close()
         self._doorkeeper.demand(fresh, "events")
         bind_again(fresh, self._address)
-        self._door.use(fresh, is_watched=True)
-        self._doorkeeper.watch(fresh, self._address, "events", self._door.happened)
+        self._use(fresh)
+
+    def _use(self, publisher: zmq.Socket[bytes]) -> None:
+        self._doorkeeper.watch(publisher, self._address, "events", self._door.happened)
+        self._door.use(publisher, lambda: self._doorkeeper.hear(publisher))
 
 
 def _bind_here(endpoint: zmq.Socket[bytes], path: Path) -> None:

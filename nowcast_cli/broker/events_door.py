@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
-from nowcast_cli.broker.frames import IN, WaitFor
+from nowcast_cli.broker.frames import NOW, NOW_AND_MORE, receive
+from nowcast_cli.broker.quiet_sockets import QuietSockets
+from nowcast_cli.broker.side_talk import Said
 from nowcast_cli.security.doorkeeper import PEERS
 
 # Events that wait for one subscriber; what comes then is lost to that one alone.
-_QUEUE = 10_000
+QUEUE = 10_000
 _LONGEST_SUBSCRIPTION = 64 * 1024  # bytes
 # A subscriber that is frozen, or whose host has gone, is hung up on; it comes back by itself.
 _SIGN_OF_LIFE_EVERY_MS, _PATIENCE_MS = 10_000, 30_000
@@ -27,11 +30,16 @@ class EventsDoor:
     ----------
     name
         As sentences call it.
+    quiet
+        Polls the socket.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, quiet: QuietSockets) -> None:
         self.name = name
+        self.on_message: Callable[[EventsDoor, list[zmq.Frame]], None] = lambda *_: None
+        self.on_change: Callable[[], None] = lambda: None  # the number of peers may have changed
         self.look: Callable[[], None] = lambda: None  # once a second, while somebody is there
+        self._quiet = quiet
         self._monitor: zmq.Socket[bytes] | None = None
         self._connections: set[int] = set()
 
@@ -40,25 +48,29 @@ class EventsDoor:
         """How many are connected; those whose handshake is under way count, too."""
         return len(self._connections)
 
-    def use(self, socket: zmq.Socket[bytes], *, is_watched: bool) -> None:
-        """Take a bound socket; where nobody else tells of its peers, its monitor does."""
+    def use(self, socket: zmq.Socket[bytes], listen: Callable[[], None] | None = None) -> None:
+        """Take a bound socket.
+
+        ``listen`` has whoever follows its monitor call :meth:`happened` with what it has to tell;
+        by default that is done here.
+        """
         self.socket = socket
-        self.send = super(zmq.Socket, socket).send  # see RequestQueue
+        self._send = super(zmq.Socket, socket).send  # see RequestQueue
+        self._quiet.add(socket, self._take)
         self._connections.clear()
-        self._monitor = None if is_watched else socket.get_monitor_socket(PEERS)
+        self._listen = listen or self._hear
+        if listen is None:
+            self._monitor = socket.get_monitor_socket(PEERS)
+            self._quiet.add(self._monitor, self._hear)
 
-    def waits_for(self) -> WaitFor:
-        """Return the sockets and the events to poll for."""
-        monitor = [] if self._monitor is None else [(self._monitor, IN)]
-        return [(self.socket, IN), *monitor]
+    def publish(self, topic: Said, body: Said) -> None:
+        """Send an event; who has no room for it loses it. Never blocks."""
+        self._send(topic, NOW_AND_MORE)
+        self._send(body, NOW)
 
-    def hear(self, source: object) -> None:
-        """Take in what the monitor has to tell, where it is what is ready."""
-        if source is not self._monitor or self._monitor is None:
-            return
-        while self._monitor.poll(0):
-            told = recv_monitor_message(self._monitor, zmq.NOBLOCK)
-            self.happened(told["event"], told["value"])
+    def published(self) -> None:
+        """Note that events were sent, however many."""
+        self._quiet.use(self.socket)
 
     def happened(self, event: int, descriptor: int) -> None:
         """Take in an event of the monitor, and its value."""
@@ -66,21 +78,33 @@ class EventsDoor:
             self._connections.add(descriptor)
         elif event == zmq.EVENT_DISCONNECTED:
             self._connections.discard(descriptor)
+        self.on_change()
 
     def close(self) -> None:
         """Close the socket."""
+        self._quiet.remove(self.socket)
         if self._monitor is not None:
+            self._quiet.remove(self._monitor)
             self.socket.disable_monitor()
             self._monitor.close(0)
             self._monitor = None
         self.socket.close(0)
 
+    def _take(self) -> None:
+        self._listen()  # who says something has come before
+        self.on_message(self, receive(self.socket))
 
-def new_publisher(context: zmq.Context[zmq.Socket[bytes]]) -> zmq.Socket[bytes]:
+    def _hear(self) -> None:
+        while self._monitor is not None and self._monitor.poll(0):
+            told = recv_monitor_message(self._monitor, zmq.NOBLOCK)
+            self.happened(told["event"], told["value"])
+
+
+def new_publisher(context: zmq.Context[Any]) -> zmq.Socket[bytes]:
     """Make the XPUB socket of a door, not bound as yet."""
-    publisher = context.socket(zmq.XPUB)
+    publisher: zmq.Socket[bytes] = context.socket(zmq.XPUB)
     publisher.linger = 0
-    publisher.sndhwm = _QUEUE
+    publisher.sndhwm = QUEUE
     publisher.maxmsgsize = _LONGEST_SUBSCRIPTION
     publisher.heartbeat_ivl = _SIGN_OF_LIFE_EVERY_MS
     publisher.heartbeat_timeout = _PATIENCE_MS

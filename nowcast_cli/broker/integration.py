@@ -12,16 +12,15 @@ through to the manager    ``performer``, identity, kind, frames
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable
-from typing import Any
 
 import zmq
 
 from nowcast_cli.broker.faults import FaultLog
-from nowcast_cli.broker.frames import IN, NOW, NOW_AND_MORE, WaitFor, receive, sizes
+from nowcast_cli.broker.frames import NOW, NOW_AND_MORE, receive, sizes
 from nowcast_cli.broker.performers import TURN, Performers
+from nowcast_cli.broker.quiet_sockets import QuietSockets
 from nowcast_cli.broker.side_talk import SideTalk
 from nowcast_cli.crash_points import reached
 from nowcast_cli.messages.performing import ALIVE, ASK_HELLO
@@ -31,7 +30,7 @@ _WORDS = frozenset({b"hello", b"done", b"progress", b"renewed", b"ask", b"bye"})
 
 
 class Integration:
-    """One device of the broker's loop: a ROUTER for performers.
+    """Passes on what comes by a ROUTER for performers.
 
     Parameters
     ----------
@@ -39,6 +38,8 @@ class Integration:
         The bound ROUTER socket, with ``router_mandatory``; closed by :meth:`close`.
     side_talk
         The way to the manager.
+    quiet
+        Polls the socket.
     faults
         Where messages of a wrong shape are reported.
     clock
@@ -49,24 +50,22 @@ class Integration:
         self,
         performers: zmq.Socket[bytes],
         side_talk: SideTalk,
+        quiet: QuietSockets,
         faults: FaultLog,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._socket = performers
         self._side_talk = side_talk
+        self._quiet = quiet
         self._faults = faults
         self._clock = clock
         self._send = super(zmq.Socket, performers).send  # see RequestQueue
-        self._waits_for: WaitFor = [(performers, IN)]
         self._known = Performers()
         self._gone: dict[bytes, None] = {}  # who is gone, where the manager was not told as yet
         self._turn_began = clock()
+        quiet.add(performers, self._take_from_performer)
         side_talk.hear(b"performer", self._take_from_manager)
         side_talk.on_greeting(self._greeted)
-
-    def waits_for(self) -> WaitFor:
-        """Return the socket and the events to poll for."""
-        return self._waits_for
 
     def due_in(self) -> float | None:
         """Give the seconds until silence is to be counted; None while no performer is there."""
@@ -74,21 +73,22 @@ class Integration:
             return None
         return max(0.0, self._turn_began + TURN - self._clock())
 
-    def work(self, ready: WaitFor) -> None:
-        """Take one message of a performer; then look who was silent."""
-        for source, events in ready:
-            if source is self._socket and events & IN:
-                with contextlib.suppress(zmq.Again):  # what was there went with its connection
-                    self._take_from_performer()
-        if self.due_in() == 0.0:
-            self._end_turn()
+    def turn(self) -> None:
+        """Look who was silent; when it is due."""
+        now = self._clock()
+        seconds, self._turn_began = now - self._turn_began, now
+        for identity in self._known.turn(seconds):
+            self._gone[identity] = None
+        self._tell_of_the_gone()
 
-    def status(self) -> dict[str, Any]:
-        """Return what a health answer says of performers."""
-        return {"performers": len(self._known)}
+    @property
+    def performers(self) -> int:
+        """How many have said hello and are not gone."""
+        return len(self._known)
 
     def close(self) -> None:
         """Close the socket."""
+        self._quiet.remove(self._socket)
         self._socket.close()
 
     def _take_from_performer(self) -> None:
@@ -133,6 +133,7 @@ class Integration:
 
     def _say(self, identity: bytes, *frames: zmq.Frame | bytes) -> bool:
         """Send frames to a performer; False where its connection has ended."""
+        self._quiet.use(self._socket)
         try:
             self._send(identity, NOW_AND_MORE)
         except zmq.ZMQError:  # no such connection
@@ -149,13 +150,6 @@ class Integration:
         for identity in self._known:
             if not self._say(identity, ASK_HELLO):
                 self._has_gone(identity)
-        self._tell_of_the_gone()
-
-    def _end_turn(self) -> None:
-        now = self._clock()
-        seconds, self._turn_began = now - self._turn_began, now
-        for identity in self._known.turn(seconds):
-            self._gone[identity] = None
         self._tell_of_the_gone()
 
     def _has_gone(self, identity: bytes) -> None:

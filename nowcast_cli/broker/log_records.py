@@ -12,12 +12,9 @@ import os
 import socket
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
-
-import zmq
 
 from nowcast_cli.broker.faults import FaultLog
-from nowcast_cli.broker.frames import WaitFor
+from nowcast_cli.broker.quiet_sockets import QuietSockets
 from nowcast_cli.broker.subject import Subject
 from nowcast_cli.config.log_records import LONGEST, record_of
 from nowcast_cli.messages.event import LOGS, Event, encode_event, topic_of, wire_topic
@@ -26,7 +23,7 @@ _A_TURN = 100  # datagrams
 
 
 class LogRecords:
-    """One device of the broker's loop: a socket for datagrams.
+    """Publishes what comes by a socket for datagrams.
 
     Parameters
     ----------
@@ -34,56 +31,51 @@ class LogRecords:
         Of the socket.
     subject
         Says whether somebody wants them, and publishes them.
+    quiet
+        Polls the socket.
     faults
         Where datagrams of a wrong form are reported.
     """
 
-    def __init__(self, path: Path, subject: Subject, faults: FaultLog) -> None:
+    def __init__(self, path: Path, subject: Subject, quiet: QuietSockets, faults: FaultLog) -> None:
         self._path = path
         self._subject = subject
+        self._quiet = quiet
         self._faults = faults
         self._socket: socket.socket | None = None
         self._number = 0
         self._remove()
 
-    def waits_for(self) -> WaitFor:
-        """Return the descriptor to wait for, none while nobody wants records."""
-        if self._subject.wants(LOGS) != (self._socket is not None):
-            if self._socket is None:
-                self._open()
-            else:
-                self.close()
-        return [] if self._socket is None else [(self._socket.fileno(), int(zmq.POLLIN))]
-
-    def due_in(self) -> float | None:
-        """Give None: all work here is by events."""
-        return None
-
-    def work(self, ready: WaitFor) -> None:
-        """Publish what has come."""
-        if self._socket is None or not any(s == self._socket.fileno() for s, _ in ready):
+    def turn(self) -> None:
+        """Open the socket when somebody wants records, and close it when nobody does."""
+        if self._subject.wants(LOGS) == (self._socket is not None):
             return
-        with contextlib.suppress(BlockingIOError):
-            for _ in range(_A_TURN):
-                self._publish(self._socket.recv(LONGEST + 1))
-
-    def status(self) -> dict[str, Any]:
-        """Return what a health answer says of records: nothing."""
-        return {}
+        if self._socket is None:
+            self._open()
+        else:
+            self.close()
 
     def close(self) -> None:
         """Close the socket."""
         if self._socket is not None:
+            self._quiet.remove(self._socket.fileno())
             self._socket.close()
             self._socket = None
             self._remove()
 
     def _open(self) -> None:
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-        self._socket.bind(os.fspath(self._path))
+        opened = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        opened.bind(os.fspath(self._path))
+        self._socket = opened
+        self._quiet.add(opened.fileno(), lambda: self._take(opened))
 
     def _remove(self) -> None:
         self._path.unlink(missing_ok=True)
+
+    def _take(self, opened: socket.socket) -> None:
+        with contextlib.suppress(BlockingIOError):
+            for _ in range(_A_TURN):
+                self._publish(opened.recv(LONGEST + 1))
 
     def _publish(self, line: bytes) -> None:
         record = record_of(line)

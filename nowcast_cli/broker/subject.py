@@ -13,17 +13,15 @@ can tell the new one alone, but then counts on nobody sending anything but subsc
 
 from __future__ import annotations
 
-import contextlib
 import json
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 import zmq
 
 from nowcast_cli.broker.events_door import EventsDoor
 from nowcast_cli.broker.faults import FaultLog
-from nowcast_cli.broker.frames import IN, NOW, NOW_AND_MORE, WaitFor, receive, sizes
+from nowcast_cli.broker.frames import sizes
 from nowcast_cli.broker.side_talk import Said, SideTalk
 from nowcast_cli.broker.streams import Pair, Streams, WrongNumbers
 from nowcast_cli.crash_points import reached
@@ -32,7 +30,7 @@ BEACON_EVERY = 1.0  # seconds
 
 
 class Subject:
-    """One device of the broker's loop: XPUB sockets for subscribers.
+    """Publishes at XPUB sockets.
 
     Parameters
     ----------
@@ -62,12 +60,10 @@ class Subject:
         self._topics: set[bytes] = set()  # subscribed to since somebody is there
         self._new: set[bytes] = set()  # subscribed to since statuses were told
         self._beacon_at = clock()
+        for door in doors:
+            door.on_message, door.on_change = self._take_subscription, self._count
         side_talk.hear(b"publish", self._take_from_manager)
         side_talk.on_greeting(self._greeted)
-
-    def waits_for(self) -> WaitFor:
-        """Return the sockets and the events to poll for."""
-        return [wanted for door in self._doors for wanted in door.waits_for()]
 
     def due_in(self) -> float | None:
         """Give the seconds until the next beacon; None while no subscriber is there."""
@@ -75,21 +71,20 @@ class Subject:
             return None
         return max(0.0, self._beacon_at - self._clock())
 
-    def work(self, ready: WaitFor) -> None:
-        """Hear who comes, goes and subscribes; send beacons when they are due."""
-        for source, events in ready:
-            for door in self._doors:
-                door.hear(source)
-                if source is door.socket and events & IN:
-                    with contextlib.suppress(zmq.Again):
-                        self._take_subscription(door)
-        self._count()
-        if self.due_in() == 0.0:
-            self._turn()
+    def turn(self) -> None:
+        """Send beacons, and what is a status to those who are new; when it is due."""
+        self._beacon_at = self._clock() + BEACON_EVERY
+        for door in self._doors:
+            door.look()
+        if self._new:
+            self._publish_all(self._streams.statuses(frozenset(self._new)))
+            self._new.clear()
+        self._publish_all(self._streams.beacons())
 
-    def status(self) -> dict[str, Any]:
-        """Return what a health answer says of subscribers."""
-        return {"subscribers": self._subscribers}
+    @property
+    def subscribers(self) -> int:
+        """How many are connected."""
+        return self._subscribers
 
     def close(self) -> None:
         """Close the sockets."""
@@ -104,11 +99,10 @@ class Subject:
     def publish(self, topic: Said, body: Said) -> None:
         """Send an event to whoever has subscribed to its topic; never blocks."""
         for door in self._doors:
-            door.send(topic, NOW_AND_MORE)
-            door.send(body, NOW)
+            door.publish(topic, body)
+            door.published()
 
-    def _take_subscription(self, door: EventsDoor) -> None:
-        frames = receive(door.socket)
+    def _take_subscription(self, door: EventsDoor, frames: list[zmq.Frame]) -> None:
         said = frames[0].bytes
         if len(frames) > 1 or said[:1] not in (b"\0", b"\1"):
             self._faults.report(
@@ -155,17 +149,11 @@ class Subject:
         if self._subscribers:
             for topic, body in zip(frames[3::2], frames[4::2], strict=True):
                 self._streams.published(topic.bytes, body.bytes)
-                self.publish(topic, body)
+                for door in self._doors:
+                    door.publish(topic, body)
+            for door in self._doors:
+                door.published()
         reached("broker.published")
-
-    def _turn(self) -> None:
-        self._beacon_at = self._clock() + BEACON_EVERY
-        for door in self._doors:
-            door.look()
-        if self._new:
-            self._publish_all(self._streams.statuses(frozenset(self._new)))
-            self._new.clear()
-        self._publish_all(self._streams.beacons())
 
     def _publish_all(self, pairs: Iterable[Pair]) -> None:
         for topic, body in pairs:

@@ -10,6 +10,7 @@ from typing import Any
 
 from nowcast_cli.config.config import Config, handlers_of
 from nowcast_cli.config.log_bus import is_elsewhere
+from nowcast_cli.config.log_datagrams import DatagramHandler
 from nowcast_cli.config.logging_layout import default_section, process_logging
 from nowcast_cli.config.paths import system_paths
 from nowcast_cli.config.sentry import report_errors_to_sentry
@@ -60,6 +61,8 @@ def configure_logging(
         from nowcast_cli.config.log_spool import keep_what_cannot_be_written, spool_folder
 
         keep_what_cannot_be_written(spool_folder(paths.state))
+    if not debug and elsewhere is None:
+        logging.getLogger().addHandler(DatagramHandler(paths.log_records_socket))
     trouble = None if debug else report_errors_to_sentry()
     if trouble is not None:
         logging.getLogger(name).warning(trouble)

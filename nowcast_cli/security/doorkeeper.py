@@ -136,6 +136,12 @@ class Doorkeeper:
         for guarded in self._guarded.copy():
             self._hear(guarded)
 
+    def hear(self, socket: zmq.Socket[bytes]) -> None:
+        """Take in what the monitor of one socket has to tell; never waits."""
+        for guarded in self._guarded.copy():
+            if guarded.socket is socket:
+                self._hear(guarded)
+
     def sender(self, frame: zmq.Frame) -> Entry | None:
         """Give whose key a message came with; None where it is not valid (any more)."""
         if time.monotonic() - self._looked_at > _LOOK_INTERVAL:
