@@ -281,11 +281,18 @@ def token_of(run: FlowRunRecord, record: StepRecord) -> str:
     return str(Token(run.id, record.step, record.item, record.attempt))
 
 
-def run_json(run: FlowRunRecord) -> dict[str, Any]:
-    """Give a run with its steps for JSON."""
+def _step_json(record: StepRecord) -> dict[str, Any]:
     from dataclasses import asdict
 
-    steps = [{**asdict(record), "token": token_of(run, record)} for record in in_order(run)]
+    clocks = {"delay": record.delay, "deadline": record.deadline}
+    return record._asdict() | {
+        name: None if delay is None else asdict(delay) for name, delay in clocks.items()
+    }
+
+
+def run_json(run: FlowRunRecord) -> dict[str, Any]:
+    """Give a run with its steps for JSON."""
+    steps = [{**_step_json(record), "token": token_of(run, record)} for record in in_order(run)]
     return {
         "run": run.id,
         "flow": run.flow,
