@@ -14,6 +14,7 @@ from nowcast_cli.actions.heard import Heard, mapping_of, trouble_in, words_of
 from nowcast_cli.actions.pace import Pace
 from nowcast_cli.actions.worker_process import Held, WorkerProcess
 from nowcast_cli.config.action_workers import ActionWorkerSettings
+from nowcast_cli.config.sizes import size_words
 from nowcast_cli.messages.performing import Result, result_text
 
 _TIME_TO_DUMP = 0.15  # s for a worker to print where it hangs, before it is killed
