@@ -53,7 +53,7 @@ def _program(service: ServiceSettings, python: str, paths: SystemPaths) -> Servi
         {
             "NOWCAST_SERVICE": service.name,
             # where a program that is not in Python finds the manager
-            "NOWCAST_ACTIONS": f"ipc://{paths.run}/actions.sock",
+            "NOWCAST_ACTIONS": f"ipc://{paths.actions_socket}",
             **service.environment,
         },
         service.autostart,
