@@ -156,7 +156,7 @@ def test_a_stopped_launcher_blocks_nobody_and_runs_each_job_once_when_it_goes_on
             system.executor.submit(job)
             another.submit(job)
         system.executor.hints()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
     assert lines_of(lines) == []
     os.kill(launcher, signal.SIGCONT)
     drive([system.executor, another], jobs)
@@ -201,7 +201,7 @@ def test_a_killed_worker_is_noticed_with_its_signal(system, lines):
     kill(read_claim(Path(job.folder)).process.pid)
     began = time.monotonic()
     found = system.end(job)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 4  # without a hint, it is looked for each five seconds
     assert (found.code, found.signal) == (None, signal.SIGKILL)
 
 

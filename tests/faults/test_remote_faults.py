@@ -250,10 +250,10 @@ def test_a_host_that_does_not_answer_holds_nobody_up(remote):
     manager = remote.system.pid("manager")
     wait_until(lambda: "ssh" in commands_of(children_of(manager)), what="the call")
     here = remote.system.launch("second")
-    remote.system.wait_for_job(here, "succeeded", timeout=5)
+    remote.system.wait_for_job(here, "succeeded", timeout=10)
     began = time.monotonic()
     assert remote.system.stop() == 0
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 8
 
 
 def commands_of(processes: list[int]) -> list[str]:

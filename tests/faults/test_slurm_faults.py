@@ -236,7 +236,7 @@ def test_a_slurm_that_hangs_on_each_command_costs_nothing_but_time(slurm, system
         assert system.job(waits).state == "submitting"
         began = time.monotonic()
         assert system.stop() == 0
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 10
         system.start("manager", prelude=IMPATIENT)
     assert system.wait_for_process_end(waits, 60).state == "succeeded"
     system.wait_for_process_end(cancelled, 30)

@@ -129,7 +129,7 @@ def test_without_a_broker_the_error_says_that_nothing_listens(port):
     with pytest.raises(NoAnswer) as caught:
         Client("localhost", port, deadline=0.3).ask(Message("toy", "success"))
 
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10
     assert caught.value.exit_code == 3
     assert f"localhost port {port} within 0.3 s" in caught.value.what
     assert "nothing listens" in caught.value.cause
