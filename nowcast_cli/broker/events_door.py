@@ -6,12 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import zmq
-from zmq.utils.monitor import recv_monitor_message
 
 from nowcast_cli.broker.frames import NOW, NOW_AND_MORE, receive
 from nowcast_cli.broker.quiet_sockets import QuietSockets
 from nowcast_cli.broker.side_talk import Said
-from nowcast_cli.security.doorkeeper import PEERS
+from nowcast_cli.security.monitor import PEERS, next_event
 
 # Events that wait for one subscriber; what comes then is lost to that one alone.
 QUEUE = 10_000
@@ -96,8 +95,7 @@ class EventsDoor:
 
     def _hear(self) -> None:
         while self._monitor is not None and self._monitor.poll(0):
-            told = recv_monitor_message(self._monitor, zmq.NOBLOCK)
-            self.happened(told["event"], told["value"])
+            self.happened(*next_event(self._monitor))
 
 
 def new_publisher(context: zmq.Context[Any]) -> zmq.Socket[bytes]:

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import zmq
-from zmq.utils.monitor import recv_monitor_message
 
 from nowcast_cli.crash_points import reached
 from nowcast_cli.messages.handshake import FAILED, Judge
 from nowcast_cli.security.curve import present
 from nowcast_cli.security.key import KeyTrouble
+from nowcast_cli.security.monitor import next_event
 
 if TYPE_CHECKING:
     from nowcast_cli.messages.handshake import Refusal
@@ -102,7 +102,7 @@ class Inbox:
         """Look at the connection; greet a broker that is new, and say whether there was one."""
         was_connected = self.connected
         while self.monitor.poll(0):
-            event = recv_monitor_message(self.monitor, zmq.NOBLOCK)["event"]
+            event, _ = next_event(self.monitor)
             if event & FAILED:
                 self._refused(self._judge.hear(event))
                 continue

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import zmq
-from zmq.utils.monitor import recv_monitor_message
 
+from nowcast_cli.security.monitor import next_event
 from nowcast_cli.security.source import KeySource
 
 _NO_DETAIL = zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
@@ -47,7 +47,8 @@ class Handshakes:
         """Take in what has happened, and say why there is no connection, where that is known."""
         found: Refusal | None = None
         while self.monitor.poll(0):
-            found = self._judge.hear(recv_monitor_message(self.monitor, zmq.NOBLOCK)["event"])
+            event, _ = next_event(self.monitor)
+            found = self._judge.hear(event)
         return found
 
     def close(self) -> None:

@@ -18,12 +18,12 @@ from typing import Any
 
 import zmq
 from zmq.utils import z85
-from zmq.utils.monitor import recv_monitor_message
 
 from nowcast_cli.errors import NowcastError
 from nowcast_cli.security.curve import ADMITTED, Door, bind_again, demand
 from nowcast_cli.security.key import Key, key_file, read_key
 from nowcast_cli.security.key_ring import BROKER, LIST, KeyRing, text_of_now
+from nowcast_cli.security.monitor import PEERS, next_event
 from nowcast_cli.security.roster import Entry, Roster
 
 _ZAP = "inproc://zeromq.zap.01"
@@ -33,8 +33,6 @@ _REFUSED = (
     | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
     | zmq.EVENT_HANDSHAKE_FAILED_AUTH
 )
-# What tells of connections that come and go.
-PEERS = int(zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED)
 _LOOK_INTERVAL = 0.1  # seconds between two looks at the files of keys, while messages come
 
 _logger = logging.getLogger(__name__)
@@ -198,12 +196,12 @@ class Doorkeeper:
     def _hear(self, guarded: Guarded) -> None:
         """Take note of handshakes that failed before a key was seen."""
         while guarded in self._guarded and guarded.monitor.poll(0):
-            event = recv_monitor_message(guarded.monitor, zmq.NOBLOCK)
-            if guarded.happened is not None and event["event"] & PEERS:
-                guarded.happened(event["event"], event["value"])
+            event, value = next_event(guarded.monitor)
+            if guarded.happened is not None and event & PEERS:
+                guarded.happened(event, value)
                 continue
             self._look()
-            if event["event"] != zmq.EVENT_HANDSHAKE_FAILED_AUTH:  # that was answered, and told
+            if event != zmq.EVENT_HANDSHAKE_FAILED_AUTH:  # that was answered, and told
                 door = _port(guarded.door.encode())
                 self._tell_of_strangers(
                     f"refused a connection to {door}: it showed no key, or is for another broker"
