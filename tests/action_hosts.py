@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import subprocess
@@ -22,6 +21,7 @@ from nowcast_cli.config import Config, SystemPaths, system_paths
 from nowcast_cli.daemon.health import ask_health
 from nowcast_cli.messages.performing import (
     ALIVE,
+    ASK_HELLO,
     Acknowledged,
     Alive,
     Answer,
@@ -128,6 +128,10 @@ class ActionHostWorld:
     def say(self, word: Welcome | Orders | Acknowledged | Withdraw | Answer) -> None:
         self.router.send_multipart([self.identity, *frames_of(word)])
 
+    def say_hello(self) -> None:
+        """Ask the host to say hello, as the broker does."""
+        self.router.send_multipart([self.identity, ASK_HELLO])
+
     def until(self, condition: Callable[[], T], what: str = "", timeout: float = 60) -> T:
         def holds() -> T:
             self.turn()
@@ -184,7 +188,3 @@ def effects(folder: Path) -> list[str]:
     """Give the lines that components have appended to ``effects.txt``."""
     file = folder / "effects.txt"
     return file.read_text().splitlines() if file.exists() else []
-
-
-def load(text: str) -> Any:
-    return json.loads(text)
