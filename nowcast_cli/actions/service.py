@@ -194,7 +194,7 @@ class Service:
         from nowcast_cli.messages.client import Client
 
         state = {"state": "done"} if failed is None else {"state": "failed", "reason": failed}
-        with Client.of(self.config, "worker") as client:
+        with Client.of(self.config, "operator") as client:
             ask(client, "complete step", {"token": token, "result": result, **state})
 
     # --- service management

@@ -247,7 +247,7 @@ def _summary(flow: Flow) -> dict[str, object]:
 
 
 def _place(flow: Flow) -> str:
-    return "" if flow.place is None else f"{flow.place.file.name}:{flow.place.line}"
+    return "built in" if flow.place is None else f"{flow.place.file.name}:{flow.place.line}"
 
 
 def _what(step: Step) -> str:

@@ -12,6 +12,7 @@ import typer
 from nowcast_cli.cli import complete
 from nowcast_cli.cli.asking import ask_manager
 from nowcast_cli.cli.context import System, output_of, system_of
+from nowcast_cli.cli.flow_result import show_what_it_gave
 from nowcast_cli.cli.options import Json, Limit
 from nowcast_cli.cli.output import Output, Painted, Text
 
@@ -249,6 +250,8 @@ def _follow(out: Output, system: System, run_id: str) -> int:
             time.sleep(_INTERVAL)
     reason = f": {found.reason}" if found.reason else ""
     out.line(_state(found.state), f"  {found.flow} (run {found.id[-8:]}){reason}")
+    if found.state == "done":
+        show_what_it_gave(out, found)
     return 0 if found.state == "done" else 1
 
 

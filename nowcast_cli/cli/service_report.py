@@ -23,7 +23,7 @@ _MARKS: dict[str, tuple[str, Color]] = {
     "unknown": ("○", "yellow"),
 }
 _BAD_MARK: tuple[str, Color] = ("✗", "red")
-_IN_TROUBLE = ("restarting", "not ready", "silent")
+_IN_TROUBLE = ("restarting", "not ready", "silent", "stuck")
 _LAST_LINES = 5
 
 
@@ -95,18 +95,20 @@ def service_row(service: ServiceReport) -> list[Text]:
 
 
 def show_trouble(service: ServiceReport, out: Output) -> None:
-    """Say what is the matter with a service, and what it printed last; of one in trouble alone."""
-    name, state = service.state.name, service.state.state
-    if state not in _IN_TROUBLE:
+    """Say what is to be done about a service that is not well, and what it printed last."""
+    if service.is_well:
         return
-    if state == "silent":
-        out.line(f"  nowcast restart {name} ends it and starts it anew; its orders are tried again")
-    elif state == "not ready":
-        out.line(
-            f"  {name} lives, and has not said within {service.ready_within:g} s that it is ready"
-        )
-    else:
-        out.line(f"  nowcast logs {name} -n 20 says why it ends again and again")
+    name = service.state.name
+    words = {
+        "stopped": f"nowcast start {name} starts it",
+        "silent": f"nowcast restart {name} ends it and starts it anew; its orders are tried again",
+        "stuck": f"{name} runs an action over its time, and takes no other: nowcast restart {name}",
+        "not ready": f"{name} lives, and has not said within {service.ready_within:g} s that it "
+        "is ready",
+        "restarting": f"nowcast logs {name} -n 20 says why it ends again and again",
+    }
+    if service.state.state in words:
+        out.line(f"  {words[service.state.state]}")
     for line in service.last_lines:
         out.line(Painted(f"    {line}", "dim"))
 

@@ -22,7 +22,7 @@ def show(report: Report, out: Output) -> None:
     rows += [service_row(service) for service in report.services]
     out.columns(rows, indent=2)
     _show_supervision(report, out)
-    for service in report.services:
+    for service in report.services if report.state.runs else ():
         show_trouble(service, out)
     if report.stored.never_started and not report.state.runs:
         out.line("this system has never been started")

@@ -37,7 +37,8 @@ def service_states(
 
     A state is *ready*, *starting*, *not ready* (it lives for longer than it may take to say hello),
     *silent* (it lives, and does not answer any more), *running* (the manager does not answer, which
-    would know more), *restarting* (it died and will be started again), *stopping* or *stopped*.
+    would know more), *stuck* (its calls are over their time, and it takes no others), *restarting*
+    (it died and will be started again), *stopping* or *stopped*.
     ``health`` is what the manager knows of it.
     """
     if not services:
@@ -45,9 +46,7 @@ def service_states(
     manager = next((each.health for each in system.daemons if each.name == "manager"), {})
     performers = manager.get("performers")
     heard = performers if isinstance(performers, dict) else None
-    all_ready = heard is not None and all(
-        heard.get(service.name, {}).get("state") == "ready" for service in services
-    )
+    all_ready = heard is not None and all(_is_ready(heard.get(each.name)) for each in services)
     is_asked = system.supervisor == "running" and not all_ready
     known = programs_in(paths.run) if is_asked else {}
     restarts = restarts_of(paths.logs)
@@ -64,8 +63,10 @@ def _state_of(
     restarts: int,
 ) -> DaemonState:
     said = (heard or {}).get(service.name)
-    if said is not None and said.get("state") == "ready":
-        return DaemonState(service.name, "ready", said["pid"], said["since"], restarts, said)
+    is_stopping = process is not None and process.state == "STOPPING"
+    if said is not None and said.get("state") == "ready" and not is_stopping:
+        state = "ready" if _is_ready(said) else "stuck"
+        return DaemonState(service.name, state, said["pid"], said["since"], restarts, said)
     if process is None or not (process.state in _LIVES or process.state in _STATES):
         lives = process is None and said is not None  # nobody supervises it
         pid = said["pid"] if lives and said is not None else None
@@ -87,6 +88,11 @@ def _of_a_living_one(
         return "silent"
     is_late = time.time() - process.since > service.ready_within
     return "not ready" if is_late else "starting"
+
+
+def _is_ready(said: Mapping[str, Any] | None) -> bool:
+    """Tell whether it is there and takes orders, or has as many as it takes."""
+    return said is not None and said.get("state") == "ready" and bool(said.get("takes"))
 
 
 def _has_said_hello_since(said: Mapping[str, Any], begun: int) -> bool:
