@@ -15,6 +15,7 @@ from nowcast_cli.actions.worker_process import Held
 from nowcast_cli.bus.performer_link import PerformerLink
 from nowcast_cli.config import Config
 from nowcast_cli.config.action_workers import action_worker_settings
+from nowcast_cli.crash_points import reached
 from nowcast_cli.daemon.main import DaemonContext
 from nowcast_cli.errors import NowcastError
 from nowcast_cli.messages.performing import (
@@ -135,6 +136,7 @@ class ActionHost:
         try:
             if frames[0] == b"orders":
                 if self._ending is None:
+                    reached("action_host.received")
                     self._crew.take(Held(read_order(text), text) for text in frames[1:])
                 return
             word = to_performer(frames)
@@ -154,7 +156,9 @@ class ActionHost:
         for frames in heard.words:
             self._link.pass_on(frames)
         if heard.results:
+            reached("action_host.heard")
             self._link.done(heard.results)
+            reached("action_host.told")
 
     def _has_ended(self, ending: _Ending) -> bool:
         now = time.monotonic()

@@ -15,6 +15,7 @@ from nowcast_cli.actions.pace import Pace
 from nowcast_cli.actions.worker_process import Held, WorkerProcess
 from nowcast_cli.config.action_workers import ActionWorkerSettings
 from nowcast_cli.config.sizes import size_words
+from nowcast_cli.crash_points import reached
 from nowcast_cli.messages.performing import Result, result_text
 
 _TIME_TO_DUMP = 0.15  # s for a worker to print where it hangs, before it is killed
@@ -98,6 +99,7 @@ class Crew:
         taken = min(share, self._pace.fit(worker.pending, self._queue))
         if taken:
             worker.give([self._queue.popleft() for _ in range(taken)], until)
+            reached("action_host.gave")
 
     def answered(self, ask: str, text: bytes) -> None:
         """Pass on the answer to what a call has asked."""

@@ -33,6 +33,7 @@ from nowcast_cli.actions.performing import Performer
 from nowcast_cli.config import Config
 from nowcast_cli.config.limits import limits
 from nowcast_cli.config.logging_section import configure_logging
+from nowcast_cli.crash_points import reached
 from nowcast_cli.errors import NowcastError
 from nowcast_cli.messages.performing import (
     Answer,
@@ -104,6 +105,7 @@ class ActionWorker:
             kind, content = self._next()
             if kind == wire.ORDER:
                 until, text = wire.number_and_text(content)
+                reached("action_worker.received")
                 if time.clock_gettime(time.CLOCK_BOOTTIME) < until:
                     self._carry_out(read_order(text))
                 else:
@@ -137,7 +139,9 @@ class ActionWorker:
         began = time.monotonic()
         text = self._performer.perform(order, self)
         self._leave_if_forked()
+        reached("action_worker.carried_out")
         self._write(wire.numbered(wire.RESULT, time.monotonic() - began, text))
+        reached("action_worker.answered")
 
     def _leave_if_forked(self) -> None:
         """End the child of a component's fork, which came back beside its parent."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from nowcast_cli.crash_points import reached
 from nowcast_cli.errors import NowcastError
 from nowcast_cli.flows.action_key import ActionKey, BadActionKey
 from nowcast_cli.manager.action_asks import Asks
@@ -142,6 +143,7 @@ class ActionDesk:
         except PerformingError as error:
             _logger.error("a performer of actions is not understood: %s", error)
             return
+        reached("manager.heard_a_performer")
         self._take(aside.identity, word)
 
     def _take(self, identity: bytes, word: FromPerformer) -> None:
@@ -266,11 +268,13 @@ class ActionDesk:
         for identity, ids in self._to_acknowledge.items():
             tell(identity, *frames_of(Acknowledged(tuple(ids))))
         self._to_acknowledge.clear()
+        reached("manager.acknowledged")
         for identity, word in self._to_say:
             tell(identity, *frames_of(word))
         self._to_say.clear()
         for identity, orders in self._book.give():
             tell(identity, b"orders", *(self._texts.pop(order) for order in orders))
+            reached("manager.gave_orders")
             self.doings.begin(orders)
 
     # --- telling

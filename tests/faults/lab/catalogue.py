@@ -51,6 +51,16 @@ POINTS: Mapping[str, tuple[str, ...]] = {
     "standby": ("locked",),
     "aggregator": ("before_offsets", "saved_offsets"),
 }  # fmt: skip
+# Reached where actions are carried out, or somebody follows events: ``test_action_faults`` kills
+# there.
+OF_ACTIONS = (
+    "action_host.received", "action_host.gave", "action_host.heard", "action_host.told",
+    "action_worker.received", "action_worker.carried_out", "action_worker.answered",
+    "broker.heard_a_performer", "broker.told_the_manager", "broker.told_a_performer",
+    "broker.heard_a_subscription", "broker.published",
+    "manager.heard_a_performer", "manager.acknowledged", "manager.gave_orders",
+    "manager.before_publishing",
+)  # fmt: skip
 # Reached only while a system is set up or moved, or on clusters and by agents, which the lab has
 # not: tried by tests of their own.
 RARE_POINTS = frozenset(
@@ -59,6 +69,7 @@ RARE_POINTS = frozenset(
         "batch.before_submit", "batch.submitted", "batch.noted", "node.ordered",
         "agent.ordered", "agent.carried_out", "agent.told",
         "serving.ordered", "serving.carried_out",
+        *OF_ACTIONS,
     }
 )  # fmt: skip
 # What has to be killed for such a point to be reached soon.
