@@ -11,12 +11,14 @@ from typing import Any
 from nowcast_cli.config.registry import registry_of
 from nowcast_cli.errors import NotFound
 from nowcast_cli.flows.action_key import ActionKey
+from nowcast_cli.flows.action_mapping import ActionMapping, Component
 from nowcast_cli.flows.definition import (
     Action,
     Flow,
     Step,
     Work,
 )
+from nowcast_cli.flows.owners import Owners
 from nowcast_cli.flows.tokens import Token
 from nowcast_cli.manager.action_desk import ActionDesk
 from nowcast_cli.manager.action_directory import Directory
@@ -47,6 +49,9 @@ class World:
 
     folder: Path
     flows: dict[str, Flow] = field(default_factory=dict)
+    mapped: dict[str, str] = field(default_factory=dict)
+    owned: dict[str, str] = field(default_factory=dict)
+    services: tuple[str, ...] = ()
     seconds: float = 1000.0
     state: State = field(default_factory=State)
     ended: dict[str, FlowRunRecord] = field(default_factory=dict)
@@ -67,8 +72,15 @@ class World:
             flow_named=self._named,
             flows=self.flows.values,
         )
-        self.desk = ActionDesk(Directory(lambda: self.seconds), outside.now, lambda: self.seconds)
+        self.desk = ActionDesk(self._directory(), outside.now, lambda: self.seconds)
         return FlowRuns(self.store, registry_of({}), outside, self.desk)
+
+    def _directory(self) -> Directory:
+        directory = Directory(lambda: self.seconds)
+        mapped = {ActionKey.parse(key): Component(name) for key, name in self.mapped.items()}
+        owned = {ActionKey.parse(key): name for key, name in self.owned.items()}
+        directory.use(ActionMapping(mapped), Owners(owned), self.services)
+        return directory
 
     def _module_of(self, worker: str) -> str:
         if worker == "nowhere":
@@ -163,6 +175,10 @@ def end_job(turn: Turn, job: JobRecord, state: str, gave: Any) -> None:
 
 def work(name: str, *after: str, **more: Any) -> Step:
     return Step(name, Work("w", more.pop("arguments", ())), after, **more)
+
+
+def action(key: str, name: str, *after: str, **more: Any) -> Step:
+    return Step(name, Action(ActionKey.parse(key), more.pop("values", {})), after, **more)
 
 
 def asked(name: str, *after: str, **more: Any) -> Step:
