@@ -15,6 +15,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from nowcast_cli.config.placeholders import placeholders, shell_text_of
+from nowcast_cli.config.reading import Reading, is_plain, text_of
 from nowcast_cli.config.settings import registered_workers
 
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ MESSAGES = ("success", "failure", "crash")
 BUILT_IN = ("run_date", "job_id", "attempt", "scratch", "deployment", "worker", "member")
 
 _NAME = re.compile(r"[A-Za-z_]\w*")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 @dataclass(frozen=True)
@@ -131,18 +131,8 @@ def _keys_of_no_command(entry: Mapping[Any, Any], path: KeyPath) -> Iterator[Fin
             yield Finding((*path, key), words, hint="a module takes care of that itself")
 
 
-class _Reading:
-    """Reads values of an entry; what is wrong becomes a finding, and reads as left out."""
-
-    def __init__(self, entry: Mapping[Any, Any], path: KeyPath) -> None:
-        self.entry = entry
-        self.path = path
-        self.findings: list[Finding] = []
-
-    def wrong(self, keys: Sequence[Any], words: str, hint: str | None = None) -> None:
-        from nowcast_cli.config.findings import Finding  # workers read the registry too
-
-        self.findings.append(Finding((*self.path, *keys), words, hint=hint))
+class _Reading(Reading):
+    """Reads values of the entry of a worker that is a command."""
 
     # --- single keys
 
@@ -154,8 +144,8 @@ class _Reading:
             except ValueError as error:
                 self.wrong(("command",), f"cannot be split into words: {str(error).lower()}")
                 return ()
-        elif isinstance(command, list) and all(_is_plain(word) for word in command):
-            words = [_text(word) for word in command]
+        elif isinstance(command, list) and all(is_plain(word) for word in command):
+            words = [text_of(word) for word in command]
         else:
             self.wrong(
                 ("command",),
@@ -192,19 +182,6 @@ class _Reading:
         self.wrong((key,), f"must hold keys with values, not {value!r}")
         return {}
 
-    def environment(self) -> dict[str, str]:
-        read = {}
-        for name, value in self.mapping("environment").items():
-            if not (isinstance(name, str) and _VARIABLE.fullmatch(name)):
-                self.wrong(("environment", name), "is no name of a variable")
-            elif name.startswith("NOWCAST_"):
-                self.wrong(("environment", name), "is set by nowcast itself")
-            elif not _is_plain(value):
-                self.wrong(("environment", name), f"must be text or a number, not {value!r}")
-            else:
-                read[name] = _text(value)
-        return read
-
     def parameters(self) -> dict[str, str | None]:
         read: dict[str, str | None] = {}
         for name, value in self.mapping("parameters").items():
@@ -212,10 +189,10 @@ class _Reading:
                 self.wrong(("parameters", name), "is no name of letters, digits and _")
             elif name in BUILT_IN and name != "run_date":
                 self.wrong(("parameters", name), "is filled in by nowcast itself")
-            elif value is not None and not _is_plain(value):
+            elif value is not None and not is_plain(value):
                 self.wrong(("parameters", name), f"must be text or a number, not {value!r}")
             else:
-                read[name] = None if value is None else _text(value)
+                read[name] = None if value is None else text_of(value)
         return read
 
     # --- files
@@ -370,18 +347,6 @@ class _Reading:
 def _is_inside(name: str) -> bool:
     path = PurePosixPath(name)
     return bool(path.parts) and not path.is_absolute() and ".." not in path.parts
-
-
-def _is_plain(value: Any) -> bool:
-    from datetime import date
-
-    return isinstance(value, str | int | float | date)
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value)
 
 
 def _is_number(value: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:  # every worker reads the registry, and few have a mistake to 
     from nowcast_cli.config.positions import KeyPath
 
 MOST = 1_000_000
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class Reading:
@@ -25,10 +27,11 @@ class Reading:
         self.findings: list[Finding] = [] if findings is None else findings
 
     def wrong(self, key: Any, words: str, hint: str | None = None) -> None:
-        """Note a mistake in the value of ``key``."""
+        """Note a mistake in the value of ``key``; a tuple leads further down."""
         from nowcast_cli.config.findings import Finding
 
-        self.findings.append(Finding((*self.path, key), words, hint=hint))
+        keys = key if isinstance(key, tuple) else (key,)
+        self.findings.append(Finding((*self.path, *keys), words, hint=hint))
 
     def refuse_unknown_keys(self, known: Collection[str]) -> None:
         """Note all keys but the ``known`` ones."""
@@ -49,6 +52,21 @@ class Reading:
             self.wrong(key, f"{words}, not {section!r}")
             return None
         return Reading(section, (*self.path, key), self.findings)
+
+    def environment(self) -> dict[str, str]:
+        """Read the variables of ``environment``."""
+        section = self.below("environment", "{SPEED: fast}")
+        read: dict[str, str] = {}
+        for name, value in {} if section is None else section.entry.items():
+            if not (isinstance(name, str) and _VARIABLE.fullmatch(name)):
+                self.wrong(("environment", name), "is no name of a variable")
+            elif name.startswith("NOWCAST_"):
+                self.wrong(("environment", name), "is set by nowcast itself")
+            elif not is_plain(value) or "\0" in str(value):
+                self.wrong(("environment", name), f"must be text or a number, not {value!r}")
+            else:
+                read[name] = text_of(value)
+        return read
 
     def duration(self, key: str) -> float | None:
         """Read a length of time, in seconds."""
@@ -129,6 +147,20 @@ class Reading:
             return tuple(value)
         self.wrong(key, f"must be a list of texts, each of one line, not {value!r}")
         return ()
+
+
+def is_plain(value: Any) -> bool:
+    """Tell whether a value stands for a text as it is written: a text, number, switch or date."""
+    from datetime import date
+
+    return isinstance(value, str | int | float | date)
+
+
+def text_of(value: Any) -> str:
+    """Give a plain value as text, a switch as YAML has it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
 
 
 def _is_number(value: Any, kind: Any) -> bool:

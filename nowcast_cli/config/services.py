@@ -30,7 +30,6 @@ NAMES_OF_NOWCAST = (
 )  # fmt: skip
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _EXAMPLE = "{ingest: {command: python3 ingest.py}}"
 
 
@@ -99,7 +98,7 @@ def _service(name: Any, section: Reading, workers: set[str]) -> ServiceSettings 
         entry.switch("autostart") or "autostart" not in entry.entry,
         entry.lines("actions"),
         entry.lines("topics"),
-        _environment(entry),
+        entry.environment(),
         entry.word("working directory"),
         entry.duration("ready within") or READY_WITHIN,
     )
@@ -135,23 +134,6 @@ def _command(entry: Reading) -> tuple[str, ...]:
     if not words or not words[0]:
         entry.wrong("command", "must not be empty")
     return tuple(words)
-
-
-def _environment(entry: Reading) -> dict[str, str]:
-    section = entry.below("environment", "{SPEED: fast}")
-    read: dict[str, str] = {}
-    if section is None:
-        return read
-    for name, value in section.entry.items():
-        if not (isinstance(name, str) and _VARIABLE.fullmatch(name)):
-            section.wrong(name, "is no name of a variable")
-        elif name.startswith("NOWCAST_"):
-            section.wrong(name, "is set by nowcast itself")
-        elif not _is_plain(value) or "\0" in str(value):
-            section.wrong(name, f"must be text or a number, not {value!r}")
-        else:
-            read[name] = str(value)
-    return read
 
 
 def _is_plain(value: Any) -> bool:

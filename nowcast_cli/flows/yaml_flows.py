@@ -120,12 +120,11 @@ def _does(reading: SectionReading) -> Action | Work | SubFlow:
         return Action(_key(reading), reading.mapping("values"))
     if kind == "flow":
         return SubFlow(reading.text("flow") or "", reading.mapping("parameters"))
-    environment = {name: str(value) for name, value in reading.mapping("environment").items()}
     return Work(
         reading.text("worker") or "",
         reading.arguments("args"),
         reading.text("executor"),
-        environment,
+        reading.environment(),
     )
 
 

@@ -58,6 +58,8 @@ def with_command(request: JobRequest, job: JobRecord, registry: Registry) -> Job
         command = filled(step, arguments, facts, job.worker)
     except StepError as error:
         raise NowcastError(error.what, hint=error.hint) from None
+    if job.environment is not None:  # what is said of this very job counts before its worker's
+        command |= {"environment": {**command["environment"], **job.environment}}
     return replace(request, command=command)
 
 

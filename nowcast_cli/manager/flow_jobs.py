@@ -52,4 +52,5 @@ def job_of(
         predecessor=record.job,
         worker=work.worker,
     )
-    return replace(job, flow_step=str(token_of(run, record)))
+    said = {name: as_argument(filled_in(text, find)) for name, text in work.environment.items()}
+    return replace(job, flow_step=str(token_of(run, record)), environment=said or None)

@@ -26,13 +26,17 @@ def request_of(job: JobRecord, paths: SystemPaths, registry: Registry) -> JobReq
         folder=str(folder_of(paths.jobs, job.id, job.worker)),
         config_file=str(paths.config_file),
         working_directory=str(paths.deployment),
-        environment={} if job.member is None else {"NOWCAST_MEMBER": str(job.member.label)},
+        environment={**(job.environment or {}), **_of_member(job)},
         executor=job.executor,
         host=job.host,
         resources=registry.resources_of(job.worker, place),
         directives=registry.directives_of(job.worker, place),
         ensemble=_member_of(job),
     )
+
+
+def _of_member(job: JobRecord) -> dict[str, str]:
+    return {} if job.member is None else {"NOWCAST_MEMBER": str(job.member.label)}
 
 
 def _member_of(job: JobRecord) -> MemberRequest | None:

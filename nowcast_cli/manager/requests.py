@@ -130,7 +130,7 @@ def rerun(
 
 def job_again(old: JobRecord, job_id: str, chain: str, now: str) -> JobRecord:
     """Give a job that does what ``old`` did, or should have done."""
-    return new_job(
+    job = new_job(
         job_id,
         old.module,
         old.arguments,
@@ -142,6 +142,7 @@ def job_again(old: JobRecord, job_id: str, chain: str, now: str) -> JobRecord:
         predecessor=old.id,
         worker=old.worker,
     )
+    return replace(job, environment=old.environment)
 
 
 def cancel_job(state: State, job: JobRecord | None, *, now: str) -> tuple[Step, JobRecord]:

@@ -53,6 +53,7 @@ def next_attempt(
         ensemble=job.ensemble,
         member=job.member,
         flow_step=job.flow_step,
+        environment=job.environment,
     )
 
 

@@ -93,6 +93,7 @@ class JobRecord:
     when that one, or the system beneath it, had taken it. ``native`` is what the system beneath
     says of it (``executors.native``). ``slow`` says since when it has run for far longer than any
     job of its worker before. ``ensemble`` is the id of the one that it is a ``member`` of.
+    ``flow_step`` names the attempt of a step that it does, ``environment`` is what that step sets.
     """
 
     id: str
@@ -123,6 +124,7 @@ class JobRecord:
     ensemble: str | None = None
     member: Member | None = None
     flow_step: str | None = None
+    environment: Mapping[str, str] | None = None
 
     @property
     def unfinished(self) -> bool:

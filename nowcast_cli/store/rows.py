@@ -24,7 +24,7 @@ JOB_COLUMNS = (
     "id", "worker", "module", "arguments", "host", "executor", "state", "attempt", "predecessor",
     "cause", "chain", "barrier", "created", "started", "ended", "pid", "exit", "reason",
     "final_message", "tried", "delay", "timed_out", "submitted", "native", "slow",
-    "ensemble", "member", "flow_step",
+    "ensemble", "member", "flow_step", "environment",
 )  # fmt: skip
 BARRIER_COLUMNS = ("number", "cause", "workers", "waiting_for", "state", "created", "ended")
 
@@ -37,6 +37,7 @@ _ADDED = {
     **dict.fromkeys(("submitted", "native", "slow"), (6, "NULL")),
     **dict.fromkeys(("ensemble", "member"), (7, "NULL")),
     "flow_step": (9, "NULL"),
+    "environment": (12, "NULL"),
 }
 
 
@@ -67,7 +68,7 @@ def job_of_row(row: tuple[Any, ...]) -> JobRecord:
     """Give the record of a row of ``JOB_COLUMNS``."""
     values = dict(zip(JOB_COLUMNS, row, strict=True))
     values["arguments"] = tuple(json.loads(values["arguments"]))
-    for name in ("exit", "native"):
+    for name in ("exit", "native", "environment"):
         if values[name] is not None:
             values[name] = json.loads(values[name])
     if values["delay"] is not None:
@@ -117,6 +118,7 @@ def row_of_job(job: JobRecord) -> tuple[object, ...]:
         None if job.delay is None else json.dumps(asdict(job.delay)), job.timed_out,
         job.submitted, None if job.native is None else json.dumps(job.native), job.slow,
         job.ensemble, None if job.member is None else _member(job.member), job.flow_step,
+        None if job.environment is None else json.dumps(dict(job.environment)),
     )  # fmt: skip
 
 
