@@ -54,6 +54,7 @@ MORE_MODULES = {
     "scheduler": "nowcast_cli.scheduler",
     "file_watcher": "nowcast_cli.file_watcher",
     "standby": "nowcast_cli.manager",
+    "action_workers": "nowcast_cli.actions",
     "log_aggregator": "nowcast_cli.logs.aggregator",
 }
 
