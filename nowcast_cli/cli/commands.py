@@ -31,6 +31,7 @@ SECTIONS: dict[str, dict[str, CommandEntry]] = {
         "restore": CommandEntry("restore", "Put a backup in the place of the state."),
         "store": CommandEntry("store", "Check the store, and rebuild a damaged one."),
         "flow": CommandEntry("flow", "Run flows; list, show, check, draw and convert them."),
+        "action": CommandEntry("action", "List actions and what answers them; call one."),
         "run-worker": CommandEntry("run_worker", "Run a worker and show what follows from it."),
         "agent": CommandEntry("agent", "Run an agent on a host; see to the agents of a system."),
     },
