@@ -1,6 +1,6 @@
 """A command-line toolkit to build, run and watch automated forecast systems.
 
-The names here are what workers and ``next_workers`` modules use.
+The names here are what workers, ``next_workers`` modules and programs beside them use.
 """
 
 from __future__ import annotations
@@ -9,6 +9,9 @@ TYPE_CHECKING = False  # typing's, without the time that its import takes
 if TYPE_CHECKING:
     from typing import Any
 
+    from nowcast_cli.actions.service import Service
+    from nowcast_cli.bus.requesting import request
+    from nowcast_cli.bus.subscribing import subscribe
     from nowcast_cli.config.config import Config
     from nowcast_cli.messages.message import Message
     from nowcast_cli.worker.errors import WorkerError
@@ -22,9 +25,12 @@ __all__ = [
     "Message",
     "NextWorker",
     "NowcastWorker",
+    "Service",
     "WorkerError",
     "get_web_data",
     "publish",
+    "request",
+    "subscribe",
 ]
 
 __version__ = "0.1.0"
@@ -34,9 +40,12 @@ _HOMES = {
     "Message": "nowcast_cli.messages.message",
     "NextWorker": "nowcast_cli.worker.next_worker",
     "NowcastWorker": "nowcast_cli.worker.nowcast_worker",
+    "Service": "nowcast_cli.actions.service",
     "WorkerError": "nowcast_cli.worker.errors",
     "get_web_data": "nowcast_cli.worker.web_data",
     "publish": "nowcast_cli.worker.publish",
+    "request": "nowcast_cli.bus.requesting",
+    "subscribe": "nowcast_cli.bus.subscribing",
 }
 
 

@@ -7,8 +7,8 @@ leaves a gap in the numbers of its stream; whoever meets it asks for a replay.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from nowcast_cli.crash_points import reached
 from nowcast_cli.manager.clock import now
@@ -19,22 +19,10 @@ from nowcast_cli.manager.state import Reply, State
 from nowcast_cli.manager.turn import Turn
 from nowcast_cli.messages.event import encode_event, event_as_plain, prefix_of, wire_topic
 from nowcast_cli.store.event_records import EventBatchPut, EventPut
-from nowcast_cli.store.events import MOST, Replayed, events_of
+from nowcast_cli.store.events import MOST, KeptEvents, events_of
 from nowcast_cli.store.records import Change
 
 Question = Callable[[Turn, Any], Reply]
-
-
-class KeptEvents(Protocol):
-    """What is kept of events: the store."""
-
-    def event_numbers(self) -> dict[str, int]:
-        """Give the last number of each stream."""
-
-    def events_after(
-        self, after: Mapping[str, int], topics: Collection[str], limit: int
-    ) -> Replayed:
-        """Give the events of streams after some numbers."""
 
 
 class Events:
@@ -42,8 +30,8 @@ class Events:
 
     Parameters
     ----------
-    store
-        What is kept.
+    kept
+        What the store keeps.
     maker
         Makes events of changes.
     publish
@@ -54,16 +42,16 @@ class Events:
 
     def __init__(
         self,
-        store: KeptEvents,
+        kept: KeptEvents,
         maker: EventMaker,
         publish: Callable[..., None],
         sources: Callable[[], Iterable[EventPut]] = tuple,
     ) -> None:
-        self._store = store
+        self._kept = kept
         self._maker = maker
         self._publish = publish
         self._sources = sources
-        self._numbers = store.event_numbers()
+        self._numbers = kept.numbers()
         self._subscribers = 0
 
     @property
@@ -120,11 +108,17 @@ class Events:
     # --- what is asked
 
     def _replay(self, payload: Any) -> Reply:
-        """Answer ``{after: {stream: number}, topics?, limit?}``, or ``{}`` for the last numbers."""
+        """Answer ``{after: {stream: number}, topics?, limit?}`` with events.
+
+        ``{}`` with the last numbers alone, and ``{since: time or id}`` with those of before.
+        """
         if not payload:
-            return Reply("ack", {"events": [], "upto": dict(self._numbers), "more": False})
+            return Reply("ack", {"upto": dict(self._numbers)})
+        since = payload.get("since") if isinstance(payload, dict) else None
+        if isinstance(since, str):
+            return Reply("ack", {"upto": self._kept.numbers(since)})
         after, topics, limit = _wanted(payload)
-        found = self._store.events_after(after, topics, limit)
+        found = self._kept.after(after, topics, limit)
         return Reply(
             "ack",
             {

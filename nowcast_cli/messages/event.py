@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from nowcast_cli.errors import NowcastError
@@ -89,7 +90,12 @@ def _encoded(found: re.Match[str]) -> str:
 
 def topic_of(*fields: object) -> str:
     """Give the topic of these fields."""
-    return DELIMITER.join(map(field, fields))
+    return _topic_of_texts(*map(str, fields))
+
+
+@lru_cache(maxsize=4096)
+def _topic_of_texts(*texts: str) -> str:
+    return DELIMITER.join(map(field, texts))
 
 
 def prefix_of(topic: str) -> str:

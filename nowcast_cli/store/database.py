@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from nowcast_cli.crash_points import reached
 from nowcast_cli.errors import NowcastError
 from nowcast_cli.store import agents, ensembles, events, flows
 from nowcast_cli.store.checklist_text import ChecklistText, Fragment, FragmentChanges
-from nowcast_cli.store.event_records import EventBatchPut
-from nowcast_cli.store.flow_records import (
-    DefinitionPut,
-    FlowRunPut,
-    FlowRunRecord,
-    FlowStepDropped,
-    FlowStepPut,
-)
+from nowcast_cli.store.event_records import EventBatchPut, EventPut
+from nowcast_cli.store.flow_records import FlowChange, FlowRunRecord
 from nowcast_cli.store.integrity import MENDED_BY
 from nowcast_cli.store.job_figures import run_times
 from nowcast_cli.store.leader import lead, leading
@@ -78,6 +72,7 @@ _INSERT_MESSAGE = (
 _PUT_JOB = upsert("job", JOB_COLUMNS)
 _PUT_BARRIER = upsert("barrier", BARRIER_COLUMNS)
 _PUT_SCHEDULE = upsert("schedule", SCHEDULE_COLUMNS)
+_WRITTEN_TOGETHER = (*get_args(FlowChange), EventPut)
 # Bytes that the write-ahead log keeps once a long reader, such as a backup, has let it grow.
 _LARGEST_IDLE_LOG = 64_000_000
 _PUT_HOLD = upsert("hold", HOLD_COLUMNS)
@@ -119,6 +114,7 @@ class Store:
             self._migrate()
             self._epoch = lead(self._connection)
             self.text = ChecklistText(self._fragments())
+            self.events = events.KeptEvents(self._connection)
         except sqlite3.DatabaseError as error:
             raise cannot_be_used(path, error) from error
 
@@ -157,7 +153,9 @@ class Store:
         with self._leading():
             reached("store.begun")
             for change in changes:
-                self._write(change)
+                if not isinstance(change, _WRITTEN_TOGETHER):
+                    self._write(change)
+            flows.write(self._connection, changes)
             reached("store.written")
         reached("store.committed")
         self._take_into_text(changes)
@@ -198,8 +196,6 @@ class Store:
                 execute("DELETE FROM hold WHERE worker = ?", (worker or "",))
             case AgentPut() | AgentDropped() | AssignmentPut() | AssignmentDropped():
                 agents.write(execute, change)
-            case DefinitionPut() | FlowRunPut() | FlowStepPut() | FlowStepDropped():
-                flows.write(execute, change)
             case EventBatchPut():
                 events.write(execute, change)
             case RowsRemoved():
@@ -372,16 +368,6 @@ class Store:
     def flow_definition(self, digest: str) -> tuple[str, Any] | None:
         """Give the name of a flow, and what it said by that digest."""
         return flows.definition_of(self._connection, digest)
-
-    def event_numbers(self) -> dict[str, int]:
-        """Give the last number of each stream of events."""
-        return events.last_numbers(self._connection)
-
-    def events_after(
-        self, after: Mapping[str, int], topics: Collection[str], limit: int
-    ) -> events.Replayed:
-        """Give the events of streams after some numbers (see ``events.replay``)."""
-        return events.replay(self._connection, after, topics, limit)
 
     def agents(self) -> list[AgentRecord]:
         """Give the agents that are known, by name."""

@@ -45,6 +45,23 @@ def write(execute: Callable[..., Any], batch: EventBatchPut) -> None:
     execute(_INSERT, (batch.stream, batch.first, batch.last, batch.time, in_json(events)))
 
 
+class KeptEvents:
+    """What is kept of events, by a connection that is open."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def numbers(self, since: str | None = None) -> dict[str, int]:
+        """Give the last number of each stream; with ``since``, of those at that time."""
+        if since is None:
+            return last_numbers(self._connection)
+        return numbers_at(self._connection, since)
+
+    def after(self, numbers: Mapping[str, int], topics: Collection[str], limit: int) -> Replayed:
+        """Give the events of streams after some numbers (see :func:`replay`)."""
+        return replay(self._connection, numbers, topics, limit)
+
+
 def last_numbers(connection: sqlite3.Connection) -> dict[str, int]:
     """Give the last number of each stream."""
     streams = [stream for (stream,) in connection.execute(_STREAMS).fetchall()]
@@ -119,26 +136,26 @@ def latest(
     return found[:limit][::-1]
 
 
-def numbers_before(connection: sqlite3.Connection, time: str) -> dict[str, int]:
-    """Give the last number of each stream that came before a time (ISO 8601 UTC)."""
-    place = _first_place_since(connection, time)
-    numbers = last_numbers(connection)
-    for stream in numbers:
-        row = connection.execute(
-            "SELECT min(first) FROM event_batch WHERE stream = ? AND place >= ?", (stream, place)
-        ).fetchone()
-        if row[0] is not None:
-            numbers[stream] = row[0] - 1
-    return numbers
+def numbers_at(connection: sqlite3.Connection, since: str) -> dict[str, int]:
+    """Give the last number of each stream that came before a time (ISO 8601 UTC).
 
-
-def time_of(connection: sqlite3.Connection, stream: str, number: int) -> str | None:
-    """Give when an event came, None where it is not kept."""
-    row = connection.execute(
-        "SELECT time FROM event_batch WHERE stream = ? AND last >= ? AND first <= ? LIMIT 1",
-        (stream, number, number),
+    ``since`` may be the id of an event, too: in its own stream, that one is the last.
+    """
+    stream, _, number = since.rpartition(":")
+    named = connection.execute(
+        "SELECT place, first FROM event_batch WHERE stream = ? AND last >= ? ORDER BY last LIMIT 1",
+        (stream, int(number)) if number.isdecimal() else ("", 0),
     ).fetchone()
-    return None if row is None else row[0]
+    place = _first_place_since(connection, since) if named is None else named[0]
+    numbers = last_numbers(connection)
+    for each in numbers:
+        row = connection.execute(
+            "SELECT last FROM event_batch WHERE stream = ? AND place < ? "
+            "ORDER BY last DESC LIMIT 1",
+            (each, place),
+        ).fetchone()
+        numbers[each] = 0 if row is None else row[0]
+    return numbers if named is None else {**numbers, stream: int(number)}
 
 
 def _first_place_since(connection: sqlite3.Connection, time: str) -> int:
