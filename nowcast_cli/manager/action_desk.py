@@ -172,10 +172,12 @@ class ActionDesk:
             self._say(identity, AskHello())
 
     def _hello(self, identity: bytes, said: Hello) -> None:
+        before = self._book.performers.get(said.name)
+        if before is not None and self._attendance.is_replaced(said, before.said):
+            return
         if said.serves != MAPPING:
             self.directory.hello(said.name, said.serves)
         self._attendance.hello(said)
-        before = self._book.performers.get(said.name)
         heard = self._book.hello(identity, said)
         if before is None or before.said.incarnation != said.incarnation:
             _logger.info("%s (pid %d) takes %d orders", said.name, said.pid, said.takes)

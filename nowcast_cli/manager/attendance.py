@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from nowcast_cli.messages.performing import Hello
+
+_logger = logging.getLogger("manager")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,25 @@ class Attendance:
     def __init__(self, now: Callable[[], str]) -> None:
         self._now = now
         self._seen: dict[str, Seen] = {}
+        self._replaced: dict[str, bool] = {}  # incarnations, and whether that was told
+
+    def is_replaced(self, said: Hello, here: Hello) -> bool:
+        """Say whether a hello is of a process in whose place another one, that is here, has come.
+
+        Else two processes of one name would take each other's place for ever.
+        """
+        if said.incarnation == here.incarnation:
+            return False
+        if said.incarnation not in self._replaced:
+            self._replaced[here.incarnation] = False
+            return False
+        if not self._replaced[said.incarnation]:
+            self._replaced[said.incarnation] = True
+            _logger.warning(
+                "process %d calls itself %s, as process %d does, which began later: it is given "
+                "nothing while that one is there", said.pid, said.name, here.pid,
+            )  # fmt: skip
+        return True
 
     def hello(self, said: Hello) -> None:
         """Take in a hello."""
