@@ -81,7 +81,8 @@ class Salvage:
         newest = self._rows("SELECT max(number) FROM message", ())
         last = max(known, int(newest[0][0] or 0) if newest else 0)
         begin, in_vain = after, 0
-        while begin < last or (newest is None and in_vain < _IN_VAIN):
+        # The last number may be damaged, too, and then be in the thousands of millions.
+        while begin < known or ((newest is None or begin < last) and in_vain < _IN_VAIN):
             end = begin + _WINDOW
             in_vain += 1
             for row in self._between(begin, end):
@@ -89,7 +90,13 @@ class Salvage:
                 record = _proved(row, message_of_row, _is_message)
                 if record is not None:
                     yield record
-            begin = end
+            begin = self._before_next(end) if in_vain else end
+
+    def _before_next(self, number: int) -> int:
+        """Give the number before the next message, or the same where that cannot be read."""
+        rows = self._rows("SELECT min(number) FROM message WHERE number > ?", (number,))
+        found = rows[0][0] if rows else None
+        return found - 1 if isinstance(found, int) and found > number else number
 
     def _between(self, after: int, upto: int) -> Iterator[tuple[Any, ...]]:
         rows = self._rows(
