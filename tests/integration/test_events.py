@@ -1,0 +1,147 @@
+"""Events with real daemons: each once and in order, whoever ends or joins late meanwhile."""
+
+from __future__ import annotations
+
+import signal
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from helpers import wait_until
+from nowcast_cli import subscribe
+from nowcast_cli.bus.subscribing import Subscription
+from nowcast_cli.messages.event import Event
+from systems import MakeSystem, System
+
+
+def of(system: System, *topics: str, **more: Any) -> Subscription:
+    return subscribe(*topics, config=system.config_file, **more)
+
+
+def take(subscription: Subscription, many: int) -> list[Event]:
+    """Wait for so many events."""
+    taken: list[Event] = []
+    while len(taken) < many:
+        event = subscription.next(60)
+        assert event is not None, f"{len(taken)} of {many} events have come: {taken}"
+        taken.append(event)
+    return taken
+
+
+def values(events: list[Event]) -> list[Any]:
+    return [event.payload["value"] for event in events]
+
+
+def is_connected(system: System) -> bool:
+    return ((system.health("message_broker") or {}).get("subscribers") or 0) > 0
+
+
+def test_a_subscriber_is_told_of_what_happens_with_numbers_without_gaps(system: System) -> None:
+    with of(system, "checklist", "jobs") as subscription:
+        wait_until(lambda: is_connected(system), timeout=30, what="the subscription")
+        job = system.launch("first", "--payload", "{tide: 3}")
+        system.wait_for_chain(job)
+        seen = take(subscription, 4)
+    by_stream = {
+        stream: [e for e in seen if e.stream == stream] for stream in ("jobs", "checklist")
+    }
+    assert [e.topic for e in by_stream["jobs"]] == [
+        "jobs~first~submitting", "jobs~first~running", "jobs~first~succeeded",
+    ]  # fmt: skip
+    assert [e.number for e in by_stream["jobs"]] == [1, 2, 3]
+    assert all(e.correlation == job and e.attempt == 1 for e in by_stream["jobs"])
+    (delta,) = by_stream["checklist"]
+    assert (delta.id, delta.topic) == ("checklist:1", "checklist~first")
+    assert delta.payload["value"] == {"tide": 3}
+
+
+def test_who_joins_late_gets_what_was_before_and_then_what_happens(system: System) -> None:
+    for number in range(5):
+        system.finish("first", {"n": number})
+    with of(system, "checklist~first", since={}) as subscription:
+        assert [value["n"] for value in values(take(subscription, 5))] == [0, 1, 2, 3, 4]
+        system.finish("first", {"n": 5})
+        system.finish("second", {"n": 6})
+        system.finish("first", {"n": 7})
+        assert [value["n"] for value in values(take(subscription, 2))] == [5, 7]
+        assert subscription.numbers["checklist"] == 8
+    with of(system, "checklist", since="checklist:6") as subscription:
+        assert [event.number for event in take(subscription, 2)] == [7, 8]
+    with of(system, since=timedelta(hours=1)) as subscription:
+        assert "checklist:8" in {event.id for event in take(subscription, 8)}
+
+
+@pytest.mark.parametrize("daemon", ["message_broker", "manager"])
+def test_nothing_is_missed_or_told_twice_when_a_daemon_is_killed(
+    system: System, daemon: str
+) -> None:
+    numbers = iter(range(1000))
+    with of(system, "checklist~first") as subscription:
+        for _ in range(3):
+            for _ in range(10):
+                system.finish("first", {"n": next(numbers)})
+            system.kill(daemon)
+            system.start(daemon)
+        for _ in range(10):
+            system.finish("first", {"n": next(numbers)})
+        seen = take(subscription, 40)
+    assert [value["n"] for value in values(seen)] == list(range(40))
+    assert [event.number for event in seen] == list(range(1, 41))
+
+
+def test_what_was_kept_and_not_told_comes_by_a_replay(
+    make_system: MakeSystem, tmp_path: Path
+) -> None:
+    points = tmp_path / "points"
+    points.mkdir()
+    prelude = f"import os; os.environ['NOWCAST_CRASH_POINTS'] = {str(points)!r}"
+    system = make_system().start(prelude=prelude)
+    with of(system, "checklist") as subscription:
+        wait_until(lambda: is_connected(system), timeout=30, what="the subscription")
+        (points / "manager.before_publishing").write_text(str(int(signal.SIGKILL)))
+        system.finish("first", {"n": 0})  # answered before anybody is told
+        wait_until(lambda: (points / "reached.log").exists(), timeout=30, what="the end")
+        system.kill("manager")
+        system.start("manager")
+        system.finish("first", {"n": 1})
+        assert [value["n"] for value in values(take(subscription, 2))] == [0, 1]
+
+
+def test_a_snapshot_is_followed_by_the_changes_to_it(system: System) -> None:
+    system.finish("first", {"n": 1})
+    system.finish("second", {"n": 2})
+    with of(system, "checklist", snapshot=True) as subscription:
+        system.finish("first", {"n": 3})
+        whole, delta = take(subscription, 2)
+        system.request("clear checklist")
+        gone = take(subscription, 2)
+    assert (whole.topic, whole.number) == ("checklist", 2)
+    assert whole.payload == {"first": {"n": 1}, "second": {"n": 2}}
+    assert (delta.number, delta.payload["value"]) == (3, {"n": 3})
+    assert {event.payload["key"] for event in gone} == {"first", "second"}
+    assert all(event.payload["gone"] for event in gone)
+
+
+def test_a_large_value_is_told_by_the_number_of_its_message(system: System) -> None:
+    with of(system, "checklist") as subscription:
+        system.finish("first", {"text": "x" * 10_000})
+        (event,) = take(subscription, 1)
+    assert event.payload == {"key": "first", "message": 1, "large": True}
+
+
+def test_a_replay_and_a_snapshot_are_no_messages_of_the_journal(system: System) -> None:
+    system.finish("first", {"n": 1})
+    system.finish("first", {"n": 2})
+    last = system.request("events").payload
+    assert last["upto"]["checklist"] == 2
+    reply = system.request("events", {"after": {"checklist": 1}}).payload
+    assert [event["id"] for event in reply["events"]] == ["checklist:2"]
+    assert (reply["upto"], reply["more"]) == ({"checklist": 2}, False)
+    limited = system.request("events", {"after": {"checklist": 0}, "limit": 1}).payload
+    assert (limited["upto"], limited["more"]) == ({"checklist": 1}, True)
+    assert system.request("snapshot", {"of": "checklist"}).payload["number"] == 2
+    assert system.request("snapshot", {"of": "jobs"}).type == "refused"
+    assert system.request("events", {"after": 3}).type == "refused"
+    assert len(system.messages()) == 2
