@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 
 from nowcast_cli.cli import complete
+from nowcast_cli.cli.action_waits import FollowedWaits, is_performed, orders_of, words
 from nowcast_cli.cli.asking import ask_manager
 from nowcast_cli.cli.context import System, output_of, system_of
 from nowcast_cli.cli.flow_result import show_what_it_gave
@@ -116,7 +117,7 @@ def show_run(out: Output, system: System, run_id: str, as_json: bool) -> None:
     with Reader(system.paths.database) as reader:
         found = reader.flow_run(run_id)
     if as_json:
-        out.json(run_json(found))
+        out.json(run_json(found) | {"orders": dict(orders_of(system, found))})
         return
     out.line(Painted(found.flow, "bold"), f"  run {found.id}")
     out.line("  state       ", _state(found.state), f"  {found.reason}" if found.reason else "")
@@ -126,7 +127,8 @@ def show_run(out: Output, system: System, run_id: str, as_json: bool) -> None:
     for key, value in found.parameters.items():
         out.line("  parameter   ", f"{key} = {_short(value)}")
     out.line()
-    rows = [_row(found, record) for record in in_order(found)]
+    orders = orders_of(system, found)
+    rows = [_row(found, record, orders) for record in in_order(found)]
     out.table(["step", "state", "attempt", "begun", "ended", "job", ""], rows)
 
 
@@ -237,6 +239,7 @@ def _follow(out: Output, system: System, run_id: str) -> int:
     from nowcast_cli.store.reader import Reader
 
     seen: dict[tuple[str, int | None], tuple[str, int]] = {}
+    waits = FollowedWaits(system)
     with Reader(system.paths.database) as reader:
         while True:
             found = reader.flow_run(run_id)
@@ -245,6 +248,8 @@ def _follow(out: Output, system: System, run_id: str) -> int:
                 if seen.get(key) != now:
                     seen[key] = now
                     _say(out, found, record)
+            for line in waits.new_lines(found):
+                out.line(f"    {line}")
             if found.state != "running":
                 break
             time.sleep(_INTERVAL)
@@ -265,7 +270,7 @@ def _say(out: Output, run: FlowRunRecord, record: StepRecord) -> None:
     attempt = f", attempt {record.attempt}" if record.attempt > 1 else ""
     reason = f": {record.reason}" if record.reason else ""
     out.line(local(at), "  ", _state(record.state), f"  {name_of(record)}{attempt}{reason}")
-    if record.state == "running" and record.job is None:
+    if record.state == "running" and record.job is None and record.performer is None:
         out.line(f"    {_waits(run, record)}")
 
 
@@ -311,7 +316,9 @@ def run_json(run: FlowRunRecord) -> dict[str, Any]:
     }
 
 
-def _row(run: FlowRunRecord, record: StepRecord) -> list[Text]:
+def _row(
+    run: FlowRunRecord, record: StepRecord, orders: Mapping[str, Mapping[str, Any]]
+) -> list[Text]:
     from nowcast_cli.cli.times import local
     from nowcast_cli.flows.advance import name_of
 
@@ -323,11 +330,13 @@ def _row(run: FlowRunRecord, record: StepRecord) -> list[Text]:
         "-" if record.begun is None else local(record.begun),
         "-" if record.ended is None else local(record.ended),
         job,
-        _words(run, record),
+        _words(run, record, orders.get(token_of(run, record))),
     ]
 
 
-def _words(run: FlowRunRecord, record: StepRecord) -> str:
+def _words(run: FlowRunRecord, record: StepRecord, order: Mapping[str, Any] | None) -> str:
+    if is_performed(record):
+        return words(record, order)
     if record.state == "running" and record.job is None:
         return _waits(run, record)
     if record.state == "waiting":

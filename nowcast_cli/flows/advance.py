@@ -37,6 +37,7 @@ from nowcast_cli.store.flow_records import (
 )
 
 MOST_ITEMS = 10_000  # that one step is run for: all of them begin in one turn of the manager
+MOST_UNCOUNTED = 100  # attempts that are no tries, before others like them are
 MOST_LOST = 10  # attempts at an action, of which the last may be lost
 _LONGEST_VALUE = 20  # characters of what a step is run for, in its name
 StepName = tuple[str, str]  # flow, step
@@ -299,6 +300,7 @@ def ended_attempt(
         performer=None,
         traceback=traceback,
     )
+    counts = counts or record.attempt - record.tried >= MOST_UNCOUNTED
     if counts and not _is_tried_again(step, record, state, ending):
         return ended
     seconds = step.retry.delay_after(record.tried) if step.retry is not None and counts else 0.0

@@ -16,7 +16,7 @@ from nowcast_cli.crash_points import reached
 from nowcast_cli.errors import NowcastError
 from nowcast_cli.flows.action_key import ActionKey, BadActionKey
 from nowcast_cli.manager.action_asks import Asks
-from nowcast_cli.manager.action_directory import Directory, Doer
+from nowcast_cli.manager.action_directory import ACTION_HOST, Directory, Doer
 from nowcast_cli.manager.action_orders import OrderBook
 from nowcast_cli.manager.action_progress import Doings
 from nowcast_cli.manager.attendance import Attendance
@@ -57,8 +57,8 @@ class Tell(Protocol):
 class AttemptEnd:
     """What has become of an order.
 
-    Where ``counts`` is false the attempt was lost without anybody's fault, and was not begun for
-    all that is known: it is no try.
+    Where ``counts`` is false the attempt was lost by no fault of its own, and is no try: most often
+    it was not begun, or its action host, which runs nobody's code, was killed.
     """
 
     result: Result
@@ -184,7 +184,8 @@ class ActionDesk:
             for ask in self._asks.of(said.name):
                 self._drop_ask(ask)
         for order in heard.lost:
-            self._ended(Result(order, "lost", reason=f"{said.name} was started anew"))
+            reason = f"{said.name} was started anew"
+            self._ended(Result(order, "lost", reason=reason), counts=said.name != ACTION_HOST)
         for order in heard.never_begun:
             reason = f"{said.name} does not have it"
             self._ended(Result(order, "lost", reason=reason), counts=False)
@@ -200,7 +201,8 @@ class ActionDesk:
             return
         self._attendance.silent(name)
         for order in self._book.gone(identity):
-            self._ended(Result(order, "lost", reason=f"{name} is gone: {why}"))
+            reason = f"{name} is gone: {why}"
+            self._ended(Result(order, "lost", reason=reason), counts=name != ACTION_HOST)
         for ask in self._asks.of(name):
             self._drop_ask(ask)
         _logger.warning("%s is gone: %s", name, why)
