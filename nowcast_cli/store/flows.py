@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, get_args
 
 from nowcast_cli.store.delay import Delay
 from nowcast_cli.store.flow_records import (
     DefinitionPut,
-    FlowChange,
     FlowRunPut,
     FlowRunRecord,
     FlowStepDropped,
@@ -40,27 +39,36 @@ _PUT_RUN = _put("flow_run", RUN_COLUMNS)
 _PUT_STEP = _put("flow_step", STEP_COLUMNS)
 _SELECT_RUN = f"SELECT {', '.join(RUN_COLUMNS)} FROM flow_run"
 _ALONE = -1
+_encode = json.JSONEncoder(default=str).encode
 SINCE = 9  # the version of the schema that has them
 _ACTIONS_SINCE = 11  # those of its versions that have the last two columns of a step
 
 
-def write(execute: Callable[..., Any], change: FlowChange) -> None:
-    """Write one change within the transaction of its caller."""
-    match change:
-        case DefinitionPut(digest, flow, definition):
-            execute(
-                "INSERT OR IGNORE INTO flow_definition VALUES (?, ?, ?)",
-                (digest, flow, json.dumps(definition)),
-            )
-        case FlowRunPut(run):
-            execute(_PUT_RUN, _row_of_run(run))
-        case FlowStepPut(run, step):
-            execute(_PUT_STEP, _row_of_step(run, step))
-        case FlowStepDropped(run, step_name, item):
-            execute(
-                "DELETE FROM flow_step WHERE run = ? AND step = ? AND item = ?",
-                (run, step_name, _ALONE if item is None else item),
-            )
+def write(connection: sqlite3.Connection, changes: Iterable[object]) -> None:
+    """Write what of the changes is about flows, within the transaction of the caller.
+
+    A step, of which there may be thousands, is written once: as all of them leave it.
+    """
+    steps = {}
+    for change in changes:
+        match change:
+            case FlowStepPut(run, step):
+                steps[(run, step.step, step.item)] = _row_of_step(run, step)
+            case FlowRunPut(run):
+                connection.execute(_PUT_RUN, _row_of_run(run))
+            case DefinitionPut(digest, flow, definition):
+                connection.execute(
+                    "INSERT OR IGNORE INTO flow_definition VALUES (?, ?, ?)",
+                    (digest, flow, json.dumps(definition)),
+                )
+            case FlowStepDropped(run, name, item):
+                steps.pop((run, name, item), None)
+                connection.execute(
+                    "DELETE FROM flow_step WHERE run = ? AND step = ? AND item = ?",
+                    (run, name, _ALONE if item is None else item),
+                )
+    if steps:
+        connection.executemany(_PUT_STEP, steps.values())
 
 
 def open_runs(connection: sqlite3.Connection) -> list[FlowRunRecord]:
@@ -193,8 +201,10 @@ def _row_of_step(run: str, step: StepRecord) -> tuple[object, ...]:
 
 
 def _json(value: Any) -> str | None:
-    return None if value is None else json.dumps(value, default=str)
+    return None if value is None else _encode(value)
 
 
 def _delay(delay: Delay | None) -> str | None:
-    return None if delay is None else json.dumps(asdict(delay))
+    if delay is None:
+        return None
+    return _encode({"seconds": delay.seconds, "boot": delay.boot, "due": delay.due})
