@@ -65,6 +65,8 @@ class StepActions:
         self._uptime = uptime
         self._unknown: dict[Token, None] = {}  # attempts that wait for services to say hello
         self._before: dict[tuple[str, str], tuple[str, ...]] = {}
+        # The last one that was put together: a step may be run for thousands of items.
+        self._message: tuple[tuple[str, int, str] | None, dict[str, Any]] = (None, {})
 
     def take_up(self, token: Token) -> None:
         """Go on with an attempt that ran when an earlier manager ended."""
@@ -165,14 +167,21 @@ class StepActions:
         assert isinstance(does, Action), "only these have such values"
         if does.values:
             return plain(filled_in(does.values, find)), False
+        asked = (run.id, run.first_attempt, record.step)
+        if self._message[0] != asked:
+            self._message = (asked, self._message_before(flow, run, record.step))
+        message = self._message[1]
+        if record.item is not None:
+            message = message | {"item": plain(record.value)}
+        return message, True
+
+    def _message_before(self, flow: Flow, run: FlowRunRecord, name: str) -> dict[str, Any]:
         message = dict(run.parameters)
-        for name in self._steps_before(flow, run.digest, record.step):
-            for each in _in_order(run, name):
+        for before in self._steps_before(flow, run.digest, name):
+            for each in _in_order(run, before):
                 if isinstance(each.gave, Mapping):
                     message.update(each.gave)
-        if record.item is not None:
-            message["item"] = record.value
-        return plain(message), True
+        return {str(key): plain(value) for key, value in message.items()}
 
     def _steps_before(self, flow: Flow, digest: str, name: str) -> tuple[str, ...]:
         """Give the steps that have ended before one begins, each after those that it came after."""
@@ -252,4 +261,5 @@ def nobody_words(key: ActionKey) -> str:
 
 
 def _in_order(run: FlowRunRecord, step: str) -> list[StepRecord]:
-    return sorted(counted(run.steps).of(step), key=lambda each: each.item or 0)
+    records = counted(run.steps).of(step)
+    return [*records] if len(records) < 2 else sorted(records, key=lambda each: each.item or 0)
