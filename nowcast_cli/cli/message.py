@@ -69,7 +69,10 @@ def list_messages(
                 message.source,
                 message.type,
                 short_id(message.job) if message.job else "-",
-                _painted(message.state),
+                # of a decided one, what was left out of what follows
+                Painted("decided in part", "yellow")
+                if message.state == "decided" and message.error
+                else _painted(message.state),
             ]
             for message in messages
         ],

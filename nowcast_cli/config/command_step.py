@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from nowcast_cli.config.placeholders import placeholders, shell_text_of
+from nowcast_cli.config.placeholders import placeholders, shell_text_of, unclosed
 from nowcast_cli.config.reading import Reading, is_plain, text_of
 from nowcast_cli.config.settings import registered_workers
 
@@ -294,6 +294,8 @@ class _Reading(Reading):
         known = (*step.parameters, *BUILT_IN)
         program = shell_text_of(step.words)
         for keys, text in self._places(step):
+            for name in unclosed(text, known):
+                self.wrong(keys, f"{{{name} has no end", f"write {{{name}}}")
             for found in placeholders(text):
                 if found.name not in known:
                     self.wrong(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 
@@ -23,6 +23,9 @@ _TOKEN = re.compile(
     r"|\{\{(?P<literal>[^{}]*)\}\}"
     r"|\{(?P<name>[A-Za-z_]\w*)(?::(?P<format>[^{}]*))?\}"
 )
+
+
+_BEGUN = re.compile(r"(?<![{$])\{([A-Za-z_]\w*)")
 
 
 class FillError(Exception):
@@ -43,6 +46,13 @@ def placeholders(text: str) -> Iterator[Placeholder]:
     for match in _TOKEN.finditer(text):
         if match["name"]:
             yield Placeholder(match["name"], match["format"], _in_quotes(text[: match.start()]))
+
+
+def unclosed(text: str, known: Collection[str]) -> Iterator[str]:
+    """Give the names of ``known`` placeholders that begin in a text, and have no end."""
+    for match in _BEGUN.finditer(_TOKEN.sub("", text)):
+        if match[1] in known:
+            yield match[1]
 
 
 def fill(text: str, values: Mapping[str, str], *, for_shell: bool = False) -> str:

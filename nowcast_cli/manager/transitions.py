@@ -304,7 +304,8 @@ def decide(
     settings_of
         Gives what the registry says of the ensembles of a worker.
     """
-    settled = MessageSettled(record.number, "decided", now)
+    left_out = "\n".join(decision.warnings) or None  # for who looks at the message
+    settled = MessageSettled(record.number, "decided", now, left_out)
     notes = tuple(problem(f"message {record.number}: {text}") for text in decision.warnings)
     step = Step(state, (settled,), notes)
     if decision.barrier:

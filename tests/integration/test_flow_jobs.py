@@ -112,3 +112,23 @@ def test_a_job_of_a_batch_system_gets_the_environment_of_its_step(
     job = job_of(system, begin(system))
     assert told(system, job) == TOLD
     assert system.job(job).executor == "cluster"
+
+
+def test_any_message_of_a_worker_begins_a_flow_that_waits_for_it(make_system: MakeSystem) -> None:
+    on = {"message": "second", "type": "progress", "parameters": {"part": "{payload.part}"}}
+    steps = {"go": {"action": "?Any@ASYNC?go"}}
+    system = make_system(
+        settings={"flows": {"f": {"on": on, "parameters": {"part": 0}, "steps": steps}}}
+    ).start()
+    system.tell("second", "progress", {"part": 7}, id="once")
+    system.tell("second", "progress", {"part": 7}, id="once")
+    system.finish("second", {"part": 8})
+
+    def runs() -> list[FlowRunRecord]:
+        with system.reader() as reader:
+            return reader.flow_runs("f", 10)
+
+    wait_until(runs, what="the run")
+    assert [(run.parameters, run.origin.partition(", ")[2]) for run in runs()] == [
+        ({"part": 7}, "progress of second")
+    ]

@@ -9,6 +9,7 @@ import pytest
 
 from helpers import wait_until
 from nowcast_cli import Message
+from nowcast_command import nowcast
 from systems import System, next_workers_text
 
 WORKERS = ("first", "second", "third", "clear_checklist")
@@ -165,7 +166,11 @@ def test_wrong_items_are_left_out_with_a_word_and_the_rest_is_launched(make_syst
     system.wait_for_chain(system.launch("first"))
 
     assert sorted(system.ran()) == ["first", "second", "third"]
-    assert "item 0 of what after_first returned is left out: 3 is not a NextWorker" in system.log()
+    words = "item 0 of what after_first returned is left out: 3 is not a NextWorker"
+    assert words in system.log()
+    (message,) = [each for each in system.messages("first") if each.outcome == "success"]
+    assert words in (message.error or "")
+    assert "decided in part" in nowcast(system.folder, "message", "list").out
     assert "'not a module' is not the dotted name of a module" in system.log()
 
 

@@ -169,6 +169,8 @@ def test_all_that_a_job_is_given():
         ({"command": ""}, "must not be empty"),
         ({"command": "a 'b"}, "cannot be split into words: no closing quotation"),
         ({"command": {"a": 1}}, "must be a command line or a list of words"),
+        ({"command": "x --day {run_date"}, "{run_date has no end"),
+        ({"command": ["sh", "-c", "f() { echo {run_date; }"]}, "{run_date has no end"),
         ({"command": "x {run_dat}"}, "nothing is known of {run_dat}; did you mean 'run_date'?"),
         ({"command": "x {scratch:%Y}"}, "only a date has a format, not {scratch}"),
         ({"command": "sh -c 'echo \"{run_date}\"'"}, "stands between quotes of the shell"),
