@@ -17,6 +17,8 @@ from nowcast_cli.manager.state import Note, State, Step, with_jobs
 from nowcast_cli.store.flow_records import FlowRunRecord, StepRecord, StepState
 from nowcast_cli.store.records import Change, JobPut, JobRecord, MessageRecord
 
+_OF_JSON = (str, int, float)  # what JSON has besides None, lists and mappings
+
 
 @dataclass(frozen=True, slots=True)
 class End:
@@ -81,7 +83,7 @@ def begun_by(
     A message of a job that is tried again is none as yet.
     """
     for record in records:
-        if record.outcome is None or record.state == "late" or record.note is not None:
+        if record.state == "late" or record.note is not None:
             continue
         for flow, trigger in by_message(flows, record.source, record.type):
             origin = f"message {record.number}, {record.type} of {record.source}"
@@ -98,11 +100,13 @@ def ended_jobs(changes: Iterable[Change]) -> list[JobRecord]:
 
 def plain(value: Any) -> Any:
     """Give a value in the types of JSON; its keys become text, dates ISO 8601."""
+    if value is None or isinstance(value, _OF_JSON):
+        return value
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set):
         return [plain(item) for item in value]
-    return value if isinstance(value, str | int | float | bool | None) else str(value)
+    return str(value)
 
 
 def as_argument(value: Any) -> str:
