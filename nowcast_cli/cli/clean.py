@@ -41,7 +41,7 @@ def clean(
       nowcast clean --yes
 
     How long they are kept says `retention` in nowcast.yaml: jobs 30 days, their
-    scratch folders 7, rotated logs 90, the journal 365. Jobs that have not ended,
+    scratch folders 7, rotated logs 90, the journal 365, events 30. Jobs that have not ended,
     messages that were not delivered, chains that are not over and the last success
     of each worker are never touched. What jobs have left on other hosts goes with
     their folders here. A manager that runs cleans the journal itself,
@@ -79,14 +79,17 @@ def _old_messages(system: System) -> Prunable | None:
     from nowcast_cli.cli.clean_journal import old_messages
     from nowcast_cli.config.log_settings import retention
 
-    return old_messages(system, retention(system.config).journal, time.time())
+    keep = retention(system.config)
+    return old_messages(system, keep.journal, keep.events, time.time())
 
 
 def _clean_journal(system: System, old: Prunable, dry_run: bool) -> dict[str, int]:
     """Give how many messages and jobs went; where nothing goes, how many messages may at most."""
     from nowcast_cli.cli.clean_journal import clean_journal
 
-    return {"messages": old.messages} if dry_run else clean_journal(system, old)
+    if dry_run:
+        return {"messages": old.messages, "batches of events": old.batches}
+    return clean_journal(system, old)
 
 
 def _found(system: System) -> list[Removal]:
@@ -156,7 +159,10 @@ def _ask_leave(found: Sequence[Removal], old: Prunable | None) -> None:
             hint="nowcast clean --dry-run",
         )
     words = [_counted(found)] if found else []
-    words += [f"up to {old.messages:,} messages of the journal"] if old else []
+    if old:
+        words.append(
+            f"up to {old.messages:,} messages and {old.batches:,} batches of events of the journal"
+        )
     typer.confirm(f"Remove {' and '.join(words)}?", abort=True)
 
 
@@ -174,9 +180,13 @@ def _say(
         out.line(verb, _counted(done))
     if any(gone.values()):
         counted = [f"{count:,} {kind}" for kind, count in gone.items()]
-        out.line(verb, "up to " if dry_run else "", " and ".join(counted), " of the journal")
+        out.line(verb, "up to " if dry_run else "", _listed(counted), " of the journal")
     elif not done and not failed:
         out.line("nothing is older than it is to be kept")
+
+
+def _listed(words: Sequence[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
 
 
 def _counted(found: Sequence[Removal]) -> str:

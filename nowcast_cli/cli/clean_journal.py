@@ -17,8 +17,11 @@ _LOOK = 0.2  # seconds
 _ROWS = 5000
 
 
-def old_messages(system: System, kept: float, now: float) -> Prunable | None:
-    """Tell which messages are older than ``kept`` seconds; None where none is.
+_COUNTED = ("messages", "jobs", "batches of events")
+
+
+def old_messages(system: System, kept: float, events_kept: float, now: float) -> Prunable | None:
+    """Tell which messages are older than ``kept`` seconds, and which events; None where none is.
 
     Raises NowcastError for a store that cannot be read.
     """
@@ -31,14 +34,14 @@ def old_messages(system: System, kept: float, now: float) -> Prunable | None:
     if not system.paths.database.exists():
         return None
     try:
-        found = prunable(system.paths.database, as_stored(now - kept))
+        found = prunable(system.paths.database, as_stored(now - kept), as_stored(now - events_kept))
     except sqlite3.DatabaseError as error:
         raise cannot_be_read(system.paths.database, error) from error
-    return found if found.messages else None
+    return found if found.messages or found.batches else None
 
 
 def clean_journal(system: System, old: Prunable) -> dict[str, int]:
-    """Remove what nothing needs of ``old``; gives the numbers of ``messages`` and ``jobs``.
+    """Remove what nothing needs of ``old``; gives how many of each kind went.
 
     Raises NowcastError when the manager is there and does not do it.
     """
@@ -59,7 +62,7 @@ def clean_journal(system: System, old: Prunable) -> dict[str, int]:
 def _by_the_manager(system: System, old: Prunable) -> dict[str, int]:
     from nowcast_cli.daemon.health import ask_health
 
-    ask_manager(system, "clean", {"upto": old.upto, "before": old.before})
+    ask_manager(system, "clean", _wish(old))
     while True:
         health = ask_health(system.paths.run / "manager.sock")
         if health is None:
@@ -69,8 +72,12 @@ def _by_the_manager(system: System, old: Prunable) -> dict[str, int]:
             )
         cleaning = health.get("cleaning") or {}
         if not cleaning.get("goes on"):
-            return {key: int(cleaning.get(key, 0)) for key in ("messages", "jobs")}
+            return {key: int(cleaning.get(key, 0)) for key in _COUNTED}
         time.sleep(_LOOK)
+
+
+def _wish(old: Prunable) -> dict[str, object]:
+    return {"upto": old.upto, "before": old.before, "events": old.events_before}
 
 
 def _in_its_place(system: System, old: Prunable) -> dict[str, int]:
@@ -80,7 +87,7 @@ def _in_its_place(system: System, old: Prunable) -> dict[str, int]:
     from nowcast_cli.store.pruning import Pruner
 
     ensure(system.paths)
-    done = {"messages": 0, "jobs": 0}
+    done = dict.fromkeys(_COUNTED, 0)
     with hold(system.paths, "manager"):
         store = Store(system.paths.database)
         pruner = Pruner(system.paths.database, old)
@@ -89,6 +96,7 @@ def _in_its_place(system: System, old: Prunable) -> dict[str, int]:
                 store.commit([batch])
                 done["messages"] += len(batch.messages)
                 done["jobs"] += len(batch.jobs)
+                done["batches of events"] += len(batch.event_batches)
             pruner.close()
             _give_back(store)
         finally:

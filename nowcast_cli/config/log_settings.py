@@ -13,7 +13,7 @@ from nowcast_cli.errors import ConfigError
 
 Watch = Literal["auto", "inotify", "poll"]
 
-KEPT = {"jobs": "30d", "scratch": "7d", "logs": "90d", "journal": "365d"}
+KEPT = {"jobs": "30d", "scratch": "7d", "logs": "90d", "journal": "365d", "events": "30d"}
 SHORTEST_JOURNAL = 86400.0  # seconds: repeats of messages, and jobs, are known by it
 _HOW_TO_WATCH = ("auto", "inotify", "poll")
 
@@ -29,13 +29,14 @@ class LogSettings:
 @dataclass(frozen=True)
 class Retention:
     """For how many seconds each is kept: folders of jobs, their scratch folders, rotated logs,
-    and the messages and jobs of the store.
+    the messages and jobs of the store, and its events.
     """
 
     jobs: float
     scratch: float
     logs: float
     journal: float
+    events: float
 
 
 def log_settings(config: Mapping[str, Any], deployment: Path) -> LogSettings:
@@ -47,7 +48,7 @@ def log_settings(config: Mapping[str, Any], deployment: Path) -> LogSettings:
 
 
 def retention(config: Mapping[str, Any]) -> Retention:
-    """Read ``retention: {jobs: 30d, scratch: 7d, logs: 90d, journal: 365d}``.
+    """Read ``retention: {jobs: 30d, scratch: 7d, logs: 90d, journal: 365d, events: 30d}``.
 
     Raises ConfigError.
     """
@@ -110,7 +111,7 @@ def _lengths(section: Mapping[str, Any]) -> Iterator[Finding]:
         try:
             if isinstance(section[key], int | float):
                 raise NotADuration(f"must say its unit, such as '30d', not {section[key]!r}")
-            if seconds_of(section[key]) < SHORTEST_JOURNAL and key == "journal":
+            if seconds_of(section[key]) < SHORTEST_JOURNAL and key in ("journal", "events"):
                 raise NotADuration(f"must be a day at least, not {section[key]!r}")
         except NotADuration as error:
             yield Finding(("retention", key), str(error))

@@ -239,9 +239,7 @@ class RetentionSettings(ClosedSection):
     """How long `nowcast clean` keeps things: lengths of time such as 30d."""
 
     # read and checked by config.log_settings
-    jobs: SkipValidation[str | None] = Field(
-        default="30d", description="Folders of jobs that have ended."
-    )
+    jobs: SkipValidation[str | None] = Field(default="30d", description="Folders of ended jobs.")
     scratch: SkipValidation[str | None] = Field(
         default="7d", description="Scratch folders of jobs that have ended."
     )
@@ -249,6 +247,7 @@ class RetentionSettings(ClosedSection):
     journal: SkipValidation[str | None] = Field(
         default="365d", description="Messages and jobs in the store, from a day on."
     )
+    events: SkipValidation[str | None] = Field(default="30d", description="Events, from a day on.")
 
 
 class LimitsSettings(ClosedSection):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from nowcast_cli.manager.requests import RequestError
 from nowcast_cli.store.pruning import Prunable, Pruner
@@ -20,6 +20,9 @@ REST = 4  # times as long as a batch took
 FIRST_BATCH = 50
 LARGEST_BATCH = 2000  # rows, or pages that are given back
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d.*Z")
+
+
+_NOTHING = {"messages": 0, "jobs": 0, "batches of events": 0}
 
 
 class Housekeeping:
@@ -50,10 +53,10 @@ class Housekeeping:
         self._gives_back = False
         self._rows = FIRST_BATCH
         self._next = 0.0
-        self._done = {"messages": 0, "jobs": 0}
+        self._done = dict(_NOTHING)
 
     def begin(self, payload: Any, latest: str) -> None:
-        """Begin to clean by a request ``{upto: number, before: time}``.
+        """Begin to clean by a request ``{upto: number, before: time, events: time}``.
 
         ``latest`` is the newest time that may be asked for. Raises RequestError.
         """
@@ -61,15 +64,16 @@ class Housekeeping:
             raise RequestError("the journal is being cleaned already", "nowcast clean")
         upto = payload.get("upto") if isinstance(payload, dict) else None
         before = payload.get("before") if isinstance(payload, dict) else None
-        if not isinstance(upto, int) or not isinstance(before, str) or not _TIME.match(before):
+        events = payload.get("events", before) if isinstance(payload, dict) else None
+        if not isinstance(upto, int) or not _is_time(before) or not _is_time(events):
             raise RequestError("a cleaning names a message and a time", "nowcast clean")
-        if before > latest:
+        if max(before, events) > latest:
             raise RequestError("the journal of the last day is always kept", "nowcast clean")
         try:
-            self._pruner = Pruner(self._database, Prunable(before, upto, 0))
+            self._pruner = Pruner(self._database, Prunable(before, upto, 0, events))
         except (ValueError, OSError) as error:
             raise RequestError(str(error), "nowcast clean") from None
-        self._done = {"messages": 0, "jobs": 0}
+        self._done = dict(_NOTHING)
 
     def due_in(self) -> float | None:
         """Give the seconds until the next batch, None where nothing is to be cleaned."""
@@ -102,6 +106,7 @@ class Housekeeping:
             self._commit(batch)
             self._done["messages"] += len(batch.messages)
             self._done["jobs"] += len(batch.jobs)
+            self._done["batches of events"] += len(batch.event_batches)
 
     def status(self) -> dict[str, Any]:
         """Say what was removed by the last cleaning, and whether it goes on."""
@@ -112,3 +117,7 @@ class Housekeeping:
         if self._pruner is not None:
             self._pruner.close()
         self._pruner, self._gives_back = None, False
+
+
+def _is_time(text: object) -> TypeGuard[str]:
+    return isinstance(text, str) and _TIME.match(text) is not None

@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 from nowcast_cli.messages.event import Event, in_json, is_about
@@ -172,12 +173,21 @@ def _first_place_since(connection: sqlite3.Connection, time: str) -> int:
     return int(low)
 
 
+def batches_before(connection: sqlite3.Connection, time: str) -> int:
+    """Give how many batches came before a time, at most; of an old store, none."""
+    if int(connection.execute("PRAGMA user_version").fetchone()[0]) < SINCE:
+        return 0
+    (first,) = connection.execute("SELECT min(place) FROM event_batch").fetchone()
+    return 0 if first is None else _first_place_since(connection, time) - int(first)
+
+
 def prunable(
     connection: sqlite3.Connection, before: str, after: int, limit: int
 ) -> tuple[tuple[int, ...], int | None]:
     """Give the places of batches older than ``before`` that may go, and the last one looked at.
 
-    None says that all were. The newest of each stream stays: the next number follows from it.
+    None says that all were. They go from the oldest on, so that no stream has a hole; the newest of
+    each stream stays: the next number follows from it.
     """
     rows = connection.execute(
         "SELECT place, time < ?1, last < (SELECT max(last) FROM event_batch AS newer "
@@ -185,8 +195,9 @@ def prunable(
         "FROM event_batch WHERE place > ?2 ORDER BY place LIMIT ?3",
         (before, after, limit),
     ).fetchall()
-    more = bool(rows) and any(old for _, old, _ in rows)
-    return tuple(place for place, old, goes in rows if old and goes), rows[-1][0] if more else None
+    old = list(takewhile(lambda row: row[1], rows))
+    places = tuple(place for place, _, goes in old if goes)
+    return places, old[-1][0] if old and len(old) == len(rows) else None
 
 
 def batch_of_row(row: tuple[Any, ...]) -> EventBatchPut:

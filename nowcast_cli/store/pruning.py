@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from nowcast_cli.store import events
 from nowcast_cli.store.checklist_base import base_number, read_base, write_base
 from nowcast_cli.store.merging import fold
 from nowcast_cli.store.opening import open_to_read
@@ -34,15 +36,30 @@ _WINDOW = 1000  # messages
 
 @dataclass(frozen=True, slots=True)
 class Prunable:
-    """What may go: messages up to the number ``upto``, and jobs that ended before ``before``."""
+    """What may go: messages up to the number ``upto``, and jobs that ended before ``before``.
+
+    And events that came before ``events_before``, in so many ``batches``.
+    """
 
     before: str
     upto: int
     messages: int  # at most so many
+    events_before: str = ""
+    batches: int = 0  # at most so many
 
 
-def prunable(database: Path, before: str) -> Prunable:
+def prunable(database: Path, before: str, events_before: str = "") -> Prunable:
     """Tell what is older than ``before`` (ISO 8601 UTC), by the order of arrival."""
+    found = _old_messages(database, before)
+    with closing(open_to_read(database)) as connection:
+        return replace(
+            found,
+            events_before=events_before,
+            batches=events.batches_before(connection, events_before),
+        )
+
+
+def _old_messages(database: Path, before: str) -> Prunable:
     connection = open_to_read(database)
     try:
         first, last = connection.execute("SELECT min(number), max(number) FROM message").fetchone()
@@ -117,6 +134,7 @@ class Pruner:
         self._connection = open_to_read(database)
         self._after: dict[str, int | str | None] = {
             "message": 0, "job": "", "ensemble": "", "barrier": 0, "flow run": "",
+            "event batch": 0,
         }  # fmt: skip
         newest = self._connection.execute("SELECT max(number) FROM message").fetchone()[0]
         self._kept = {newest, *self._last_successes()}
@@ -141,6 +159,7 @@ class Pruner:
             "message": lambda: RowsRemoved(messages=self._messages(rows)),
             "barrier": lambda: RowsRemoved(barriers=self._barriers(rows)),
             "flow run": lambda: RowsRemoved(flow_runs=self._flow_runs(rows)),
+            "event batch": lambda: RowsRemoved(event_batches=self._event_batches(rows)),
         }
         for kind, look in looks.items():
             if self._after[kind] is not None:
@@ -199,6 +218,13 @@ class Pruner:
         ).fetchall()
         self._after["flow run"] = found[-1][0] if found else None
         return tuple(run_id for run_id, goes in found if goes)
+
+    def _event_batches(self, rows: int) -> tuple[int, ...]:
+        after = self._after["event batch"]
+        found, self._after["event batch"] = events.prunable(
+            self._connection, self._what.events_before, int(after or 0), rows
+        )
+        return found
 
     def _barriers(self, rows: int) -> tuple[int, ...]:
         found = self._connection.execute(

@@ -18,7 +18,7 @@ from nowcast_cli.identifiers import new_id
 from nowcast_cli.process_identity import identity_of, to_json
 
 DAY = 86400.0
-KEEP = Retention(jobs=30 * DAY, scratch=7 * DAY, logs=90 * DAY, journal=365 * DAY)
+KEEP = Retention(jobs=30 * DAY, scratch=7 * DAY, logs=90 * DAY, journal=365 * DAY, events=30 * DAY)
 
 
 def age(path: Path, days: float) -> Path:
