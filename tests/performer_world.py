@@ -103,6 +103,8 @@ class ActionWorld(World):
             for order in word.orders:
                 self.given[order.id] += 1
                 assert self.given[order.id] == 1, f"{order.id} is given twice"
+                if not order.run:
+                    continue  # an ask
                 committed = self.store.flow_run(order.run)
                 assert committed is not None
                 assert any(
