@@ -95,6 +95,10 @@ class Supervisord:
         """Stop a program, and do not wait for its end."""
         self._call(lambda s: s.stopProcess(name, False), tolerate=_NOT_RUNNING)
 
+    def kill(self, name: str) -> None:
+        """Send SIGKILL to a program; do nothing when it does not run."""
+        self._call(lambda s: s.signalProcess(name, "KILL"), tolerate=_NOT_RUNNING)
+
     def shut_down(self) -> None:
         """Ask supervisord to end; it stops what still runs. Does not wait."""
         self._call(lambda s: s.shutdown())

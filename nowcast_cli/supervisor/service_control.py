@@ -150,9 +150,12 @@ def _services_in(plant: Plant, supervisord: Supervisord) -> set[str]:
 def _stop(plant: Plant, supervisord: Supervisord, names: Collection[str]) -> list[str]:
     processes = supervisord.processes()
     running = [name for name in names if name in processes and processes[name].state not in STOPPED]
+    heard = performers_of(plant.paths.run) if running else {}
     for name in running:
         plant.tell(f"stopping the service {name}")
         supervisord.begin_to_stop(name)
+        if heard.get(name, {}).get("state") == "silent":
+            supervisord.kill(name)  # it does not hear SIGTERM, and what it had in hand is lost
     while running and any(
         process.state not in STOPPED
         for name, process in supervisord.processes().items()

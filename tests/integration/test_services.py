@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -203,3 +205,21 @@ def test_a_program_may_be_a_service_beside_its_own_work(lab: ServiceLab) -> None
     wait_until((lab.system.folder / "beats").exists, what="the program's own work")
     assert lab.end(service) == 0
     wait_until(lambda: not lab.performer(), what="the manager to hear its bye")
+
+
+def program_of_the_documentation() -> str:
+    text = (Path(__file__).parents[2] / "docs/reference/wire.md").read_text()
+    (program,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    return str(program)
+
+
+def test_a_program_that_speaks_the_wire_by_itself_is_a_service(lab: ServiceLab) -> None:
+    lab.system.write("tides.py", program_of_the_documentation())
+    service = lab.begin([sys.executable, "tides.py"], "tides")
+    lab.wait_for("tides", service.pid)
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda hour: ask(lab, "?Tides?predict", hour=hour), range(4)))
+    assert answers == [{"height": 2 * hour} for hour in range(4)]
+    lab.system.restart("message_broker")
+    assert ask(lab, "?Tides?predict", hour=7) == {"height": 14}
+    lab.end(service, signal.SIGKILL)
