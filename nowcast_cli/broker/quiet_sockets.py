@@ -48,14 +48,18 @@ class QuietSockets:
         self._used[source] = None
 
     def waits_for(self) -> WaitFor:
-        """Return what to poll for."""
+        """Return what to poll for, which is to be polled then.
+
+        What is used between that poll and :meth:`work`, by another device, is polled the next time.
+        """
         if not self._used:
             return self._itself
-        return [*self._itself, *((source, IN) for source in self._used)]
+        wanted: WaitFor = [*self._itself, *((source, IN) for source in self._used)]
+        self._used.clear()
+        return wanted
 
     def work(self, ready: WaitFor) -> bool:
         """Do what is to be done on what is ready; False where that is nothing."""
-        self._used.clear()  # it was polled
         readable = [source for source in self._readable(ready) if source in self._work]
         for source in readable:
             work = self._work.get(source)
