@@ -10,9 +10,9 @@ from typing import Any
 import zmq
 
 from nowcast_cli.errors import NowcastError
-from nowcast_cli.file_watcher.memory import Memory
 from nowcast_cli.messages.asker import Asker
 from nowcast_cli.messages.message import Message
+from nowcast_cli.store.seen_files import Memory
 
 _AT_ONCE = 32  # requests under way: the manager takes what has come in one commit
 

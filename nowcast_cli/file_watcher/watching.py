@@ -20,11 +20,11 @@ from nowcast_cli.file_watcher.asking import Asking
 from nowcast_cli.file_watcher.candidates import Candidates
 from nowcast_cli.file_watcher.hearing import Ear
 from nowcast_cli.file_watcher.looking import files_of, ignore_broken_leases, is_written, look
-from nowcast_cli.file_watcher.memory import FILE_NAME, Memory
 from nowcast_cli.file_watcher.triggers import FileTrigger, Look, file_triggers
 from nowcast_cli.flows.loading import declared
 from nowcast_cli.messages.asker import Asker
 from nowcast_cli.security.source import key_source
+from nowcast_cli.store.seen_files import FILE_NAME, Memory
 
 _TOGETHER = 0.1  # s in which what is told is taken together
 _BETWEEN_FOLDERS = 1.0  # s between looks whether folders have come or gone

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from nowcast_cli.errors import NowcastError
 from nowcast_cli.file_watcher.candidates import Candidates, Heard
 from nowcast_cli.file_watcher.looking import files_of, is_written, look
-from nowcast_cli.file_watcher.memory import Memory
 from nowcast_cli.file_watcher.patterns import pattern_of
 from nowcast_cli.file_watcher.triggers import FileTrigger, Look, file_triggers
 from nowcast_cli.flows.yaml_flows import flows_of
+from nowcast_cli.store.seen_files import Memory
 
 HERE = Path("/deployment")
 TODAY = date(2026, 11, 22)
