@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -16,17 +17,18 @@ from helpers import wait_until
 from nowcast_cli.errors import NowcastError
 from nowcast_cli.supervisor.daemons import BROKER, MANAGER
 from nowcast_cli.supervisor.export import Plan, circus, supervisord, systemd
+from nowcast_cli.supervisor.services import ServiceProgram
 from nowcast_command import nowcast
 from systems import MakeSystem, System
 
 SUPERVISORS = (systemd, circus, supervisord)
 
 
-def plan(folder: Path, name: str = "toy") -> Plan:
+def plan(folder: Path, name: str = "toy", services: Sequence[ServiceProgram] = ()) -> Plan:
     config = folder / "nowcast.yaml"
     return Plan(
         name, sys.executable, config, folder / "run", folder / "logs", (BROKER, MANAGER),
-        {"NOWCAST_YAML": str(config)},
+        {"NOWCAST_YAML": str(config)}, services,
     )  # fmt: skip
 
 
@@ -119,3 +121,30 @@ def test_without_a_folder_the_files_are_printed(make_system: MakeSystem) -> None
     assert done.code == 0
     assert "# --- nowcast-system0.target" in done.out
     assert f"Environment=NOWCAST_YAML={system.config_file}" in done.out
+
+
+def test_services_are_kept_up_with_the_daemons_and_started_where_they_ask_for_it(
+    tmp_path: Path,
+) -> None:
+    services = [
+        ServiceProgram(name, ("./run it", "x"), tmp_path, {"PLACE": "far"}, autostart, 30.0)
+        for name, autostart in (("ingest", True), ("post", False))
+    ]
+    units = systemd.files_for(plan(tmp_path, services=services))
+    unit = units["nowcast-toy-ingest.service"]
+    assert 'ExecStart="./run it" x' in unit
+    assert "Environment=PLACE=far" in unit
+    assert "After=nowcast-toy-manager.service" in unit
+    assert (
+        "Wants=nowcast-toy-message-broker.service nowcast-toy-manager.service "
+        in (units["nowcast-toy.target"])
+    )
+    assert "ingest" in units["nowcast-toy.target"]
+    assert "post" not in units["nowcast-toy.target"]
+    for supervisor, section in ((circus, "watcher"), (supervisord, "program")):
+        (text,) = supervisor.files_for(plan(tmp_path, services=services)).values()
+        parts = {each.split("]")[0]: each for each in text.split(f"\n[{section}:")}
+        assert "autostart = true" in parts["ingest"]
+        assert "autostart = false" in parts["post"]
+        assert "'./run it' x" in parts["post"]
+        assert "far" in parts["post"]

@@ -14,6 +14,7 @@ from nowcast_cli.errors import NowcastError
 from nowcast_cli.supervisor.daemons import BROKER, MANAGER, daemons_of
 from nowcast_cli.supervisor.log_tail import prepare
 from nowcast_cli.supervisor.observe import restarts_in
+from nowcast_cli.supervisor.services import ServiceProgram
 from nowcast_cli.supervisor.supervisord_conf import supervisord_conf
 
 
@@ -69,6 +70,36 @@ def test_any_path_arrives_whole(tmp_path: Path, name: str) -> None:
     subprocess.run(shlex.split(manager.command), cwd="/", check=True)
     printed = (folder / "manager.out").read_text()
     assert printed == f"{folder} -m nowcast_cli.manager {folder}/nowcast.yaml\n"
+
+
+@pytest.mark.parametrize(
+    "name", ["two o'clock", "a ;b #c 100% %(here)s", '"quoted"', "mañana $HOME"]
+)
+def test_a_service_runs_in_its_folder_with_its_words_and_variables_whole(
+    tmp_path: Path, name: str
+) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    program = folder / "a program"
+    program.write_text('#!/bin/sh\necho "$PWD" "$PLACE" "$@"\n')
+    program.chmod(0o755)
+    service = ServiceProgram(
+        "ingest", ("./a program", name, "--x"), folder, {"PLACE": name}, True, 30.0
+    )
+    text = supervisord_conf(
+        deployment=tmp_path, logs=folder, config_file=tmp_path / "nowcast.yaml",
+        python="python3", umask=0o027, daemons=(BROKER,), services=(service,),
+    )  # fmt: skip
+    options = as_supervisord_reads(folder, text)
+    (ingest,) = (
+        program
+        for group in options.process_group_configs
+        for program in group.process_configs
+        if program.name == "ingest"
+    )
+    assert (ingest.startsecs, ingest.stopwaitsecs, ingest.killasgroup) == (10, 20, True)
+    subprocess.run(shlex.split(ingest.command), cwd="/", check=True)
+    assert (folder / "ingest.out").read_text() == f"{folder} {name} {name} --x\n"
 
 
 def test_the_broker_starts_before_the_manager() -> None:
