@@ -32,3 +32,12 @@ class Token:
         if not attempt.isdecimal() or not (item.isdecimal() or item == ""):
             raise BadToken(f"{text!r} is no token: its last parts are numbers")
         return cls(run, step, int(item) if item else None, int(attempt))
+
+
+def is_token(text: str) -> bool:
+    """Say whether a text names an attempt of a step."""
+    try:
+        Token.parse(text)
+    except BadToken:
+        return False
+    return True

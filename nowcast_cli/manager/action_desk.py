@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from nowcast_cli.crash_points import reached
 from nowcast_cli.errors import NowcastError
 from nowcast_cli.flows.action_key import ActionKey, BadActionKey
+from nowcast_cli.flows.tokens import is_token
 from nowcast_cli.manager.action_asks import Asks
 from nowcast_cli.manager.action_directory import ACTION_HOST, Directory, Doer
 from nowcast_cli.manager.action_orders import OrderBook
@@ -42,6 +43,9 @@ from nowcast_cli.messages.performing import (
     from_performer,
     order_text,
 )
+
+_NEW = 10.0  # s in which performers tell what they have of an earlier manager
+_MOST_EARLY = 1000
 
 _logger = logging.getLogger("manager")
 
@@ -84,14 +88,21 @@ class ActionDesk:
         self.directory = directory
         self._now = now
         self._monotonic = monotonic
+        self._new_until = monotonic() + _NEW
         self._book = OrderBook()
         self._asks = Asks()
         self._attendance = Attendance(now)
         self.doings = Doings(now, monotonic)
+        self._undirected: dict[str, Ask] = {}
+        self._early: dict[str, Result] = {}  # of asks that an earlier manager had heard
         self._texts: dict[str, bytes] = {}  # of the orders that wait
         self._ends: list[AttemptEnd] = []
         self._to_say: list[tuple[bytes, ToPerformer]] = []
         self._to_acknowledge: dict[bytes, list[str]] = {}
+
+    @property
+    def _is_new(self) -> bool:
+        return self._monotonic() < self._new_until
 
     # --- for the runs of flows
 
@@ -191,9 +202,12 @@ class ActionDesk:
             self._ended(Result(order, "lost", reason=reason), counts=False)
         for order in heard.keep:
             self.doings.begun(order)
-        self._say(identity, Welcome(heard.keep, said.number))
-        if heard.unknown:
-            self._say(identity, Withdraw(heard.unknown))
+        # Asks that an earlier manager has passed on go on: who has asked says so again.
+        asks = tuple(each for each in heard.unknown if not is_token(each) and self._is_new)
+        self._book.adopt(said.name, asks)
+        self._say(identity, Welcome((*heard.keep, *asks), said.number))
+        if strays := tuple(each for each in heard.unknown if each not in asks):
+            self._say(identity, Withdraw(strays))
 
     def _gone(self, identity: bytes, why: str) -> None:
         name = self._book.name_of(identity)
@@ -211,8 +225,13 @@ class ActionDesk:
         self._book.ended(result.id)
         self._forget(result.id)
         found = self._asks.ended(result)
-        if found is None:
+        if found is None and is_token(result.id):
             self._ends.append(AttemptEnd(result, counts))
+        if found is None:
+            if result.state != "lost" and not is_token(result.id):
+                self._early[result.id] = result
+                if len(self._early) > _MOST_EARLY:
+                    del self._early[next(iter(self._early))]
             return
         name, incarnation, answer = found
         asker = self._book.performers.get(name)
@@ -233,14 +252,24 @@ class ActionDesk:
         if name is None or ask.id in self._asks:
             return  # who is not known says hello, and asks again
         self._asks.take(ask, name, self._book.performers[name].said.incarnation, self._monotonic())
+        early = self._early.pop(ask.id, None)
+        if early is not None:
+            self._ended(early)
+        elif self._book.whereabouts(ask.id) is None:
+            self._direct(ask)
+
+    def _direct(self, ask: Ask) -> None:
+        """Find who answers an ask; soon after the manager began, a service may still say hello."""
+        self._undirected.pop(ask.id, None)
         try:
             doer = self.directory.find(ActionKey.parse(ask.key), ask.values)
-            if doer is None:
+            if doer is not None:
+                order = Order(ask.id, ask.key, doer.component, ask.values, False, ask.seconds)
+                self.want(order, doer)
+            elif self.directory.patient_for:
+                self._undirected[ask.id] = ask
+            else:
                 raise NowcastError(f"no service owns {ask.key}, and actions.ini does not map it")
-            order = Order(
-                ask.id, ask.key, doer.component, ask.values, implied=False, seconds=ask.seconds
-            )
-            self.want(order, doer)
         except (BadActionKey, NowcastError) as error:
             words = f"the action key {ask.key!r} {error}"
             reason = words if isinstance(error, BadActionKey) else str(error)
@@ -251,6 +280,8 @@ class ActionDesk:
         self.unwanted(ask)
 
     def _look_at_clock(self) -> None:
+        for undirected in list(self._undirected.values()):
+            self._direct(undirected)
         for ask in self._asks.overdue(self._monotonic()):
             if not self.is_in_hand(ask):
                 reason = (
@@ -263,7 +294,10 @@ class ActionDesk:
         if self._ends or self._to_say or self._to_acknowledge:
             return 0.0
         due_at = self._asks.due_at()
-        return None if due_at is None else max(0.0, due_at - self._monotonic())
+        due = [] if due_at is None else [max(0.0, due_at - self._monotonic())]
+        if self._undirected:
+            due.append(self.directory.patient_for)
+        return min(due, default=None)
 
     # --- after the commit
 

@@ -166,6 +166,12 @@ class OrderBook:
         unknown = tuple(order for order in said.has if order not in performer.in_hand)
         return Heard(keep, tuple(lost), tuple(never_begun), unknown)
 
+    def adopt(self, name: str, orders: Iterable[str]) -> None:
+        """Take it that a performer has these in hand, of which nothing was known."""
+        for order in orders:
+            self.performers[name].in_hand[order] = None
+            self._where[order] = ("in hand", name)
+
     def _is_its_own(self, order: str, said: Hello, before: Performer | None) -> bool:
         where = self._where.get(order)
         if where is None or where[0] == "waiting":

@@ -12,7 +12,7 @@ from nowcast_cli.flows.checks import is_entry
 from nowcast_cli.flows.definition import Action, Flow, Step, ancestors
 from nowcast_cli.flows.placeholders import filled_in
 from nowcast_cli.flows.run_steps import counted
-from nowcast_cli.flows.tokens import BadToken, Token
+from nowcast_cli.flows.tokens import Token, is_token
 from nowcast_cli.manager.action_desk import ActionDesk, AttemptEnd
 from nowcast_cli.manager.action_directory import ACTION_HOST, Doer
 from nowcast_cli.manager.boot_clock import Uptime
@@ -239,11 +239,7 @@ class StepActions:
     def progress(self) -> Iterator[EventPut]:
         """Give the events that say how far actions are."""
         for said in self._desk.doings.take_progress():
-            try:
-                token = Token.parse(said.id)
-            except BadToken:
-                continue  # of an ask
-            if self._runs.current(token) is not None:
+            if is_token(said.id) and self._runs.current(token := Token.parse(said.id)) is not None:
                 run = self._runs.by_id[token.run]
                 topic = topic_of("flows", run.flow, "step", token.step, "progress")
                 payload = {

@@ -18,7 +18,7 @@ from nowcast_cli.flows.described import described
 from nowcast_cli.flows.parameters import BadParameter, values_of
 from nowcast_cli.flows.placeholders import filled_in
 from nowcast_cli.flows.reopening import dropped, reopened
-from nowcast_cli.flows.tokens import BadToken, Token
+from nowcast_cli.flows.tokens import Token
 from nowcast_cli.flows.triggers import by_end, parameters_of
 from nowcast_cli.manager import job_transitions
 from nowcast_cli.manager.action_desk import ActionDesk, AttemptEnd
@@ -201,10 +201,7 @@ class FlowRuns:
     def _action_ended(self, moves: Moves, end: AttemptEnd) -> None:
         """Take in how a performer's order ended; one of another attempt has no effect."""
         result = end.result
-        try:
-            token = Token.parse(result.id)
-        except BadToken:
-            return  # an ask, whose asker is gone
+        token = Token.parse(result.id)
         record = self._running(token)
         if record is None or record.performer is None:
             if result.state != "lost":

@@ -334,3 +334,62 @@ def test_an_ask_dies_with_who_asks_and_is_lost_with_who_answers(world: ActionWor
     assert list(owner.in_hand) == ["ask-2"]
     host(world)
     assert not owner.in_hand, "it is withdrawn"
+
+
+def test_an_ask_goes_on_when_the_manager_is_started_anew(world: ActionWorld) -> None:
+    there, owner = host(world), service(world)
+    ask = Ask("ask-1", "?S?work", {}, 5.0)
+    world.say(there, ask)
+    exchange(world)
+    world.begin_order(owner)
+    world.restart()
+    world.ask_hello()
+    exchange(world)
+    world.say(there, ask)  # as the link does after each welcome
+    exchange(world)
+    assert world.begun_orders == {"ask-1": 1}
+    world.end_order(owner, "done", 2)
+    world.turn()
+    assert answers(world) == [Answer("ask-1", "done", 2)]
+
+
+def test_an_answer_may_come_before_the_ask_is_said_again(world: ActionWorld) -> None:
+    there, owner = host(world), service(world)
+    ask = Ask("ask-1", "?S?work", {}, 5.0)
+    world.say(there, ask)
+    exchange(world)
+    world.begin_order(owner)
+    world.restart()
+    world.ask_hello()
+    world.end_order(owner, "done", 2)
+    exchange(world)
+    exchange(world)
+    world.say(there, ask)
+    world.turn()
+    assert answers(world) == [Answer("ask-1", "done", 2)]
+    world.deliver()
+    assert not owner.kept
+    assert not owner.in_hand
+
+
+def test_an_ask_waits_for_a_service_that_may_say_hello_yet(tmp_path: Path) -> None:
+    world = ActionWorld(tmp_path, mapped=MAPPED, services=("ingest",))
+    there = host(world)
+    world.say(there, Ask("ask-1", "?N?work", {}, 50.0))
+    exchange(world)
+    owner = service(world, "?N?work")
+    exchange(world)
+    assert list(owner.in_hand) == ["ask-1"]
+    world.store.close()
+
+
+def test_an_ask_of_nobodys_is_answered_once_all_have_said_hello(tmp_path: Path) -> None:
+    world = ActionWorld(tmp_path, mapped=MAPPED, services=("ingest",))
+    there = host(world)
+    world.say(there, Ask("ask-1", "?N?work", {}, 50.0))
+    world.turn()
+    assert not answers(world)
+    world.tick(PATIENCE_WITH_SERVICES)
+    world.turn()
+    assert [answer.state for answer in answers(world)] == ["failed"]
+    world.store.close()
