@@ -14,6 +14,7 @@ from nowcast_cli.config import SystemPaths
 from nowcast_cli.errors import NowcastError
 from nowcast_cli.executors.job_folder import folder_of
 from nowcast_cli.messages import wire
+from nowcast_cli.store import events
 from nowcast_cli.store.checklist_base import base_file, read_base
 from nowcast_cli.store.checklist_file import read_checklist, read_header
 from nowcast_cli.store.checklist_text import ChecklistText, Fragment
@@ -49,6 +50,7 @@ def problems_of(paths: SystemPaths) -> Iterator[str]:
                 )
             yield from _numbers(connection, paths.database, last)
             yield from _jobs(connection, paths.jobs)
+            yield from _events(connection)
             yield from _checklist(connection, paths.database, shown, checklist)
         except sqlite3.DatabaseError as error:
             yield f"the database cannot be read: {error}"
@@ -96,6 +98,15 @@ def _jobs(connection: sqlite3.Connection, jobs: Path) -> Iterator[str]:
         "AND final_message IS NOT NULL"
     )
     yield from _listed("jobs have sent their last message and not ended", [r[0] for r in nameless])
+
+
+def _events(connection: sqlite3.Connection) -> Iterator[str]:
+    if int(connection.execute("PRAGMA user_version").fetchone()[0]) < events.SINCE:
+        return
+    for stream, after, upto in events.holes(connection, _SHOWN):
+        yield f"the events {after + 1} to {upto} of the stream {stream} are not there"
+    for stream, first in events.unreadable(connection, _SHOWN):
+        yield f"the events from {first} on of the stream {stream} cannot be read"
 
 
 def _listed(what: str, ids: list[str]) -> Iterator[str]:

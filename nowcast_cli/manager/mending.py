@@ -23,6 +23,7 @@ from nowcast_cli.daemon.lock import hold, read_pid_file
 from nowcast_cli.errors import NotFound, NowcastError
 from nowcast_cli.identifiers import new_id
 from nowcast_cli.manager.found_jobs import FoundJob, found_jobs
+from nowcast_cli.manager.mended_events import number_on, numbers_of, save_events
 from nowcast_cli.manager.rebuilding import (
     Rebuilt,
     has_moved_on,
@@ -132,6 +133,7 @@ def bring_up_to_date(
             cleaned = base_number(paths.database)
             _save_messages(store, salvage, kept, cleaned, shown, report)
             _save_the_rest(store, salvage, report)
+            save_events(store, salvage, lambda batches: _commit_readable(store, batches))
         found = list(found_jobs(paths.jobs, paths.config_file))
         rebuilt = _rebuilt(store, salvage, found, shown, now)
         _commit(store, rebuilt.changes)
@@ -139,6 +141,9 @@ def bring_up_to_date(
         last = store.last_number()
         checklist = _checklist(store, paths, salvage is not None, shown, report)
         _mark(store, checklist, max(last, shown) + 1, kind, now, report)
+        is_read = salvage is None or salvage.whole.get("event_batch", False)
+        before = numbers_of(paths.database) if is_read else None
+        number_on(store, before, checklist, kind, now)
     return report
 
 

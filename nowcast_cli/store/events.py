@@ -200,6 +200,25 @@ def prunable(
     return places, old[-1][0] if old and len(old) == len(rows) else None
 
 
+def holes(connection: sqlite3.Connection, limit: int) -> list[tuple[str, int, int]]:
+    """Give streams that lack numbers, each with the number before the hole and its last one."""
+    return connection.execute(
+        "SELECT stream, before, first - 1 FROM (SELECT stream, first, "
+        "lag(last) OVER (PARTITION BY stream ORDER BY last) AS before FROM event_batch) "
+        "WHERE before IS NOT NULL AND first <> before + 1 LIMIT ?",
+        (limit,),
+    ).fetchall()
+
+
+def unreadable(connection: sqlite3.Connection, limit: int) -> list[tuple[str, int]]:
+    """Give the stream and the first number of batches that are none."""
+    return connection.execute(
+        "SELECT stream, first FROM event_batch WHERE CASE WHEN json_valid(events) "
+        "THEN json_array_length(events) > last - first + 1 ELSE 1 END LIMIT ?",
+        (limit,),
+    ).fetchall()
+
+
 def batch_of_row(row: tuple[Any, ...]) -> EventBatchPut:
     """Give the batch of a row. Raises ValueError, TypeError for what is none."""
     _, stream, first, last, time, text = row

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-from nowcast_cli.store import agents, ensembles, flows
+from nowcast_cli.store import agents, ensembles, events, flows
+from nowcast_cli.store.event_records import EventBatchPut
 from nowcast_cli.store.flow_records import FlowChange, FlowRunPut, FlowStepPut
 from nowcast_cli.store.opening import open_to_read
 from nowcast_cli.store.records import (
@@ -168,6 +169,16 @@ class Salvage:
             step = _proved(row, flows.step_of_row, flows.is_step)
             if step is not None:
                 yield FlowStepPut(run, step)
+
+    def events(self) -> Iterator[EventBatchPut]:
+        """Give the readable batches of events."""
+        if self._version < events.SINCE:
+            self.whole["event_batch"] = True
+            return
+        for row in self._from_both_ends("event_batch", "place", ", ".join(events.COLUMNS), 0):
+            batch = _proved(row, events.batch_of_row, events.is_batch)
+            if batch is not None:
+                yield batch
 
     def agents(self) -> Iterator[AgentPut | AssignmentPut]:
         """Give what is readable of agents, and of where jobs were placed."""
