@@ -24,7 +24,7 @@ checklist file: nowcast_checklist.yaml
 state directory: {state}
 zmq:
   host: {host}
-  ports: {{workers: {workers}, manager: {manager}}}
+  ports: {{workers: {workers}, manager: {manager}{events}}}
 """
 
 
@@ -36,6 +36,7 @@ class BrokerProcess:
     host: str = "localhost"
     workers: int = field(default_factory=free_port)
     manager: int = field(default_factory=free_port)
+    events: int | None = None
     more: str = ""  # of the configuration
     process: subprocess.Popen[str] | None = None
 
@@ -44,8 +45,12 @@ class BrokerProcess:
         return self.folder / "nowcast.yaml"
 
     @property
+    def state(self) -> Path:
+        return self.folder / "v"
+
+    @property
     def run(self) -> Path:
-        return run_folder(self.folder / "v")
+        return run_folder(self.state)
 
     @property
     def health_socket(self) -> Path:
@@ -62,7 +67,13 @@ class BrokerProcess:
 
     def popen(self) -> subprocess.Popen[str]:
         self.config.write_text(
-            CONFIG.format(state="v", host=self.host, workers=self.workers, manager=self.manager)
+            CONFIG.format(
+                state="v",
+                host=self.host,
+                workers=self.workers,
+                manager=self.manager,
+                events="" if self.events is None else f", events: {self.events}",
+            )
             + self.more
         )
         return subprocess.Popen(

@@ -8,8 +8,10 @@ from typing import Any
 
 import zmq
 
-from broker_process import BrokerProcess, socket_to
+from broker_process import BrokerProcess
 from helpers import wait_until
+from nowcast_cli.security.curve import present
+from nowcast_cli.security.key import key_file, read_key
 
 GREETING = b"greeting"
 
@@ -18,15 +20,27 @@ class BusManager:
     """A manager that has greeted; keeps what the broker says, the newest last."""
 
     def __init__(
-        self, context: zmq.Context[Any], broker: BrokerProcess, greeting: bytes = GREETING
+        self,
+        context: zmq.Context[Any],
+        broker: BrokerProcess,
+        greeting: bytes = GREETING,
+        key: str | None = None,
     ) -> None:
-        self.socket = socket_to(context, zmq.DEALER, broker.manager)
+        self.socket: zmq.Socket[bytes] = context.socket(zmq.DEALER)
+        self.socket.linger = 0
+        if key is not None:
+            present(self.socket, read_key(key_file(broker.state / "keys", key)))
+        self.socket.connect(f"tcp://127.0.0.1:{broker.manager}")
         self.heard: list[list[bytes]] = []
-        self.greet(greeting)
-        self.wait_for(b"broker")
+        wait_until(lambda: self._is_heard(greeting), what="the broker's answer")
 
     def greet(self, greeting: bytes = GREETING) -> None:
         self.socket.send_multipart([b"", b"hello", greeting])
+
+    def _is_heard(self, greeting: bytes) -> bool:
+        """Greet; the answer may have gone to a manager whose end the broker has not seen yet."""
+        self.greet(greeting)
+        return bool(self.socket.poll(500)) and self.wait_for(b"broker") != []
 
     def listen(self) -> list[list[bytes]]:
         """Give all that was heard so far."""

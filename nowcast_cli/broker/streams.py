@@ -32,6 +32,10 @@ class Streams:
         self._numbers.clear()
         self._statuses.clear()
 
+    def forget_numbers(self) -> None:
+        """Know no number: there is a manager that tells them anew."""
+        self._numbers.clear()
+
     def told(self, numbers: bytes) -> None:
         """Take in numbers, a JSON mapping by stream. Raises WrongNumbers."""
         try:

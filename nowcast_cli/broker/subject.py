@@ -132,7 +132,7 @@ class Subject:
 
     def _greeted(self, is_new: bool) -> None:
         if is_new:
-            self._streams.forget()
+            self._streams.forget_numbers()
         self._tell_manager()
 
     def _take_from_manager(self, frames: list[zmq.Frame]) -> None:

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 LARGEST_BATCH = 100
 GREETING_INTERVAL = 5.0  # seconds
+# The answer to a greeting may go to a manager whose end the broker has not seen as yet; then no
+# more greetings, since a broker of NEMO_Nowcast answers none.
+_GREET_AGAIN = 0.3  # seconds
+_GREETINGS = 3
 PATIENCE_WITH_BROKER = 5.0  # seconds; its supervisor brings one that ended back much sooner
 _CONNECTED = zmq.EVENT_HANDSHAKE_SUCCEEDED
 _RECONNECT_INTERVAL = 20  # milliseconds
@@ -88,6 +92,7 @@ class Inbox:
         self.connected = False
         self._greeted_at = 0.0
         self._greeting = b""
+        self._greetings_left = 0
         self._where = f"{host} port {port}"
         self._left_alone_at = time.monotonic()
         self._key = key
@@ -113,16 +118,19 @@ class Inbox:
                 # New for each connection: what was on its way by the old one may be lost, so the
                 # broker asks everybody to say again what they had said.
                 self._greeting = os.urandom(8)
+                self._greetings_left = _GREETINGS
                 self._greet()
             else:
                 self._left_alone_at = time.monotonic()
         return self.connected and not was_connected
 
     def wait_at_most(self) -> float | None:
-        """Give the seconds until the connection is to be tried again by :meth:`greet_again`."""
-        if self._connect_again_at is None:
-            return None
-        return max(0.0, self._connect_again_at - time.monotonic())
+        """Give the seconds until :meth:`greet_again` has something to do."""
+        if self._connect_again_at is not None:
+            return max(0.0, self._connect_again_at - time.monotonic())
+        if self.connected and self._greetings_left:
+            return max(0.0, self._greeted_at + _GREET_AGAIN - time.monotonic())
+        return None
 
     def _refused(self, refusal: Refusal | None) -> None:
         # ZeroMQ does not try again where it was refused; and the key may be replaced meanwhile.
@@ -162,11 +170,13 @@ class Inbox:
             with contextlib.suppress(zmq.ZMQError):  # ZeroMQ has given the connection up itself
                 self.socket.disconnect(self._address)
             self._connect()
-        if self.connected and time.monotonic() - self._greeted_at > GREETING_INTERVAL:
+        interval = _GREET_AGAIN if self._greetings_left else GREETING_INTERVAL
+        if self.connected and time.monotonic() - self._greeted_at >= interval:
             self._greet()
 
     def _greet(self) -> None:
         self._greeted_at = time.monotonic()
+        self._greetings_left = max(0, self._greetings_left - 1)
         self._send((b"", b"hello", self._greeting))
 
     def take(self) -> list[Arrived | Aside]:
@@ -178,6 +188,7 @@ class Inbox:
             except zmq.Again:
                 break
             if not frames[0]:  # no client's identity is empty
+                self._greetings_left = 0  # it was answered
                 batch += _asides(frames)
             elif len(frames) >= 3 and frames[-2] == b"":
                 stamp = frames[-3] if len(frames) == 4 else None
