@@ -181,10 +181,10 @@ class _Moving:
     def end(self, has_begun: bool) -> FlowRunRecord:
         """Give the run; ended, where nothing of it is open."""
         steps = self._steps
-        if has_begun or steps.count("running"):
+        if has_begun or steps.running:
             return self._run
         failed = self._failed()
-        if steps.count("waiting"):
+        if steps.waiting:
             if not failed or self._stand_ins_wait():
                 return self._run
             for record in [each for each in steps.values() if each.state == "waiting"]:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from heapq import heappop, heappush
 
 from nowcast_cli.flows.definition import BEGINNING
-from nowcast_cli.store.flow_records import ENDED_WELL, OPEN, StepRecord, StepState
+from nowcast_cli.store.flow_records import ENDED_WELL, StepRecord, StepState
 
 _ALONE = -1  # in place of the item of a step that is one
 
@@ -44,18 +44,18 @@ class RunSteps(dict[tuple[str, int | None], StepRecord]):
     """The steps of a run, by name and item; only ``put`` changes them.
 
     ``ready`` names the steps of which some may be ready to begin; ``ended`` those of which some
-    have ended since it was made anew, at first the beginning; ``bad`` counts what ended badly.
+    have ended since it was made anew, at first the beginning. ``waiting``, ``running`` and ``bad``
+    count those that wait, that run, and that ended badly.
     """
 
-    __slots__ = ("_by_name", "_states", "bad", "ended", "ready")
+    __slots__ = ("_by_name", "bad", "ended", "ready", "running", "waiting")
 
     def __init__(self, records: Iterable[StepRecord] = ()) -> None:
         super().__init__()
         self._by_name: dict[str, _Instances] = {}
-        self._states: dict[StepState, int] = {}
         self.ready: set[str] = set()
         self.ended: set[str] = {BEGINNING}
-        self.bad = 0
+        self.waiting = self.running = self.bad = 0
         for record in records:
             self.put(record)
 
@@ -66,10 +66,12 @@ class RunSteps(dict[tuple[str, int | None], StepRecord]):
         if mine is None:
             mine = self._by_name[name] = _Instances()
         before = mine.records.get(item)
-        if before is not None:
-            self._count(mine, before.state, -1)
-        self._count(mine, state, 1)
         mine.records[item] = self[(name, item)] = record
+        if before is None:
+            self._count(mine, state, 1)
+        elif before.state != state:
+            self._count(mine, before.state, -1)
+            self._count(mine, state, 1)
         if state == "waiting":
             if record.delay is None:
                 self.let_begin(record)
@@ -77,12 +79,15 @@ class RunSteps(dict[tuple[str, int | None], StepRecord]):
             self.ended.add(name)
 
     def _count(self, mine: _Instances, state: StepState, by: int) -> None:
-        self._states[state] = self._states.get(state, 0) + by
-        if state in OPEN:
+        if state == "running":
+            self.running += by
+            mine.open += by
+        elif state == "waiting":
+            self.waiting += by
             mine.open += by
         elif state not in ENDED_WELL:
-            mine.bad += by
             self.bad += by
+            mine.bad += by
 
     def let_begin(self, record: StepRecord) -> None:
         """Take it that the delay of a step which waits is over."""
@@ -97,13 +102,9 @@ class RunSteps(dict[tuple[str, int | None], StepRecord]):
             self.ready.discard(name)
         return found
 
-    def waiting(self) -> list[str]:
+    def names_that_wait(self) -> list[str]:
         """Name the steps of which some are ready to begin."""
         return [name for name in tuple(self.ready) if self.next_ready(name) is not None]
-
-    def count(self, state: StepState) -> int:
-        """Give how many are in a state."""
-        return self._states.get(state, 0)
 
     def of(self, name: str) -> Collection[StepRecord]:
         """Give all there is of one step."""

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
 class BadToken(ValueError):
     """The text names no attempt of a step; the exception's text says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """An attempt of a step: written ``RUN/STEP/ITEM/ATTEMPT``, without an item ``RUN/STEP//1``."""
 
     run: str

@@ -200,8 +200,7 @@ class FlowRuns:
 
     def _action_ended(self, moves: Moves, end: AttemptEnd) -> None:
         """Take in how a performer's order ended; one of another attempt has no effect."""
-        result = end.result
-        token = Token.parse(result.id)
+        result, token = end.result, end.token
         record = self._running(token)
         if record is None or record.performer is None:
             if result.state != "lost":
@@ -252,7 +251,7 @@ class FlowRuns:
             ending=end.ending,
             traceback=end.traceback,
             counts=end.counts,
-            delay_of=self._outside.uptime().after,
+            delay_of=lambda seconds: self._outside.uptime().after(seconds),
         )
         self._put(moves, run.id, after)
         if end.state != "done":
@@ -291,12 +290,13 @@ class FlowRuns:
 
     def _settle(self, moves: Moves) -> None:
         """Take all runs that may move as far as they go."""
+        now = self._outside.now()
         while (run := self._runs.next_to_move()) is not None:
-            self._move(moves, run)
+            self._move(moves, run, now)
 
-    def _move(self, moves: Moves, run: FlowRunRecord) -> None:
+    def _move(self, moves: Moves, run: FlowRunRecord, now: str) -> None:
         shared = self._runs
-        world = World(shared.running, shared.conflicts, self._outside.now())
+        world = World(shared.running, shared.conflicts, now)
         moved = advance(self.flow_of(run), run, world)
         shared.keep(moved.run)
         moves.put(*(FlowStepPut(run.id, each) for each in moved.changed))

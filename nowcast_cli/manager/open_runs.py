@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
 from heapq import heappop, heappush
@@ -27,7 +27,8 @@ class OpenRuns:
         self._definitions: dict[str, Flow] = {}
         self._alarms: list[tuple[float, str]] = []  # a heap: on the clock of this boot, token
         self._followed: Counter[str] = Counter()  # runs by the digest of their definition
-        self._to_move: dict[str, None] = {}
+        self._outermost: dict[str, str] = {}
+        self._to_move: OrderedDict[str, None] = OrderedDict()
         self._waiting: dict[StepName, dict[str, None]] = {}  # runs by the step that has no room
         self._waits_for: dict[str, frozenset[StepName]] = {}  # the same by run
         self.conflicts: Conflicts = {}
@@ -75,12 +76,13 @@ class OpenRuns:
 
     def outermost(self, run: FlowRunRecord) -> str:
         """Give the id of the run that a run is a part of, however deep; else its own."""
-        while run.parent is not None:
-            above = Token.parse(run.parent).run
-            if above not in self.by_id:
-                return above
-            run = self.by_id[above]
-        return run.id
+        known = self._outermost.get(run.id)
+        if known is None:
+            above = None if run.parent is None else Token.parse(run.parent).run
+            parent = self.by_id.get(above or "")
+            known = self.outermost(parent) if parent is not None else above or run.id
+            self._outermost[run.id] = known
+        return known
 
     def keep(self, run: FlowRunRecord) -> None:
         """Take a run as it is now."""
@@ -97,6 +99,7 @@ class OpenRuns:
         run = self.by_id.pop(run_id, None)
         if run is not None:
             self._followed[run.digest] -= 1
+            self._outermost.pop(run_id, None)
         self._wait_for(run_id, frozenset())
         if not self.by_id:
             self._alarms.clear()  # all of them are of runs that have ended
@@ -118,10 +121,9 @@ class OpenRuns:
     def next_to_move(self) -> FlowRunRecord | None:
         """Give a run that is to be looked at; None when there is none."""
         while self._to_move:
-            run_id = next(iter(self._to_move))
-            del self._to_move[run_id]
-            if run_id in self.by_id:
-                return self.by_id[run_id]
+            run = self.by_id.get(self._to_move.popitem(last=False)[0])
+            if run is not None:
+                return run
         return None
 
     def looked_at(self, run_id: str) -> None:
@@ -129,7 +131,7 @@ class OpenRuns:
         run = self.by_id[run_id]
         steps = counted(run.steps)
         if steps.ready or run_id in self._waits_for:
-            self._wait_for(run_id, frozenset((run.flow, name) for name in steps.waiting()))
+            self._wait_for(run_id, frozenset((run.flow, name) for name in steps.names_that_wait()))
 
     def _wait_for(self, run_id: str, steps: frozenset[StepName]) -> None:
         before = self._waits_for.pop(run_id, frozenset())
