@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from nowcast_cli.errors import NotFound, NowcastError, UsageError
-from nowcast_cli.messages.event import Event, event_of
+from nowcast_cli.messages.event import DELIMITER, Event, event_of
 from nowcast_cli.store import events
 from nowcast_cli.store.events import MOST, Replayed
 from nowcast_cli.store.opening import open_to_read
@@ -39,6 +39,9 @@ class Kept(Protocol):
     ) -> Replayed:
         """Give the events of streams after some numbers."""
 
+    def latest(self, topics: Collection[str], since: str | None, limit: int | None) -> list[Event]:
+        """Give the last events about ``topics``, since a time or an event, the oldest first."""
+
     def close(self) -> None:
         """Let go of it."""
 
@@ -64,8 +67,8 @@ class KeptHere:
             lambda connection: events.replay(connection, numbers, topics, limit), nothing
         )
 
-    def latest(self, topics: Collection[str], since: str | None, limit: int) -> list[Event]:
-        """Give the last events about ``topics``, the oldest first."""
+    def latest(self, topics: Collection[str], since: str | None, limit: int | None) -> list[Event]:
+        """Give the last events about ``topics``, since a time or an event, the oldest first."""
         return self._read(lambda connection: events.latest(connection, topics, since, limit), [])
 
     def _read(self, read: Callable[[sqlite3.Connection], T], of_an_old_store: T) -> T:
@@ -105,6 +108,24 @@ class KeptElsewhere:
             raise NotThere(
                 "what the manager has answered are no events", cause=repr(error)
             ) from None
+
+    def latest(self, topics: Collection[str], since: str | None, limit: int | None) -> list[Event]:
+        """Give the last events about ``topics``, since a time or an event, the oldest first."""
+        numbers = self.numbers()
+        begin = {stream: max(0, last - (limit or last)) for stream, last in numbers.items()}
+        if since is not None:
+            begin = {**begin, **self.numbers(since)}
+        streams = {topic.partition(DELIMITER)[0] for topic in topics}
+        begin = {name: number for name, number in begin.items() if not streams or name in streams}
+        found: list[Event] = []
+        while begin:
+            part = self.after(begin, topics)
+            found += part.events
+            if not part.more:
+                break
+            begin.update(part.upto)
+        found.sort(key=lambda event: event.time)
+        return found if limit is None else found[max(0, len(found) - limit) :]
 
     def _asked(self, payload: Mapping[str, Any]) -> dict[str, Any]:
         answer = ask(self._client, "events", payload)

@@ -81,6 +81,15 @@ def subscribe(
     return Subscription(prefixes, since, loaded(config), snapshot, last_values, key)
 
 
+def kept_for(config: Config, key: str) -> Kept:
+    """Give what is kept of the events of a system. Raises NowcastError where nobody has it."""
+    from nowcast_cli.config.paths import system_paths
+
+    _, elsewhere = address_of(config)
+    client = None if elsewhere is None else (lambda: _client(config, key, LONGEST_REPLAY))
+    return kept_of(system_paths(config).database, client)
+
+
 def loaded(config: Config | Path | str | None) -> Config:
     """Give the configuration of a system. Raises NowcastError."""
     from nowcast_cli.config.config import Config
@@ -108,14 +117,10 @@ class Subscription:
         last_values: bool,
         key: str,
     ) -> None:
-        from nowcast_cli.config.paths import system_paths
-
         self._topics = tuple(topics)
         self._streams = tuple({topic.partition(DELIMITER)[0] for topic in topics})
         here, elsewhere = address_of(config)
-        database = system_paths(config).database
-        remote = None if elsewhere is None else (lambda: _client(config, key, LONGEST_REPLAY))
-        self._kept: Kept = kept_of(database, remote)
+        self._kept = kept_for(config, key)
         is_here = isinstance(self._kept, KeptHere)
         address = here if is_here or elsewhere is None else elsewhere
         source = None

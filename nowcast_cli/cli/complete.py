@@ -65,6 +65,18 @@ def executors(ctx: typer.Context, incomplete: str) -> list[str]:
     return _beginning(ctx, incomplete, names)
 
 
+def topics(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the streams of events, and flows."""
+    from nowcast_cli.messages.event import BEACON, SYSTEM_STREAMS
+
+    def names(system: System) -> list[str]:
+        flows = system.config.get("flows")
+        named = flows if isinstance(flows, dict) else {}
+        return [*sorted(SYSTEM_STREAMS - {BEACON}), *(f"flows~{name}" for name in named)]
+
+    return _beginning(ctx, incomplete, names)
+
+
 def keys(ctx: typer.Context, incomplete: str) -> list[str]:
     """Offer the names of keys."""
     from nowcast_cli.security.key_ring import BROKER, KeyRing

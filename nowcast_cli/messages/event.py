@@ -26,6 +26,7 @@ SYSTEM_STREAMS = frozenset(
     }
 )  # fmt: skip
 
+_BLANK = re.compile(r"\s+")
 _UNSAFE = re.compile(r"[\s\x00-\x1f\x7f%~]+")
 _ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 _DEEPEST = 100
@@ -99,8 +100,12 @@ def _topic_of_texts(*texts: str) -> str:
 
 
 def prefix_of(topic: str) -> str:
-    """Give a topic, whole or its first fields, as the prefix to subscribe to; of "", all."""
-    return topic if not topic or topic.endswith(DELIMITER) else topic + DELIMITER
+    """Give a topic, whole or its first fields, as the prefix to subscribe to; of "", all.
+
+    Blanks may stand in it as they are.
+    """
+    encoded = _BLANK.sub(_encoded, topic)
+    return encoded if not encoded or encoded.endswith(DELIMITER) else encoded + DELIMITER
 
 
 def is_about(topic: str, prefixes: Collection[str]) -> bool:

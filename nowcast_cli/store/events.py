@@ -119,18 +119,24 @@ def _after(connection: sqlite3.Connection, stream: str, number: int) -> Iterator
 
 
 def latest(
-    connection: sqlite3.Connection, topics: Collection[str], since: str | None, limit: int
+    connection: sqlite3.Connection, topics: Collection[str], since: str | None, limit: int | None
 ) -> list[Event]:
-    """Give the last events about ``topics`` that came at or after ``since``, the oldest first."""
+    """Give the last events about ``topics`` that came since then, the oldest first.
+
+    ``since`` is a time (ISO 8601 UTC) or the id of an event.
+    """
+    begin = {} if since is None else numbers_at(connection, since)
     found: list[Event] = []
-    place = connection.execute("SELECT max(place) + 1 FROM event_batch").fetchone()[0] or 0
-    while len(found) < limit:
+    place = (connection.execute("SELECT max(place) FROM event_batch").fetchone()[0] or 0) + 1
+    least = 0 if since is None else _place_at(connection, since)
+    while limit is None or len(found) < limit:
         rows = connection.execute(
-            f"{_SELECT} WHERE place < ? AND (? IS NULL OR time >= ?) ORDER BY place DESC LIMIT ?",
-            (place, since, since, _ROWS),
+            f"{_SELECT} WHERE place < ? AND place >= ? ORDER BY place DESC LIMIT ?",
+            (place, least, _ROWS),
         ).fetchall()
         for row in rows:
-            found += reversed([e for e in events_of_row(row) if is_about(e.topic, topics)])
+            wanted = (event for event in events_of_row(row) if is_about(event.topic, topics))
+            found += reversed([e for e in wanted if e.number > begin.get(e.stream, 0)])
         if len(rows) < _ROWS:
             break
         place = rows[-1][0]
@@ -142,12 +148,7 @@ def numbers_at(connection: sqlite3.Connection, since: str) -> dict[str, int]:
 
     ``since`` may be the id of an event, too: in its own stream, that one is the last.
     """
-    stream, _, number = since.rpartition(":")
-    named = connection.execute(
-        "SELECT place, first FROM event_batch WHERE stream = ? AND last >= ? ORDER BY last LIMIT 1",
-        (stream, int(number)) if number.isdecimal() else ("", 0),
-    ).fetchone()
-    place = _first_place_since(connection, since) if named is None else named[0]
+    place = _place_at(connection, since)
     numbers = last_numbers(connection)
     for each in numbers:
         row = connection.execute(
@@ -156,7 +157,30 @@ def numbers_at(connection: sqlite3.Connection, since: str) -> dict[str, int]:
             (each, place),
         ).fetchone()
         numbers[each] = 0 if row is None else row[0]
-    return numbers if named is None else {**numbers, stream: int(number)}
+    named = _named(since)
+    if named is not None:
+        newest = last_numbers(connection).get(named[0], 0)
+        numbers[named[0]] = min(named[1], newest)
+    return numbers
+
+
+def _named(since: str) -> tuple[str, int] | None:
+    """Give the stream and the number of an id; None for a time."""
+    stream, _, number = since.rpartition(":")
+    return (stream, int(number)) if number.isdecimal() and stream else None
+
+
+def _place_at(connection: sqlite3.Connection, since: str) -> int:
+    """Give the place of the first batch that is not before a time, or that has an event."""
+    named = _named(since)
+    if named is None:
+        return _first_place_since(connection, since)
+    row = connection.execute(
+        "SELECT place FROM event_batch WHERE stream = ? AND last >= ? ORDER BY last LIMIT 1", named
+    ).fetchone()
+    if row is None:
+        row = connection.execute("SELECT max(place) + 1 FROM event_batch").fetchone()
+    return int(row[0] or 0)
 
 
 def _first_place_since(connection: sqlite3.Connection, time: str) -> int:

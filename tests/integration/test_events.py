@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import signal
+import threading
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from helpers import wait_until
 from nowcast_cli import subscribe
 from nowcast_cli.bus.subscribing import Subscription
 from nowcast_cli.messages.event import Event
+from nowcast_command import begin_nowcast, nowcast
 from systems import MakeSystem, System
 
 
@@ -145,3 +148,49 @@ def test_a_replay_and_a_snapshot_are_no_messages_of_the_journal(system: System) 
     assert system.request("snapshot", {"of": "jobs"}).type == "refused"
     assert system.request("events", {"after": 3}).type == "refused"
     assert len(system.messages()) == 2
+
+
+def test_events_are_shown_with_everything_down(system: System) -> None:
+    system.finish("first", {"n": 1})
+    system.wait_for_chain(system.launch("second", "--fail"))
+    for name in ("manager", "message_broker"):
+        system.stop(name)
+    done = nowcast(system.folder, "events")
+    assert done.code == 0, done.err
+    lines = done.out.splitlines()
+    assert [line.split()[2] for line in lines if "checklist:" in line] == ["checklist:1"]
+    assert any("jobs~second~failed" in line and "it was told to fail" in line for line in lines)
+    some = nowcast(system.folder, "events", "--topic", "jobs~second", "-n", "2", "--json")
+    found = [json.loads(line) for line in some.out.splitlines()]
+    assert [event["topic"] for event in found] == ["jobs~second~running", "jobs~second~failed"]
+    since = nowcast(system.folder, "events", "--since", found[0]["id"], "--topic", "jobs", "--json")
+    assert [json.loads(line)["id"] for line in since.out.splitlines()] == [found[1]["id"]]
+    assert nowcast(system.folder, "events", "--since", "sometimes").code == 2
+
+
+def test_events_are_followed_while_daemons_are_killed(system: System) -> None:
+    system.finish("first", {"n": 0})
+    following = begin_nowcast(system.folder, "events", "-f", "--topic", "checklist", "--json")
+    said: list[dict[str, Any]] = []
+
+    def read() -> None:
+        assert following.stdout is not None
+        said.extend(json.loads(line) for line in following.stdout)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        wait_until(lambda: len(said) == 1, timeout=60, what="what was before")
+        for number, daemon in enumerate(("message_broker", "manager"), start=1):
+            system.finish("first", {"n": number})
+            system.restart(daemon)
+        system.finish("first", {"n": 3})
+        wait_until(lambda: len(said) == 4, timeout=60, what="what happened since")
+    finally:
+        following.send_signal(signal.SIGINT)
+        code = following.wait(30)
+        reader.join()
+    assert [event["payload"]["value"]["n"] for event in said] == [0, 1, 2, 3]
+    assert code == 130
+    assert following.stderr is not None
+    assert "Traceback" not in following.stderr.read()

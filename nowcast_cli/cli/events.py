@@ -1,0 +1,133 @@
+"""``nowcast events``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nowcast_cli.cli import complete
+from nowcast_cli.cli.context import System, output_of, system_of
+from nowcast_cli.cli.options import Json, command_app
+from nowcast_cli.cli.output import Output
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from nowcast_cli.bus.kept import Kept
+    from nowcast_cli.messages.event import Event
+
+_SHOWN = 50
+_SHOWN_BEFORE = 10  # of what was before, where what happens is followed
+_ID = re.compile(r"[A-Za-z_?][^\s:]*:\d+")
+
+app = command_app()
+
+
+@app.command()
+def events(
+    ctx: typer.Context,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on with what happens from now on.")
+    ] = False,
+    topics: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--topic",
+            "-t",
+            metavar="TOPIC",
+            help="First fields of a topic; may be given again.",
+            autocompletion=complete.topics,
+        ),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option("--since", metavar="TIME|ID", help="From then: 2h, today, 03:00, jobs:120."),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            "--limit", "-n", min=0, help="How many of the last; 50, with -f 10, or all since then."
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show and follow what happens: of jobs, the checklist, flows, daemons and more.
+
+    \b
+    Examples:
+      nowcast events -n 20
+      nowcast events -f --topic jobs --topic flows~forecast
+      nowcast events --since 2h --topic checklist~'NEMO run'
+      nowcast events --since jobs:120 --json
+
+    A topic is made of fields with ~ between them, such as jobs~make_forcing~failed; the
+    first is its stream, in which events are numbered. Following goes on while daemons are
+    killed and started again, and misses nothing. With everything down, what is kept is shown.
+    """
+    from nowcast_cli.bus.subscribing import kept_for
+    from nowcast_cli.messages.event import prefix_of
+
+    system, out = system_of(ctx), output_of(ctx)
+    prefixes = [prefix_of(topic) for topic in topics or ()]
+    begin = None if since is None else _begin(since)
+    kept = kept_for(system.config, "operator")
+    try:
+        if follow:
+            _follow(system, out, kept, prefixes, begin, limit, as_json)
+        else:
+            most = limit if limit is not None or begin is not None else _SHOWN
+            _show(out, kept.latest(prefixes, _text(begin), most), as_json)
+    finally:
+        kept.close()
+
+
+def _begin(since: str) -> str | datetime:
+    """Give the time, or the id of an event, from which on events are wanted."""
+    from datetime import datetime
+
+    from nowcast_cli.cli.instants import instant
+
+    if _ID.fullmatch(since):
+        return since
+    return instant(since, "--since", datetime.now().astimezone())
+
+
+def _text(begin: str | datetime | None) -> str | None:
+    from nowcast_cli.bus.kept import stored
+
+    return begin if begin is None or isinstance(begin, str) else stored(begin)
+
+
+def _follow(
+    system: System,
+    out: Output,
+    kept: Kept,
+    prefixes: list[str],
+    begin: str | datetime | None,
+    limit: int | None,
+    as_json: bool,
+) -> None:
+    """Show some of what was before, then all that happens, without a hole between the two."""
+    from nowcast_cli.bus.subscribing import subscribe
+
+    numbers = kept.numbers()
+    most = limit if limit is not None or begin is not None else _SHOWN_BEFORE
+    before = kept.latest(prefixes, _text(begin), most)
+    _show(out, (e for e in before if e.number <= numbers.get(e.stream, 0)), as_json)
+    with subscribe(*prefixes, since=numbers, config=system.config, key="operator") as subscription:
+        for event in subscription:
+            _show(out, (event,), as_json)
+
+
+def _show(out: Output, found: Iterable[Event], as_json: bool) -> None:
+    from nowcast_cli.cli.event_lines import line_of
+    from nowcast_cli.messages.event import event_as_plain
+
+    for event in found:
+        if as_json:
+            out.json_line(event_as_plain(event))
+        else:
+            out.line(*line_of(event))
