@@ -1,4 +1,4 @@
-"""The words of performers and the manager as values; ``performing`` says who says which, and when."""
+"""The words of performers and the manager, as values; ``performing`` has their frames."""
 
 from __future__ import annotations
 
