@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from nowcast_cli.crash_points import reached
 from nowcast_cli.errors import NowcastError
 from nowcast_cli.flows.action_key import ActionKey, BadActionKey
-from nowcast_cli.flows.tokens import is_token
+from nowcast_cli.flows.tokens import BadToken, Token, is_token
 from nowcast_cli.manager.action_asks import Asks
 from nowcast_cli.manager.action_directory import ACTION_HOST, Directory, Doer
 from nowcast_cli.manager.action_orders import OrderBook
@@ -65,6 +65,7 @@ class AttemptEnd:
     it was not begun, or its action host, which runs nobody's code, was killed.
     """
 
+    token: Token
     result: Result
     counts: bool = True
 
@@ -225,18 +226,23 @@ class ActionDesk:
         self._book.ended(result.id)
         self._forget(result.id)
         found = self._asks.ended(result)
-        if found is None and is_token(result.id):
-            self._ends.append(AttemptEnd(result, counts))
         if found is None:
-            if result.state != "lost" and not is_token(result.id):
-                self._early[result.id] = result
-                if len(self._early) > _MOST_EARLY:
-                    del self._early[next(iter(self._early))]
+            try:
+                self._ends.append(AttemptEnd(Token.parse(result.id), result, counts))
+            except BadToken:
+                self._keep_answer(result)
             return
         name, incarnation, answer = found
         asker = self._book.performers.get(name)
         if asker is not None and asker.said.incarnation == incarnation:
             self._say(asker.identity, answer)
+
+    def _keep_answer(self, result: Result) -> None:
+        """Keep the answer to an ask that is not known: who has asked may not have said so again."""
+        if result.state != "lost":
+            self._early[result.id] = result
+            if len(self._early) > _MOST_EARLY:
+                del self._early[next(iter(self._early))]
 
     def _forget(self, order: str) -> None:
         self._texts.pop(order, None)

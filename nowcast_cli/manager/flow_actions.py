@@ -9,15 +9,15 @@ from nowcast_cli.errors import NowcastError
 from nowcast_cli.flows.action_key import ActionKey
 from nowcast_cli.flows.advance import BadEnding
 from nowcast_cli.flows.checks import is_entry
-from nowcast_cli.flows.definition import Action, Flow, Step, ancestors
+from nowcast_cli.flows.definition import Action, Flow, Step
 from nowcast_cli.flows.placeholders import filled_in
-from nowcast_cli.flows.run_steps import counted
 from nowcast_cli.flows.tokens import Token, is_token
 from nowcast_cli.manager.action_desk import ActionDesk, AttemptEnd
 from nowcast_cli.manager.action_directory import ACTION_HOST, Doer
 from nowcast_cli.manager.boot_clock import Uptime
 from nowcast_cli.manager.flow_moves import End, finder, plain, token_of
 from nowcast_cli.manager.open_runs import OpenRuns
+from nowcast_cli.manager.travelling import Travelling
 from nowcast_cli.messages.event import topic_of
 from nowcast_cli.messages.performing import Order
 from nowcast_cli.store.event_records import EventPut
@@ -64,9 +64,7 @@ class StepActions:
         self._runs = runs
         self._uptime = uptime
         self._unknown: dict[Token, None] = {}  # attempts that wait for services to say hello
-        self._before: dict[tuple[str, str], tuple[str, ...]] = {}
-        # The last one that was put together: a step may be run for thousands of items.
-        self._message: tuple[tuple[str, int, str] | None, dict[str, Any]] = (None, {})
+        self._travelling = Travelling()
 
     def take_up(self, token: Token) -> None:
         """Go on with an attempt that ran when an earlier manager ended."""
@@ -161,36 +159,16 @@ class StepActions:
 
     def _values(
         self, flow: Flow, run: FlowRunRecord, record: StepRecord, find: Callable[[str], Any]
-    ) -> tuple[dict[str, Any], bool]:
+    ) -> tuple[Mapping[str, Any], bool]:
         """Give the values of a step; and whether they are the message that travels."""
         does = flow.step(record.step).does
         assert isinstance(does, Action), "only these have such values"
         if does.values:
             return plain(filled_in(does.values, find)), False
-        asked = (run.id, run.first_attempt, record.step)
-        if self._message[0] != asked:
-            self._message = (asked, self._message_before(flow, run, record.step))
-        message = self._message[1]
+        message = self._travelling.message(flow, run, record.step)
         if record.item is not None:
-            message = message | {"item": plain(record.value)}
+            message = {**message, "item": plain(record.value)}
         return message, True
-
-    def _message_before(self, flow: Flow, run: FlowRunRecord, name: str) -> dict[str, Any]:
-        message = dict(run.parameters)
-        for before in self._steps_before(flow, run.digest, name):
-            for each in _in_order(run, before):
-                if isinstance(each.gave, Mapping):
-                    message.update(each.gave)
-        return {str(key): plain(value) for key, value in message.items()}
-
-    def _steps_before(self, flow: Flow, digest: str, name: str) -> tuple[str, ...]:
-        """Give the steps that have ended before one begins, each after those that it came after."""
-        if (digest, name) not in self._before:
-            places = {step.name: place for place, step in enumerate(flow.steps)}
-            depth = {each: len(ancestors(flow, each)) for each in ancestors(flow, name)}
-            order = sorted(depth, key=lambda each: (depth[each], places[each]))
-            self._before[(digest, name)] = tuple(order)
-        return self._before[(digest, name)]
 
     # --- ending
 
@@ -254,8 +232,3 @@ class StepActions:
 def nobody_words(key: ActionKey) -> str:
     """Say that an action is nobody's."""
     return f"nobody carries out {key}: actions.ini does not map it, and no service owns it"
-
-
-def _in_order(run: FlowRunRecord, step: str) -> list[StepRecord]:
-    records = counted(run.steps).of(step)
-    return [*records] if len(records) < 2 else sorted(records, key=lambda each: each.item or 0)
