@@ -39,6 +39,7 @@ def do(context, value=None, until="", fail="", ask="", seconds=0):
         context.renew(seconds)
     if fail:
         raise ValueError(fail)
+    context.logger.info("ingest gives %s", value)
     if ask:
         return {"asked": context.request(ask, {"value": value})}
     return {"value": value, "by": name, "pid": os.getpid()}

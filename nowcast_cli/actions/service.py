@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -113,10 +114,24 @@ class Service:
         from nowcast_cli.config.paths import system_paths
 
         if self._talk is None:
+            self._log_where_possible()
             serves = tuple(str(key) for key in self._functions.keys)
             run = system_paths(self.config).run
             self._talk = ServiceTalk(run, self.name, self._takes, serves)
             self._functions.talk = self._talk
+
+    def _log_where_possible(self) -> None:
+        """Log as ``logging`` of the configuration says, unless the program has seen to it."""
+        from nowcast_cli.config.logging_section import configure_logging
+        from nowcast_cli.errors import NowcastError
+
+        if logging.getLogger().handlers:
+            return
+        try:
+            configure_logging(self.config, self.name)
+        except NowcastError as error:
+            logging.basicConfig(level=logging.INFO)
+            logging.getLogger(self.name).warning("it logs to here: %s: %s", error.what, error.cause)
 
     def run(self) -> None:
         """Carry out orders until SIGTERM or SIGINT; what is in hand then is ended before.

@@ -14,6 +14,8 @@ from nowcast_cli.errors import NowcastError
 from nowcast_cli.process_identity import ProcessIdentity, from_json, is_alive
 from nowcast_cli.supervisor.daemons import daemons_of
 from nowcast_cli.supervisor.observe import DaemonState, observe, somebody_listens
+from nowcast_cli.supervisor.service_states import service_states
+from nowcast_cli.supervisor.services import service_programs
 
 _LONG = 60.0  # seconds; the manager looks into outboxes each 5
 
@@ -72,6 +74,26 @@ def ports(subject: Subject) -> Iterator[Finding]:
                 f"the port {port} (zmq.ports.{name}) is in use by {holder}",
                 f"end that process, or give zmq.ports.{name} another number",
             )
+
+
+def services(subject: Subject) -> Iterator[Finding]:
+    """Failure means that a program of the user does not carry out its actions."""
+    programs = service_programs(subject.config, subject.paths)
+    system = observe(subject.paths, daemons_of(subject.config, subject.paths.run))
+    if not programs or not system.runs or system.supervisor == "unknown":
+        return
+    for program, seen in zip(
+        programs, service_states(subject.paths, programs, system), strict=True
+    ):
+        if seen.state in ("ready", "starting") or (
+            seen.state == "stopped" and not program.autostart
+        ):
+            continue
+        remedy = "start" if seen.state == "stopped" else "restart"
+        yield error(
+            f"the service {seen.name} is {seen.state}",
+            f"tail {subject.paths.logs / f'{seen.name}.out'}; nowcast {remedy} {seen.name}",
+        )
 
 
 def leftovers(subject: Subject) -> Iterator[Finding]:

@@ -47,6 +47,7 @@ CHECKS: tuple[Check, ...] = (
     executors.executors,
     daemons.ports,
     daemons.daemons,
+    daemons.services,
     daemons.leftovers,
     notifications.notifications,
     journal.store,

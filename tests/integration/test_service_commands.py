@@ -85,6 +85,9 @@ def test_a_service_that_dies_or_never_is_ready_is_told_and_the_rest_runs(lab: Se
     assert seen["ingest"]["state"] == "ready"
     assert seen["dies"]["state"] in ("restarting", "starting")
     assert (seen["mute"]["state"], seen["mute"]["last lines"]) == ("not ready", ["here I am"])
+    doctor = nowcast(system.folder, "doctor").out
+    assert "the service mute is not ready" in doctor
+    assert "the service post" not in doctor
     text = nowcast(system.folder, "status").out
     assert "has not said within 1 s that it is ready" in text
 

@@ -161,8 +161,12 @@ def test_a_step_that_a_word_from_outside_ends_is_ended_by_the_service(lab: Servi
     assert lab.step(run).gave == {"later": 7}
 
 
-def test_the_built_in_flow_gives_the_topics_of_a_service(lab: ServiceLab) -> None:
+def test_the_built_in_flow_gives_the_topics_of_a_service_also_where_keys_are_needed(
+    make_system: MakeSystem,
+) -> None:
+    lab = ServiceLab(make_system(settings={**SETTINGS, "security": "curve"}).start())
     service = lab.start()
+    assert ask(lab, "?ingest?do", value=1)["pid"] == service.pid
     folder = lab.system.folder
     done = nowcast(folder, "flow", "run", TOPICS_FLOW, "--param", "service=ingest", "--follow")
     assert done.code == 0, done.out + done.err
@@ -177,6 +181,7 @@ def test_the_built_in_flow_gives_the_topics_of_a_service(lab: ServiceLab) -> Non
     listed = nowcast(folder, "flow", "list", "--json").json["flows"]
     assert {each["flow"]: each["declared at"] for each in listed}[TOPICS_FLOW] == "built in"
     assert lab.end(service) == 0
+    assert "ingest gives 1" in lab.system.log()
 
 
 BESIDE = """\
