@@ -139,9 +139,19 @@ class ActionDesk:
             self.unwanted(order)
 
     def is_in_hand(self, order: str) -> bool:
+        """Say whether a performer that is there has an order."""
+        where = self._book.whereabouts(order)
+        return where is not None and where[0] == "in hand"
+
+    def has_left(self, order: str) -> bool:
         """Say whether a performer has an order, or may have it."""
         where = self._book.whereabouts(order)
         return where is not None and where[0] != "waiting"
+
+    def give_up(self, order: str) -> None:
+        """Call an order lost whose performer is not expected any more."""
+        reason = "nobody is there any more who may have it"
+        self._ended(Result(order, "lost", reason=reason), counts=False)
 
     # --- hearing
 

@@ -76,6 +76,27 @@ class StepActions:
         else:
             self._desk.expect(str(token), record.performer)
 
+    def look_again(self) -> None:
+        """Find anew who carries out what waits: the configuration was reloaded."""
+        for run in self._runs.by_id.values():
+            for record in run.steps.values():
+                token = token_of(run, record)
+                if record.state == "running" and self._is_to_move(run, record):
+                    if self._desk.has_left(str(token)):
+                        self._desk.give_up(str(token))
+                    else:
+                        self._desk.unwanted(str(token))
+                        self._unknown[token] = None
+
+    def _is_to_move(self, run: FlowRunRecord, record: StepRecord) -> bool:
+        if not record.performer or self._desk.is_in_hand(str(token_of(run, record))):
+            return False
+        does = self._runs.flow_of(run).step(record.step).does
+        assert isinstance(does, Action), "only these have a performer"
+        values, _ = self._values(self._runs.flow_of(run), run, record, finder(run, record))
+        doer = self._desk.directory.find(does.key, values)
+        return doer is None or doer.name != record.performer
+
     def due_in(self) -> float | None:
         """Give the seconds until it is known who carries out what waits for that."""
         return self._desk.directory.patient_for if self._unknown else None

@@ -79,6 +79,7 @@ class FlowRuns:
     def use(self, registry: Registry) -> None:
         """Go on with a registry that was reloaded; runs follow the definition they began with."""
         self._registry = registry
+        self._actions.look_again()
 
     def flow_of(self, run: FlowRunRecord) -> Flow:
         """Give the definition that a run follows."""

@@ -9,8 +9,12 @@ from typing import Any
 import pytest
 
 from flow_world import action
+from nowcast_cli.config.registry import registry_of
+from nowcast_cli.flows.action_key import ActionKey
+from nowcast_cli.flows.action_mapping import ActionMapping, Component
 from nowcast_cli.flows.advance import MOST_LOST
 from nowcast_cli.flows.definition import Flow, Parameter, Step, SubFlow
+from nowcast_cli.flows.owners import Owners
 from nowcast_cli.manager.action_directory import PATIENCE_WITH_SERVICES
 from nowcast_cli.messages.performing import Answer, Ask, Done, Progress, Result, to_performer
 from nowcast_cli.store.flow_records import StepRecord
@@ -249,6 +253,41 @@ def test_when_all_have_said_hello_what_is_nobodys_fails_in_a_sentence(tmp_path: 
     assert "actions.ini does not map it, and no service owns it" in str(step(world, run_id).reason)
     assert step(world, told).state == "done"
     world.store.close()
+
+
+def test_what_waits_goes_to_who_is_configured_for_it_by_now(world: ActionWorld) -> None:
+    there = host(world, takes=1)
+    run_id = run(world, action("?S?work", "a", for_each=2))
+    other = run(world, action("?A?work", "a", for_each=2))
+    (in_hand,) = there.in_hand
+    mapped = {ActionKey.parse("?S?work"): Component("m.f")}
+    world.desk.directory.use(ActionMapping(mapped), Owners(), ())
+    world.runs.use(registry_of({}))
+    exchange(world)
+    states = world.states(run_id)
+    assert set(states.values()) == {"running"}
+    assert {r.performer for r in world.record(run_id).steps.values()} == {"action_workers"}
+    assert {r.attempt for r in world.record(run_id).steps.values()} == {1}
+    assert list(there.in_hand) == [in_hand], "what is in hand goes on"
+    assert sorted(world.states(other).values()) == ["failed", "running"]
+    for _ in range(3):
+        do(world, there)
+    assert world.record(run_id).state == "done"
+
+
+def test_what_a_service_may_have_that_is_configured_no_more_is_lost(world: ActionWorld) -> None:
+    owner = service(world)
+    run_id = run(world, action("?S?work", "a"))
+    assert owner.in_hand
+    world.restart()
+    there = host(world)
+    mapped = {ActionKey.parse("?S?work"): Component("m.f")}
+    world.desk.directory.use(ActionMapping(mapped), Owners(), ())
+    world.runs.use(registry_of({}))
+    exchange(world)
+    record = step(world, run_id)
+    assert (record.attempt, record.tried, record.performer) == (2, 1, "action_workers")
+    assert list(there.in_hand) == [f"{run_id}/a//2"]
 
 
 def test_a_first_line_that_stands_for_the_request_is_done_at_once(world: ActionWorld) -> None:
