@@ -1,7 +1,8 @@
-"""Types the tutorial into a real shell, and writes what it printed into docs/tutorial.md.
+"""Types the tutorials into a real shell, and writes what it printed into their pages.
 
-The tutorial's ``console`` blocks are commands (``$ …``) with their output, its ``diff`` block is
-applied. The page stays as it is where the output differs in nothing but times, ids and the like.
+A ``console`` block of a tutorial is commands (``$ …``) with their output, a ``diff`` block is
+applied, and a block with a caption is a file of that name. A page stays as it is where the output
+differs in nothing but times, ids and the like.
 """
 
 from __future__ import annotations
@@ -21,10 +22,16 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from helpers import wait_until
 from nowcast_cli.store.checklist_file import read_header
+from nowcast_cli.store.flow_records import OPEN, StepRecord
 from nowcast_cli.store.reader import Reader as Store
 
-PAGE = Path(__file__).parents[1] / "docs/tutorial.md"
-BLOCK = re.compile(r"^```(console|diff)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+DOCS = Path(__file__).parents[1] / "docs"
+PAGES = (DOCS / "tutorial.md", DOCS / "tutorial-flows.md")
+BLOCK = re.compile(
+    r"^```(?:(console|diff)|\{code-block\} \w+\n:caption: (\S+)\n)\n(.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+OPEN_JOBS = ("waiting", "held", "submitting", "running")
 SHOWN_FOLDER = "/data"  # where the reader is said to be
 
 ID = re.compile(r"\b[0-9a-f]{8}\b(?!-)")
@@ -68,7 +75,10 @@ class Reader:
 
     def follow(self, block: re.Match[str]) -> str:
         """Do what a block says; give the block as it turned out."""
-        kind, text = block[1], block[2]
+        kind, file, text = block.groups()
+        if file:
+            Path(self._here(), file).write_text(text)
+            return block[0]
         if kind == "diff":
             patch = ["git", "apply", "-"]
             subprocess.run(patch, cwd=self._here(), input=text, text=True, check=True)
@@ -90,7 +100,7 @@ class Reader:
         """Replace what the page calls a job or a process by what the reader's is called."""
         for pattern in (ID, PROCESS):
             names = dict(zip(self._printed[pattern], self._met[pattern], strict=False))
-            command = " ".join(names.get(word, word) for word in command.split(" "))
+            command = re.sub(r"\w+", lambda word: names.get(word[0], word[0]), command)  # noqa: B023
         return command
 
     def _here(self) -> str:
@@ -115,12 +125,17 @@ def follow(page: str, folder: Path, settle: Callable[[Path], None]) -> str:
 
 
 def settled(folder: Path) -> None:
-    """Wait until no job is open and the checklist file shows what the last message did."""
+    """Wait until no job is open, the checklist file shows what the last message did, and runs of
+    flows have ended, or wait for a person.
+    """
 
     def quiet() -> bool:
         with Store(database) as store:
             last = max((m.number for m in store.messages() if m.source != "nowcast"), default=0)
-            busy = store.jobs(states=("waiting", "held", "submitting", "running"))
+            busy: list[object] = [*store.jobs(states=OPEN_JOBS)]
+            for run in store.flow_runs(None, 100):
+                steps = store.flow_run(run.id).steps.values()
+                busy += [step for step in steps if step.state in OPEN and not for_a_person(step)]
         return not busy and (read_header(checklist) or 0) >= last
 
     for database in folder.glob("*/var/nowcast.db"):
@@ -128,14 +143,20 @@ def settled(folder: Path) -> None:
         wait_until(quiet, what="the end of what the last command began")
 
 
+def for_a_person(step: StepRecord) -> bool:
+    """Tell whether a step waits for a word from outside."""
+    return step.state == "running" and step.job is None and step.performer is None
+
+
 def main() -> None:
-    """Renew the page."""
-    page = PAGE.read_text()
-    with tempfile.TemporaryDirectory() as folder:
-        real = follow(page, Path(folder), settled)
-    if normalised(real) != normalised(page):
-        PAGE.write_text(real)
-        print(f"wrote {PAGE}", file=sys.stderr)
+    """Renew the pages."""
+    for page in PAGES:
+        text = page.read_text()
+        with tempfile.TemporaryDirectory() as folder:
+            real = follow(text, Path(folder), settled)
+        if normalised(real) != normalised(text):
+            page.write_text(real)
+            print(f"wrote {page}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The tutorial, typed into a real shell as its reader does."""
+"""The tutorials, typed into a real shell as their readers do."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.mark.timeout(180)
-def test_the_tutorial_shows_what_its_reader_sees(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["tutorial.md", "tutorial-flows.md"])
+def test_a_tutorial_shows_what_its_reader_sees(tmp_path: Path, name: str) -> None:
     script = runpy.run_path(str(REPOSITORY / "scripts/run_tutorial.py"))
-    page = script["PAGE"].read_text()
+    (page,) = [each.read_text() for each in script["PAGES"] if each.name == name]
     try:
         real = script["follow"](page, tmp_path, script["settled"])
     finally:
