@@ -12,6 +12,7 @@ from nowcast_cli.store.job_loads import Load
 from nowcast_cli.store.records import short_id
 from nowcast_cli.supervisor.observe import DaemonState
 
+_MOST_RUNS = 20
 _ENDINGS = ("failed", "crashed", "timed out", "lost")
 
 
@@ -28,10 +29,21 @@ def show(report: Report, out: Output) -> None:
         out.line("this system has never been started")
     elif not report.stored.trouble and not report.stored.never_started:
         _show_stored(report.stored, out)
+        _show_what_waits(report, out)
     for sentence in report.trouble:
         out.line(Painted("✗ ", "red"), sentence)
     for sentence in report.warnings:
         out.line(Painted("! ", "yellow"), sentence)
+
+
+def _show_what_waits(report: Report, out: Output) -> None:
+    """Print how many steps of flows wait for whom."""
+    manager = next((each for each in report.state.daemons if each.name == "manager"), None)
+    performers = manager.health.get("performers") if manager is not None else None
+    for name, seen in performers.items() if isinstance(performers, dict) else ():
+        if seen["waiting"]:
+            why = "have room" if seen["state"] == "ready" else f"be there: nowcast start {name}"
+            out.line(f"actions   {seen['waiting']:,} wait for {name} to {why}")
 
 
 def daemon_row(daemon: DaemonState) -> list[Text]:
@@ -117,9 +129,11 @@ def _show_stored(stored: Stored, out: Output) -> None:
         from nowcast_cli.cli.ensemble_view import name, progress
 
         out.line(f"ensemble  {name(ensemble)}: {progress(ensemble, left)}")
-    for run in stored.flow_runs:
+    for run in stored.flow_runs[:_MOST_RUNS]:
         at = f": at {', '.join(run.at)}" if run.at else ""
         out.line(f"flow      {run.flow} (run {run.id[-8:]}){at}")
+    if (more := len(stored.flow_runs) - _MOST_RUNS) > 0:
+        out.line(f"flow      and {more:,} more runs: nowcast flow runs")
     undecided = f", {counts['undecided']} to be decided" if counts["undecided"] else ""
     out.line(f"messages  {counts['stuck']} stuck{undecided}")
     for message in stored.stuck:
