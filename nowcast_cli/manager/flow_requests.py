@@ -14,7 +14,7 @@ from nowcast_cli.flows.parameters import BadParameter
 from nowcast_cli.flows.placeholders import is_reference
 from nowcast_cli.flows.tokens import BadToken, Token
 from nowcast_cli.manager.action_directory import Directory
-from nowcast_cli.manager.flow_actions import GOES_ON_WITHOUT_PERFORMER, nobody_words
+from nowcast_cli.manager.flow_actions import ASYNC, GOES_ON_WITHOUT_PERFORMER, nobody_words
 from nowcast_cli.manager.flow_moves import plain
 from nowcast_cli.manager.flow_runs import FlowRuns
 from nowcast_cli.manager.requests import RequestError
@@ -116,8 +116,10 @@ def complete(state: State, runs: FlowRuns, payload: Any, run_of: RunOf) -> Step:
     if found is None or record is None:
         raise RequestError(f"nothing waits for {token}", "nowcast flow runs")
     step_of = runs.flow_of(found).step(token.step)
-    if not isinstance(step_of.does, Action):
-        what = f"step {token.step} is ended by its job, not from outside"
+    does = step_of.does
+    if not isinstance(does, Action) or does.key.decorator != ASYNC:
+        by = "who carries it out" if isinstance(does, Action) else "its job"
+        what = f"step {token.step} is ended by {by}, not from outside"
         raise RequestError(what, f"nowcast flow show {found.id}")
     reason = str(payload.get("reason") or "it was said to have failed")
     if record.state == "running" and record.attempt == token.attempt:
