@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import signal
 import sqlite3
 import time
@@ -28,6 +29,8 @@ from nowcast_cli.manager.turn import Turn
 from nowcast_cli.manager.undecided import unstuck
 from nowcast_cli.store.leader import Deposed
 from nowcast_cli.store.records import JobPut, JobRecord
+
+_GARBAGE = (50_000, 20, 20)  # values made and not freed, before garbage is looked for
 
 
 class Manager:
@@ -87,6 +90,10 @@ class Manager:
 
     def run(self) -> None:
         """Turn after turn, until a signal."""
+        # What is there by now stays. A turn makes thousands of values that are no garbage before
+        # it is committed: to look through them each time there are some more takes a fifth of it.
+        gc.freeze()
+        gc.set_threshold(*_GARBAGE)
         self._parts.deciders.pump()
         self._parts.notifier.tend(self._parts.config, self._state.last_message)
         while not self._told_to_end(self._wait()):
