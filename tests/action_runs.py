@@ -264,10 +264,10 @@ class Asker:
 class Follower:
     """Follows the events of flows in a thread, as a user's program does."""
 
-    def __init__(self, system: ActionSystem) -> None:
+    def __init__(self, system: ActionSystem, since: Mapping[str, int] | None = None) -> None:
         self.ended: Counter[str] = Counter()
         self.problems: list[str] = []
-        self._subscription = subscribe("flows", config=system.config_file)
+        self._subscription = subscribe("flows", since=since, config=system.config_file)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
