@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from nowcast_cli.flows.tokens import Token
 from nowcast_cli.manager.state import State
-from nowcast_cli.messages.event import topic_of
+from nowcast_cli.messages.event import in_json, quoted, topic_of
 from nowcast_cli.store.event_records import EventPut
 from nowcast_cli.store.flow_records import (
     FlowRunPut,
@@ -68,32 +69,28 @@ class EventMaker:
         self._runs: dict[str, _Run] = {}
         self._agents = {agent.name: agent for agent in agents}
 
-    def made_of(self, begun: State, changes: Iterable[Change]) -> list[EventPut]:
+    def made_of(self, begun: State, changes: Collection[Change]) -> list[EventPut]:
         """Give the events of a turn in the order of its changes; ``begun`` is how it began."""
         made: list[EventPut] = []
         message: MessageRecord | None = None
-        changes = tuple(changes)
-        last = {
-            (change.run, change.step.step, change.step.item): change
-            for change in changes
-            if isinstance(change, FlowStepPut)
-        }
+        last = _LastOfSteps(changes)
         for change in changes:
-            match change:
+            match change:  # first what there is most of
+                case MessageReceived():
+                    message = change.message
+                case ChecklistPut():
+                    made.append(_of_value(change, message))
+                case FlowStepPut(run, step):
+                    if step.state != "waiting" or last.is_last(change):
+                        event = self._of_step(run, step)
+                        if event is not None:
+                            made.append(event)
                 case EventPut():
                     made.append(change)
-                case FlowStepPut(run, step):
-                    # A step that waits for nothing is told of when it begins.
-                    if step.state != "waiting" or last[(run, step.step, step.item)] is change:
-                        made += self._of_step(run, step)
                 case FlowRunPut(run_record):
                     made.append(self._of_run(run_record))
                 case FlowStepDropped(run, step_name, item):
                     self._known(run).told.pop((step_name, item), None)
-                case MessageReceived(record):
-                    message = record
-                case ChecklistPut():
-                    made.append(_of_value(change, message))
                 case ChecklistCleared():
                     made += _of_cleared(begun, message)
                 case JobPut(job):
@@ -142,18 +139,14 @@ class EventMaker:
         topic = topic_of("flows", run.flow, "run", _in_topic(run.state))
         return EventPut(topic, payload, known.outermost)
 
-    def _of_step(self, run_id: str, step: StepRecord) -> Iterator[EventPut]:
-        known = self._known(run_id)
+    def _of_step(self, run_id: str, step: StepRecord) -> EventPut | None:
+        known = self._runs.get(run_id) or self._known(run_id)
         place, now = (step.step, step.item), (step.state, step.attempt)
         if known.told.get(place) == now:
-            return
+            return None
         known.told[place] = now
-        payload: dict[str, Any] = {"run": run_id, "step": step.step, "state": step.state}
-        for name, value in (("item", step.item), ("job", step.job), ("reason", step.reason)):
-            if value is not None:
-                payload[name] = value
-        topic = topic_of("flows", known.flow, "step", step.step, _in_topic(step.state))
-        yield EventPut(topic, payload, known.outermost, step.attempt)
+        topic = _topic_of_step(known.flow, step.step, step.state)
+        return EventPut(topic, _said_of_step(run_id, step), known.outermost, step.attempt)
 
     # --- jobs
 
@@ -180,6 +173,41 @@ class EventMaker:
         yield EventPut(
             topic_of("jobs", job.worker, _in_topic(job.state)), payload, correlation, job.attempt
         )
+
+
+class _LastOfSteps:
+    """The last change of each step in a turn: one that waits for nothing is told as it begins."""
+
+    def __init__(self, changes: Collection[Change]) -> None:
+        self._changes = changes
+        self._last: dict[tuple[str, str, int | None], FlowStepPut] | None = None
+
+    def is_last(self, change: FlowStepPut) -> bool:
+        """Say whether the step does not change again in this turn."""
+        if self._last is None:
+            self._last = {
+                (each.run, each.step.step, each.step.item): each
+                for each in self._changes
+                if isinstance(each, FlowStepPut)
+            }
+        return self._last[(change.run, change.step.step, change.step.item)] is change
+
+
+@lru_cache(maxsize=4096)
+def _topic_of_step(flow: str, step: str, state: str) -> str:
+    return topic_of("flows", flow, "step", step, _in_topic(state))
+
+
+def _said_of_step(run_id: str, step: StepRecord) -> str:
+    """Give the payload in JSON, written by hand: there is one of it for each move of a step."""
+    said = f'{{"run":"{run_id}","step":{quoted(step.step)},"state":"{step.state}"'
+    if step.item is not None:
+        said += f',"item":{step.item}'
+    if step.job is not None:
+        said += f',"job":"{step.job}"'
+    if step.reason is not None:
+        said += f',"reason":{in_json(step.reason)}'
+    return said + "}"
 
 
 def _of_ensemble(before: EnsembleRecord | None, ensemble: EnsembleRecord) -> Iterator[EventPut]:

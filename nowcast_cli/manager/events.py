@@ -17,9 +17,9 @@ from nowcast_cli.manager.inbox import Aside
 from nowcast_cli.manager.requests import RequestError
 from nowcast_cli.manager.state import Reply, State
 from nowcast_cli.manager.turn import Turn
-from nowcast_cli.messages.event import encode_event, event_as_plain, prefix_of, wire_topic
+from nowcast_cli.messages.event import body_of, event_as_plain, prefix_of, topic_in, wire_topic
 from nowcast_cli.store.event_records import EventBatchPut, EventPut
-from nowcast_cli.store.events import MOST, KeptEvents, events_of
+from nowcast_cli.store.events import MOST, KeptEvents, batch_of
 from nowcast_cli.store.records import Change
 
 Question = Callable[[Turn, Any], Reply]
@@ -70,12 +70,12 @@ class Events:
         """Give the batches of events, one a stream."""
         by_stream: dict[str, list[EventPut]] = {}
         for event in happened:
-            by_stream.setdefault(event.stream, []).append(event)
+            by_stream.setdefault(event.topic.partition("~")[0], []).append(event)
         if not by_stream:
             return []
         time, batches = now(), []
         for stream, events in by_stream.items():
-            batch = EventBatchPut(stream, self._numbers.get(stream, 0) + 1, time, tuple(events))
+            batch = batch_of(stream, self._numbers.get(stream, 0) + 1, time, events)
             self._numbers[stream] = batch.last
             batches.append(batch)
         return batches
@@ -99,8 +99,11 @@ class Events:
         for change in changes:
             if isinstance(change, EventBatchPut):
                 numbers[change.stream] = change.last
-                for event in events_of(change):
-                    frames += (wire_topic(event.topic), encode_event(event))
+                for number, said in enumerate(change.texts, start=change.first):
+                    frames += (
+                        wire_topic(topic_in(said)),
+                        body_of(change.stream, number, change.time, said),
+                    )
         if frames:
             reached("manager.before_publishing")
             self._publish(json.dumps(numbers).encode(), *frames)

@@ -13,7 +13,7 @@ from typing import Any
 
 from nowcast_cli.store.database import Store
 from nowcast_cli.store.event_records import EventBatchPut, EventPut
-from nowcast_cli.store.events import SINCE, last_numbers
+from nowcast_cli.store.events import SINCE, batch_of, last_numbers
 from nowcast_cli.store.opening import open_to_read
 from nowcast_cli.store.records import Change
 from nowcast_cli.store.salvage import Salvage
@@ -79,5 +79,5 @@ def number_on(
             "daemons": EventPut(f"daemons~store~{kind.rpartition(' ')[2]}", {"daemon": "store"}),
         }.get(stream)
         if told is not None:
-            batches.append(EventBatchPut(stream, last + 1, now, (told,)))
+            batches.append(batch_of(stream, last + 1, now, [told]))
     store.commit(batches)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
 
-from nowcast_cli.messages.event import Event, in_json, is_about
+from nowcast_cli.messages.event import Event, event_of, is_about, said_in_json
 from nowcast_cli.store.event_records import EventBatchPut, EventPut
 
 SINCE = 10  # the version of the schema that has them
@@ -41,9 +41,15 @@ class Replayed:
 
 def write(execute: Callable[..., Any], batch: EventBatchPut) -> None:
     """Write the events of a commit in one stream, within the transaction of the caller."""
-    events = [[put.topic, put.payload, put.attempt, put.correlation, put.status]
-              for put in batch.events]  # fmt: skip
-    execute(_INSERT, (batch.stream, batch.first, batch.last, batch.time, in_json(events)))
+    events = f"[{','.join(batch.texts)}]"
+    execute(_INSERT, (batch.stream, batch.first, batch.last, batch.time, events))
+
+
+def batch_of(
+    stream: str, first: int, time: str, events: Iterable[EventPut], skipped: int = 0
+) -> EventBatchPut:
+    """Give the events of a commit in one stream as they are written."""
+    return EventBatchPut(stream, first, time, tuple(said_in_json(*put) for put in events), skipped)
 
 
 class KeptEvents:
@@ -244,34 +250,26 @@ def unreadable(connection: sqlite3.Connection, limit: int) -> list[tuple[str, in
 
 
 def batch_of_row(row: tuple[Any, ...]) -> EventBatchPut:
-    """Give the batch of a row. Raises ValueError, TypeError for what is none."""
+    """Give the batch of a row. Raises ValueError, TypeError, KeyError for what is none."""
     _, stream, first, last, time, text = row
-    puts = tuple(
-        EventPut(topic, payload, correlation, attempt, status)
-        for topic, payload, attempt, correlation, status in json.loads(text)
-    )
-    return EventBatchPut(stream, first, time, puts, last - first + 1 - len(puts))
+    said = json.loads(text)
+    texts = tuple(
+        said_in_json(
+            event["topic"], event["payload"], event.get("correlation"), event.get("attempt"),
+            event.get("status") is True,
+        )
+        for event in said
+    )  # fmt: skip
+    return EventBatchPut(stream, first, time, texts, last - first + 1 - len(texts))
 
 
 def is_batch(found: EventBatchPut) -> bool:
     """Say whether a row that was read of a damaged store has the form of one."""
-    return (
-        isinstance(found.stream, str)
-        and isinstance(found.time, str)
-        and found.skipped >= 0
-        and all(isinstance(put.topic, str) for put in found.events)
-    )
+    return isinstance(found.stream, str) and isinstance(found.time, str) and found.skipped >= 0
 
 
 def events_of_row(row: tuple[Any, ...]) -> Iterator[Event]:
     """Give the events of a row, in order."""
-    return events_of(batch_of_row(row))
-
-
-def events_of(batch: EventBatchPut) -> Iterator[Event]:
-    """Give the events of a batch with their numbers."""
-    for number, put in enumerate(batch.events, start=batch.first):
-        yield Event(
-            batch.stream, number, batch.time, put.topic, put.payload, put.attempt,
-            put.correlation, put.status,
-        )  # fmt: skip
+    _, stream, first, _, time, text = row
+    for number, said in enumerate(json.loads(text), start=first):
+        yield event_of({"stream": stream, "number": number, "time": time, **said})

@@ -13,7 +13,8 @@ from nowcast_cli.manager.mended_events import UNKNOWN, number_on, numbers_of, sa
 from nowcast_cli.messages.event import Event
 from nowcast_cli.store import events
 from nowcast_cli.store.database import Store
-from nowcast_cli.store.event_records import EventBatchPut, EventPut
+from nowcast_cli.store.event_records import EventPut
+from nowcast_cli.store.events import batch_of
 from nowcast_cli.store.opening import open_to_read
 from nowcast_cli.store.pruning import Pruner, prunable
 from nowcast_cli.store.records import RowsRemoved
@@ -34,10 +35,10 @@ def store(tmp_path: Path) -> Iterator[Store]:
     store = Store(tmp_path / "nowcast.db")
     for turn in range(10):
         pair = (put("jobs~first~running", turn), put("jobs~second~running", turn))
-        batches = [EventBatchPut("jobs", 2 * turn + 1, at(turn), pair)]
+        batches = [batch_of("jobs", 2 * turn + 1, at(turn), pair)]
         if turn % 2:
             one = (put("checklist~first", turn),)
-            batches.append(EventBatchPut("checklist", turn // 2 + 1, at(turn), one))
+            batches.append(batch_of("checklist", turn // 2 + 1, at(turn), one))
         store.commit(batches)
     yield store
     store.close()
@@ -62,7 +63,7 @@ def test_an_event_comes_back_as_it_was_written(store: Store) -> None:
 
 def test_what_json_has_no_word_for_becomes_text(store: Store) -> None:
     odd = EventPut("odd~x", {"nan": float("nan"), 3: {4}, "bytes": b"x"})
-    store.commit([EventBatchPut("odd", 1, at(11), (odd,))])
+    store.commit([batch_of("odd", 1, at(11), (odd,))])
     (event,) = store.events.after({"odd": 0}, (), 10).events
     assert event.payload == {"nan": "nan", "3": [4], "bytes": "b'x'"}
 
@@ -136,7 +137,7 @@ def test_no_number_is_given_twice_after_an_older_store_was_put_back(
     store: Store, tmp_path: Path
 ) -> None:
     with closing(Store(tmp_path / "older.db")) as older:
-        older.commit([EventBatchPut("jobs", 1, at(0), (put("jobs~first~running"),))])
+        older.commit([batch_of("jobs", 1, at(0), (put("jobs~first~running"),))])
         number_on(older, numbers_of(store.path), {"first": 1}, "store restored", at(30))
         found = older.events.numbers()
         assert (found["jobs"], found["checklist"], found["daemons"]) == (20, 6, 1)
@@ -164,7 +165,7 @@ def test_events_are_saved_from_a_damaged_store_around_what_is_lost(
             "UPDATE event_batch SET events = '{' WHERE stream = 'jobs' AND first = 9"
         )
     with closing(Store(tmp_path / "new.db")) as new, closing(Salvage(store.path)) as salvage:
-        new.commit([EventBatchPut("jobs", 1, at(0), (put("jobs~first~running"),))])
+        new.commit([batch_of("jobs", 1, at(0), (put("jobs~first~running"),))])
 
         def commit(batches: object) -> int:
             new.commit(batches)  # type: ignore[arg-type]
