@@ -21,7 +21,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from nowcast_cli.flows.conditions import BadCondition, holds
 from nowcast_cli.flows.definition import GO_ON, Action, Flow, Step
@@ -60,8 +60,7 @@ class World:
         return not any(self.running[it] for it in self.conflicts.get(me, ()) if it != me)
 
 
-@dataclass(frozen=True, slots=True)
-class Advanced:
+class Advanced(NamedTuple):
     """A run as it is now, the steps that begin by that, and those that change otherwise."""
 
     run: FlowRunRecord

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from nowcast_cli.crash_points import reached
 from nowcast_cli.errors import NowcastError
@@ -57,8 +56,7 @@ class Tell(Protocol):
         """Send; what nobody takes is lost, and found out by the next hello."""
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptEnd:
+class AttemptEnd(NamedTuple):
     """What has become of an order.
 
     Where ``counts`` is false the attempt was lost by no fault of its own, and is no try: most often

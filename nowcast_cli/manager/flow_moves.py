@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from nowcast_cli.flows.advance import BadEnding, value_of
 from nowcast_cli.flows.definition import Flow, Trigger
@@ -20,8 +19,7 @@ from nowcast_cli.store.records import Change, JobPut, JobRecord, MessageRecord
 _OF_JSON = (str, int, float)  # what JSON has besides None, lists and mappings
 
 
-@dataclass(frozen=True, slots=True)
-class End:
+class End(NamedTuple):
     """How an attempt has ended: its values are those of ``flows.advance.ended_attempt``."""
 
     state: StepState

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 ALIVE = b"alive"
 ASK_HELLO = b"hello?"
@@ -49,8 +49,7 @@ class Hello:
     number: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """How an order ended.
 
     ``gave`` is any value of JSON, of a ``done`` one alone; ``reason`` is a sentence and

@@ -89,8 +89,7 @@ class FlowRunPut:
     run: FlowRunRecord
 
 
-@dataclass(frozen=True, slots=True)
-class FlowStepPut:
+class FlowStepPut(NamedTuple):
     """A step of a run is new, or has changed."""
 
     run: str
