@@ -21,7 +21,7 @@ from nowcast_cli.broker.faults import FaultLog
 from nowcast_cli.broker.frames import NOW, NOW_AND_MORE, receive, sizes
 from nowcast_cli.broker.performers import TURN, Performers
 from nowcast_cli.broker.quiet_sockets import QuietSockets
-from nowcast_cli.broker.side_talk import SideTalk
+from nowcast_cli.broker.side_talk import GONE, SideTalk
 from nowcast_cli.crash_points import reached
 from nowcast_cli.messages.performing import ALIVE, ASK_HELLO
 
@@ -61,7 +61,6 @@ class Integration:
         self._clock = clock
         self._send = super(zmq.Socket, performers).send  # see RequestQueue
         self._known = Performers()
-        self._gone: dict[bytes, None] = {}  # who is gone, where the manager was not told as yet
         self._turn_began = clock()
         quiet.add(performers, self._take_from_performer)
         side_talk.hear(b"performer", self._take_from_manager)
@@ -78,8 +77,7 @@ class Integration:
         now = self._clock()
         seconds, self._turn_began = now - self._turn_began, now
         for identity in self._known.turn(seconds):
-            self._gone[identity] = None
-        self._tell_of_the_gone()
+            self._side_talk.tell(GONE, identity)
 
     @property
     def performers(self) -> int:
@@ -115,8 +113,6 @@ class Integration:
         if not self._known:
             self._turn_began = self._clock()
         self._known.said_hello(identity)
-        self._tell_of_the_gone()  # before it: this may be one of them that is back
-        self._gone.pop(identity, None)
         self._side_talk.tell(b"performer", *frames)
 
     def _take_from_manager(self, frames: list[zmq.Frame]) -> None:
@@ -150,14 +146,7 @@ class Integration:
         for identity in self._known:
             if not self._say(identity, ASK_HELLO):
                 self._has_gone(identity)
-        self._tell_of_the_gone()
 
     def _has_gone(self, identity: bytes) -> None:
         if self._known.forget(identity):
-            self._gone[identity] = None
-            self._tell_of_the_gone()
-
-    def _tell_of_the_gone(self) -> None:
-        for identity in tuple(self._gone):
-            if self._side_talk.tell(b"gone", identity):
-                del self._gone[identity]
+            self._side_talk.tell(GONE, identity)

@@ -96,7 +96,9 @@ class RequestQueue:
         Room at the manager's side is only waited for while something is to be offered: so
         nothing spins when no manager is there.
         """
-        return self._both_and_offer if self._requests.backlog else self._both
+        if self._requests.backlog or self._side_talk.waits_for_room:
+            return self._both_and_offer
+        return self._both
 
     def due_in(self) -> float | None:
         """Give None: all work here is by events."""
@@ -117,6 +119,8 @@ class RequestQueue:
                     self._take_from_manager()
             except zmq.Again:  # what was there went with its connection
                 continue
+        if self._side_talk.waits_for_room:
+            self._side_talk.go_on()
         if self._requests.backlog:
             self._offer()
 

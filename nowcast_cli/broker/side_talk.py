@@ -15,6 +15,7 @@ A manager whose greeting is empty does not know of all this, and is told nothing
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 
 import zmq
@@ -22,6 +23,8 @@ import zmq
 from nowcast_cli.crash_points import reached
 
 Said = bytes | zmq.Frame
+GONE = b"gone"  # is true for whichever manager hears of it
+_MOST = 1000  # that wait for a manager which takes nothing: there is one, but it is frozen
 
 
 class SideTalk:
@@ -36,7 +39,8 @@ class SideTalk:
         self._hears: dict[bytes, Callable[[list[zmq.Frame]], None]] = {}
         self._greets: list[Callable[[bool], None]] = []
         self._greeting = b""
-        self._owed = False  # something could not be said
+        self._waiting: deque[tuple[Said, ...]] = deque()
+        self._owed = False  # something was not said
 
     def hear(self, kind: bytes, hears: Callable[[list[zmq.Frame]], None]) -> None:
         """Have ``hears`` called with all frames of what the manager says of a ``kind``."""
@@ -54,6 +58,8 @@ class SideTalk:
         """Take note of a manager's greeting, empty from one that does not know of side talk."""
         is_new = self._owed or greeting != self._greeting
         self._greeting, self._owed = greeting, False
+        if is_new:
+            self._waiting = deque(said for said in self._waiting if said[1] == GONE)
         if greeting:
             for greets in self._greets:
                 greets(is_new)
@@ -66,15 +72,27 @@ class SideTalk:
         hears(frames)
         return True
 
-    def tell(self, *frames: Said) -> bool:
-        """Say something to a manager that has greeted; False when it was not said.
+    def tell(self, kind: bytes, *frames: Said) -> None:
+        """Say something to a manager that has greeted, as soon as it has room.
 
-        It is not kept. All that the devices can know is said anew after the next greeting.
+        It is not kept for the next manager, to whom all that the devices know is said anew.
         """
         if not self._greeting:
-            return False
-        if self.send((b"", *frames)):
-            reached("broker.told_the_manager")
-            return True
-        self._owed = True
-        return False
+            return
+        said = (b"", kind, *frames)
+        if self._waiting or not self.send(said):
+            if len(self._waiting) < _MOST or kind == GONE:
+                self._waiting.append(said)
+            else:
+                self._owed = True
+        reached("broker.told_the_manager")
+
+    @property
+    def waits_for_room(self) -> bool:
+        """Whether there is something to say as soon as the manager has room for it."""
+        return bool(self._waiting)
+
+    def go_on(self) -> None:
+        """Say what has waited, as far as there is room."""
+        while self._waiting and self.send(self._waiting[0]):
+            self._waiting.popleft()

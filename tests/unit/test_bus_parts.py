@@ -145,27 +145,58 @@ class Wire:
 
 def test_nothing_is_said_to_a_manager_that_has_not_greeted_or_does_not_know_of_it() -> None:
     wire = Wire()
-    assert not wire.talk.tell(b"gone", b"x")
+    wire.talk.tell(b"gone", b"x")
     wire.talk.greeted(b"")  # that of an older release
-    assert not wire.talk.tell(b"gone", b"x")
+    wire.talk.tell(b"gone", b"x")
     assert (wire.said, wire.greetings) == ([], [])
     wire.talk.greeted(b"one")
-    assert wire.talk.tell(b"gone", b"x")
+    wire.talk.tell(b"gone", b"x")
     assert wire.said == [(b"", b"gone", b"x")]
     wire.talk.greeted(b"")  # which has taken the place of the newer one
-    assert not wire.talk.tell(b"gone", b"x")
+    wire.talk.tell(b"gone", b"x")
+    assert len(wire.said) == 1
 
 
-def test_a_greeting_is_new_by_its_manager_or_after_something_could_not_be_said() -> None:
+def test_what_finds_no_room_is_said_later_and_in_order() -> None:
+    wire = Wire()
+    wire.talk.greeted(b"one")
+    wire.has_room = False
+    wire.talk.tell(b"performer", b"x")
+    wire.has_room = True
+    wire.talk.tell(b"gone", b"x")
+    assert wire.talk.waits_for_room
+    wire.talk.go_on()
+    assert not wire.talk.waits_for_room
+    assert [said[1] for said in wire.said] == [b"performer", b"gone"]
+
+
+def test_of_what_waits_a_new_manager_is_told_only_who_is_gone() -> None:
+    wire = Wire()
+    wire.talk.greeted(b"one")
+    wire.has_room = False
+    for kind in (b"performer", b"gone", b"broker"):
+        wire.talk.tell(kind, b"x")
+    wire.has_room = True
+    wire.talk.greeted(b"two")
+    wire.talk.go_on()
+    assert [said[1] for said in wire.said] == [b"gone"]
+
+
+def test_a_greeting_is_new_by_its_manager_or_after_more_than_may_wait_was_to_be_said() -> None:
     wire = Wire()
     for greeting in (b"one", b"one", b"two", b"two"):
         wire.talk.greeted(greeting)
+    assert wire.greetings == [True, False, True, False]
     wire.has_room = False
-    assert not wire.talk.tell(b"gone", b"x")
+    for _ in range(2000):
+        wire.talk.tell(b"performer", b"x")
+    wire.talk.tell(b"gone", b"x")
     wire.has_room = True
+    wire.talk.go_on()
+    assert [said[1] for said in wire.said] == [*[b"performer"] * 1000, b"gone"]
     for _ in range(2):
         wire.talk.greeted(b"two")
-    assert wire.greetings == [True, False, True, False, True, False]
+    assert wire.greetings[4:] == [True, False]
 
 
 def test_what_nobody_hears_is_not_taken() -> None:
