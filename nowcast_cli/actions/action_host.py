@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,10 +77,11 @@ class ActionHost:
         """Turn after turn, until it has been told to end and what ran has ended."""
         wait = 0.0
         while True:
-            self._wait(wait)
-            for frames in self._link.turn():
-                self._take_in(frames)
-            self._tell(self._crew.turn())
+            ready = self._wait(wait)
+            if self._link.socket in ready or self._link.wait_at_most() <= 0:
+                for frames in self._link.turn():
+                    self._take_in(frames)
+            self._tell(self._crew.turn(ready))
             if self._ending is None:
                 if self._link.may_begin():
                     self._crew.give(self._link.begin_until)
@@ -90,7 +92,8 @@ class ActionHost:
             if self._ending is not None:
                 wait = min(wait, 0.05)
 
-    def _wait(self, seconds: float) -> None:
+    def _wait(self, seconds: float) -> Collection[Any]:
+        """Wait for what there is to see to; give what is ready of it."""
         signals, health = self._context.signals.fileno(), self._context.health.fileno()
         reading, writing = self._crew.descriptors()
         wanted: list[tuple[Any, int]] = [(self._link.socket, zmq.POLLIN)]
@@ -101,6 +104,7 @@ class ActionHost:
             self._context.health.answer(self._context.status(**self.facts()))
         if signals in ready:
             self._heed(self._context.signals.read())
+        return ready
 
     def facts(self) -> dict[str, Any]:
         """Give what there is to say of its health."""

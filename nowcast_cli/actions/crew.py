@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -119,11 +119,14 @@ class Crew:
         writing = [worker.unsent_to for worker in self._all() if not worker.gone]
         return reading, [each for each in writing if each is not None]
 
-    def turn(self) -> Heard:
-        """Read from all workers, end those that are over their time, start what is missing."""
+    def turn(self, ready: Collection[int]) -> Heard:
+        """Read from workers, end those that are over their time, start what is missing.
+
+        ``ready`` are the descriptors that have become readable, and others.
+        """
         heard = Heard()
         for worker in self._all():
-            self._read(worker, heard)
+            self._read(worker, heard, ready)
         now = time.monotonic()
         for worker in self._all():
             self._see_to_time(worker, heard, now)
@@ -208,8 +211,8 @@ class Crew:
     def _all(self) -> list[WorkerProcess]:
         return [*self._workers, *self._leaving]
 
-    def _read(self, worker: WorkerProcess, heard: Heard) -> None:
-        frames = [] if worker.is_killed else worker.read()
+    def _read(self, worker: WorkerProcess, heard: Heard, ready: Collection[int]) -> None:
+        frames = [] if worker.is_killed or not worker.has_said(ready) else worker.read()
         not_begun = []
         for kind, content in frames:
             if kind == wire.RESULT and worker.pending:
@@ -219,10 +222,12 @@ class Crew:
                 worker.next_begins()
             else:
                 self._said(worker, kind, content, heard)
-        self._put_back(not_begun)
-        if not worker.gone:
+        if not_begun:
+            self._put_back(not_begun)
+        if worker.unsent_to in ready:
             worker.flush()
-        self._log_printed(worker)
+        if not worker.printed.is_closed and worker.printed.fileno() in ready:
+            self._log_printed(worker)
         if worker.retiring and not worker.pending and not worker.gone:
             worker.close()
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,10 +100,14 @@ class WorkerProcess:
             found.append(self.printed.fileno())
         return found
 
+    def has_said(self, ready: Collection[int]) -> bool:
+        """Say whether there is something to read, or it has ended."""
+        return not self.gone and (self._socket.fileno() in ready or self._pidfd in ready)
+
     @property
     def unsent_to(self) -> int | None:
         """The descriptor that has to become writable before all is sent; None: all is."""
-        return self._socket.fileno() if self._unsent else None
+        return self._socket.fileno() if self._unsent and not self.gone else None
 
     def give(self, orders: Iterable[Held], until: float) -> None:
         """Give it orders, which it may begin until ``until`` of CLOCK_BOOTTIME."""
