@@ -30,6 +30,7 @@ Follow: TypeAlias = Annotated[
     bool, typer.Option("--follow", "-f", help="Print each step as it ends; wait for the end.")
 ]
 
+_MOST_TRACEBACKS = 3
 _INTERVAL = 0.2  # s between looks at a run that is followed
 _COLORS: Mapping[str, tuple[str, str]] = {
     "done": ("●", "green"),
@@ -130,6 +131,18 @@ def show_run(out: Output, system: System, run_id: str, as_json: bool) -> None:
     orders = orders_of(system, found)
     rows = [_row(found, record, orders) for record in in_order(found)]
     out.table(["step", "state", "attempt", "begun", "ended", "job", ""], rows)
+    _show_tracebacks(out, found)
+
+
+def _show_tracebacks(out: Output, run: FlowRunRecord) -> None:
+    """Print where the actions were that raised; of many, the first ones."""
+    from nowcast_cli.flows.advance import name_of
+
+    raised = [record for record in in_order(run) if record.traceback]
+    for record in raised[:_MOST_TRACEBACKS]:
+        out.line()
+        out.line(Painted(name_of(record), "bold"), f", attempt {record.attempt}")
+        out.line(str(record.traceback).rstrip())
 
 
 def cancel(ctx: typer.Context, run_id: RunId) -> None:

@@ -155,6 +155,9 @@ def test_what_fails_fails_its_step_in_a_sentence(system: System) -> None:
     with Reader(system.paths.database) as reader:
         (record,) = reader.flow_run(run).steps.values()
     assert "in fail\n" in str(record.traceback)
+    shown = nowcast(system.folder, "flow", "show", run).out
+    assert "a, attempt 1\nTraceback" in shown
+    assert shown.rstrip().endswith("ValueError: 3 is too much")
     told = await_end(system, begin(system, "hangs"))
     assert told["state"] == "timed out"
     refused = ask(system, "run flow", {"flow": "nobody"})
