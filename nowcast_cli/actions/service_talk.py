@@ -74,6 +74,8 @@ class ServiceTalk:
 
     def __init__(self, run: Path, name: str, at_once: int, serves: tuple[str, ...]) -> None:
         self._logger = logging.getLogger(name)
+        self._pid = os.getpid()
+        self._trouble: Exception | None = None
         self._serves = serves
         self._hands = OrdersInHand(at_once)
         self._at_once = self._takes = at_once
@@ -99,7 +101,10 @@ class ServiceTalk:
         while (order := self._to_do.get()) is not None:
             # Once more, and right before: the process may have been stopped since it was given.
             if self._link.may_begin():
-                self._tell(_Ended(order.id, perform(order)))
+                text = perform(order)
+                if os.getpid() != self._pid:
+                    os._exit(0)  # the child of a function's fork, which came back beside its parent
+                self._tell(_Ended(order.id, text))
             else:
                 self._tell(_NotBegun(order))
 
@@ -108,9 +113,11 @@ class ServiceTalk:
         self._stop = True
         os.eventfd_write(self._wake, 1)
 
-    def wait(self, timeout: float | None = None) -> None:
-        """Wait until it has left."""
-        self._thread.join(timeout)
+    def wait(self) -> None:
+        """Wait until it has left. Raises RuntimeError where it has ended by a mistake."""
+        self._thread.join()
+        if self._trouble is not None:
+            raise RuntimeError("the talk with the manager has ended") from self._trouble
 
     def say(self, word: Progress | Renewed) -> None:
         """Pass on a word of a call."""
@@ -151,9 +158,9 @@ class ServiceTalk:
                 poller.poll(int(self._wait_at_most() * 1000) + 1)
                 self._turn()
             self._link.bye()
-        except Exception:
+        except Exception as error:
             self._logger.exception("the talk with the manager has ended by a mistake of nowcast")
-            raise
+            self._trouble = error
         finally:
             self._link.close()
             self._context.term()

@@ -76,7 +76,7 @@ def start(
         return 0
     # In a container or under another supervisor this is how the command is told to end.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    _start(plant, out)
+    _start_all_that_can_be(plant, out)
     return _stay(system, plant, out)
 
 
@@ -86,6 +86,16 @@ def _ask_for_standby(system: System) -> None:
 
     ensure(system.paths)
     ask_for_standby(system.paths.run)
+
+
+def _start_all_that_can_be(plant: Plant, out: Output) -> None:
+    """Start everything; services that are not ready are told, and are started again and again."""
+    from nowcast_cli.supervisor.service_control import ServicesNotReady
+
+    try:
+        _start(plant, out)
+    except ServicesNotReady as error:
+        out.note(f"{error.what}: {error.cause}")
 
 
 def _start(plant: Plant, out: Output, name: str | None = None) -> None:
