@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 from nowcast_cli.config.durations import seconds_of
@@ -18,16 +18,20 @@ from nowcast_cli.messages.message import Message
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a file was when it was looked at: by that one is told from the next of its name."""
+    """What a file was when it was looked at: by that one is told from the next of its name.
+
+    ``touched`` is when it was last written, renamed or the like, and tells no two apart.
+    """
 
     inode: int
     changed: int  # nanoseconds since the epoch
     size: int
+    touched: float = field(default=0.0, compare=False)  # seconds since the epoch
 
     @classmethod
     def of(cls, found: os.stat_result) -> Look:
         """Take what the kernel says of a file."""
-        return cls(found.st_ino, found.st_mtime_ns, found.st_size)
+        return cls(found.st_ino, found.st_mtime_ns, found.st_size, found.st_ctime)
 
 
 @dataclass(frozen=True, slots=True)

@@ -221,8 +221,8 @@ class Watching:
         if self._asking.knows(trigger.id_of(path, seen)) or path in self._unreadable:
             return False
         is_new = self._candidates.found(trigger, path, seen, now)
-        age = time.time() - seen.changed / 1e9
-        return is_new and not self._is_first and age > _TOLD_WITHIN
+        is_old = time.time() - seen.touched > _TOLD_WITHIN
+        return is_new and is_old and not self._is_first
 
     def _searched(self, began: float, took: float, missed: Counter[Path]) -> None:
         for folder, count in missed.items():

@@ -150,21 +150,40 @@ def test_many_files_at_once_begin_a_run_each(make_system: MakeSystem, data: Path
     assert set(begun(system).values()) == {1}
 
 
+NO_INOTIFY = """
+import nowcast_cli.daemon.watcher as watcher
+def refused(*_, **__): raise OSError(28, "inotify watch limit reached")
+watcher.InotifyObserver.schedule = refused
+"""
+NOTHING_IS_TOLD = """
+import nowcast_cli.file_watcher.hearing as hearing
+import nowcast_cli.file_watcher.watching as watching
+hearing.Ear.on_any_event = lambda self, event: None
+watching._TOLD_WITHIN = -1.0
+"""
+
+
+@pytest.mark.parametrize(
+    ("prelude", "words"),
+    [
+        (NO_INOTIFY, "is looked at every second: inotify watch limit reached"),
+        (NOTHING_IS_TOLD, "were found that the kernel had not told of"),
+    ],
+)
 def test_files_are_found_where_the_kernel_does_not_tell(
-    make_system: MakeSystem, data: Path
+    make_system: MakeSystem, data: Path, prelude: str, words: str
 ) -> None:
-    no_inotify = (
-        "import nowcast_cli.daemon.watcher as watcher\n"
-        "def refused(*_, **__): raise OSError(28, 'inotify watch limit reached')\n"
-        "watcher.InotifyObserver.schedule = refused"
-    )
     system = watched(make_system, f"{data}/*.nc")
-    process = system.popen("file_watcher", no_inotify)
+    process = system.popen("file_watcher", prelude)
     try:
-        wait_until(lambda: "is looked at every second" in system.log(), what="the warning")
-        file = data / "a.nc"
-        file.touch()
-        wait_for(system, file)
+        wait_until(lambda: (system.health("file_watcher") or {}).get("pid"), what="the watcher")
+        wait_until(lambda: "begins by" in system.log(), what="the first look at what is there")
+        first, second = data / "first.nc", data / "second.nc"
+        first.touch()
+        wait_for(system, first)
+        second.touch()
+        wait_for(system, second)
+        wait_until(lambda: words in system.log(), what="the warning")
     finally:
         process.kill()
         process.wait()

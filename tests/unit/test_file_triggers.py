@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 from datetime import date, timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from nowcast_cli.errors import NowcastError
 from nowcast_cli.file_watcher.candidates import Candidates, Heard
+from nowcast_cli.file_watcher.hearing import Ear
 from nowcast_cli.file_watcher.looking import files_of, is_written, look
 from nowcast_cli.file_watcher.patterns import pattern_of
 from nowcast_cli.file_watcher.triggers import FileTrigger, Look, file_triggers
@@ -239,3 +241,14 @@ def test_a_memory_that_is_damaged_is_told_of(tmp_path: Path) -> None:
     (tmp_path / "seen.db").write_bytes(b"no database" * 100)
     with pytest.raises(NowcastError, match="which says which files were seen, cannot be used"):
         Memory(tmp_path / "seen.db")
+
+
+def test_what_watchdog_warns_of_has_files_looked_for_once() -> None:
+    ear = Ear(logging.getLogger("test"))
+    try:
+        assert not ear.has_missed()
+        logging.getLogger("watchdog.observers.inotify_c").warning("Inotify queue overflowed")
+        assert ear.has_missed()
+        assert not ear.has_missed()
+    finally:
+        ear.close()
