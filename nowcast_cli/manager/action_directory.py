@@ -40,15 +40,25 @@ class Directory:
         self._monotonic = monotonic
         self._patient_until = monotonic() + PATIENCE_WITH_SERVICES
         self._mapping = ActionMapping({})
+        self._has_workers = True
         self._configured = Owners()
         self._owners = Owners()
         self._not_heard: set[str] = set()
         self._said: dict[str, tuple[ActionKey, ...]] = {}
         self._known: dict[ActionKey, Doer | None] = {}
 
-    def use(self, mapping: ActionMapping, owners: Owners, services: Collection[str]) -> None:
-        """Go by this configuration; ``services`` are the names of those that are declared."""
-        self._mapping, self._configured = mapping, owners
+    def use(
+        self,
+        mapping: ActionMapping,
+        owners: Owners,
+        services: Collection[str],
+        has_workers: bool = True,
+    ) -> None:
+        """Go by this configuration; ``services`` are the names of those that are declared.
+
+        Without action workers nothing that is mapped is carried out.
+        """
+        self._mapping, self._configured, self._has_workers = mapping, owners, has_workers
         self._not_heard = set(services) - set(self._said)
         self._put_together()
 
@@ -84,11 +94,17 @@ class Directory:
         if owner is not None:
             found: Doer | None = Doer(owner, None)
         else:
-            mapped = self._mapping.find(key)
+            mapped = self._mapping.find(key) if self._has_workers else None
             found = None if mapped is None else Doer(ACTION_HOST, mapped[1].name)
         if not is_management(key):  # whose it is depends on the values
             self._known[key] = found
         return found
+
+    def nobody(self, key: ActionKey) -> str:
+        """Say why nobody carries out an action, where that is so."""
+        if not self._has_workers and self._mapping.find(key) is not None:
+            return f"nobody carries out {key}: nowcast.yaml says `action workers: 0`"
+        return f"nobody carries out {key}: actions.ini does not map it, and no service owns it"
 
     @property
     def patient_for(self) -> float:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from nowcast_cli.errors import NowcastError
-from nowcast_cli.flows.action_key import ActionKey
 from nowcast_cli.flows.advance import BadEnding
 from nowcast_cli.flows.checks import is_entry
 from nowcast_cli.flows.definition import Action, Flow, Step
@@ -148,7 +147,7 @@ class StepActions:
             return Begun(record)
         if key.decorator == PUBLISH:
             return Begun(record, is_over=True, gave=values)
-        raise NowcastError(nobody_words(key))
+        raise NowcastError(self._desk.directory.nobody(key))
 
     def _with_deadline(self, record: StepRecord, seconds: float) -> StepRecord:
         return record._replace(deadline=self._uptime().after(seconds))
@@ -248,8 +247,3 @@ class StepActions:
                     "fraction": said.fraction,
                 }
                 yield EventPut(topic, payload, self._runs.outermost(run), token.attempt)
-
-
-def nobody_words(key: ActionKey) -> str:
-    """Say that an action is nobody's."""
-    return f"nobody carries out {key}: actions.ini does not map it, and no service owns it"

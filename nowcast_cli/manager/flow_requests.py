@@ -14,7 +14,7 @@ from nowcast_cli.flows.parameters import BadParameter
 from nowcast_cli.flows.placeholders import is_reference
 from nowcast_cli.flows.tokens import BadToken, Token
 from nowcast_cli.manager.action_directory import Directory
-from nowcast_cli.manager.flow_actions import ASYNC, GOES_ON_WITHOUT_PERFORMER, nobody_words
+from nowcast_cli.manager.flow_actions import ASYNC, GOES_ON_WITHOUT_PERFORMER
 from nowcast_cli.manager.flow_moves import plain
 from nowcast_cli.manager.flow_runs import FlowRuns
 from nowcast_cli.manager.requests import RequestError
@@ -57,7 +57,7 @@ def call(state: State, runs: FlowRuns, payload: Any, directory: Directory) -> St
         )
     may_wait = key.decorator in GOES_ON_WITHOUT_PERFORMER or directory.patient_for > 0
     if directory.find(key, values) is None and not may_wait:
-        raise RequestError(nobody_words(key), "nowcast action list")
+        raise RequestError(directory.nobody(key), "nowcast action list")
     # The values are the run's, so that the definition is the same for all calls with such names.
     step = FlowStep(CALL, Action(key, {str(name): "{" + str(name) + "}" for name in values}))
     origin = str(payload.get("origin") or "by request")

@@ -9,6 +9,7 @@ from datetime import date, datetime
 from itertools import islice
 from typing import Any
 
+from nowcast_cli.config.action_workers import wants_action_workers
 from nowcast_cli.config.config import Config
 from nowcast_cli.config.hints import did_you_mean
 from nowcast_cli.config.registry import Registry
@@ -27,7 +28,7 @@ from nowcast_cli.manager.action_desk import ActionDesk, Tell
 from nowcast_cli.manager.action_directory import Directory
 from nowcast_cli.manager.boot_clock import uptime
 from nowcast_cli.manager.clock import now
-from nowcast_cli.manager.flow_actions import GOES_ON_WITHOUT_PERFORMER, nobody_words
+from nowcast_cli.manager.flow_actions import GOES_ON_WITHOUT_PERFORMER
 from nowcast_cli.manager.flow_moves import token_of
 from nowcast_cli.manager.flow_outside import Outside
 from nowcast_cli.manager.flow_runs import FlowRuns
@@ -160,7 +161,12 @@ class Flows:
             return
         found = declared(self._config)
         self._declared = found.usable
-        self._directory.use(found.actions, found.owners, services_of(self._config).keys())
+        self._directory.use(
+            found.actions,
+            found.owners,
+            services_of(self._config).keys(),
+            wants_action_workers(self._config),
+        )
         for trouble in found.problems:
             if trouble.severity == "error":
                 _logger.error("%s", trouble.text)
@@ -197,7 +203,7 @@ class Flows:
             goes_on_without = does.key.decorator in GOES_ON_WITHOUT_PERFORMER
             if not goes_on_without and self._directory.find(does.key, does.values) is None:
                 raise NowcastError(
-                    f"step {step.name} of flow {flow.name}: {nobody_words(does.key)}",
+                    f"step {step.name} of flow {flow.name}: {self._directory.nobody(does.key)}",
                     hint="map it in actions.ini, or start the service that owns it",
                 )
 
