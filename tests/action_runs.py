@@ -284,7 +284,7 @@ class Follower:
         self._over.set()
         self._thread.join()
         self._subscription.close()
-        assert self.problems == []
+        assert not self.problems, self.problems[:5]
         return self.ended
 
     def _run(self) -> None:

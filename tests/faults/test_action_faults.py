@@ -87,7 +87,7 @@ def test_whoever_is_struck_between_an_order_and_its_effect_it_happens_once(
     """While runs begin one after the other, and somebody follows their events."""
     system = make_lab(flows=FLOWS).begin().supervise()
     chance = random.Random(FRESH)
-    points = chance.sample(POINTS, len(POINTS) if number == signal.SIGKILL else 8)
+    points = chance.sample(POINTS, len(POINTS) if number == signal.SIGKILL else 5)
     with Asker(system, ["two", "three"], 0.02) as asker, Follower(system) as follower:
         for point in points:
             system.arm(point, number)
