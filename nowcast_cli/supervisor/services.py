@@ -46,9 +46,13 @@ def service_programs(config: Mapping[str, Any], paths: SystemPaths) -> tuple[Ser
 def _program(service: ServiceSettings, python: str, paths: SystemPaths) -> ServiceProgram:
     first, *rest = service.command
     folder = paths.deployment / Path(service.directory or "").expanduser()
+    if first in _PYTHON:
+        first = python
+    elif "/" in first:  # as systemd wants it
+        first = str(folder / Path(first).expanduser())
     return ServiceProgram(
         service.name,
-        (python if first in _PYTHON else first, *rest),
+        (first, *rest),
         folder,
         {
             "NOWCAST_SERVICE": service.name,

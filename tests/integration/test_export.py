@@ -133,6 +133,8 @@ def test_services_are_kept_up_with_the_daemons_and_started_where_they_ask_for_it
     units = systemd.files_for(plan(tmp_path, services=services))
     unit = units["nowcast-toy-ingest.service"]
     assert 'ExecStart="./run it" x' in unit
+    assert "KillMode=mixed" in unit
+    assert "KillMode=process" in units["nowcast-toy-manager.service"]
     assert "Environment=PLACE=far" in unit
     assert "After=nowcast-toy-manager.service" in unit
     assert (

@@ -3,9 +3,11 @@
 import pytest
 import yaml
 
+from nowcast_cli.config import SystemPaths
 from nowcast_cli.config.check import check
 from nowcast_cli.config.schema import json_schema
 from nowcast_cli.config.services import ServiceSettings, service_findings, services_of
+from nowcast_cli.supervisor.services import service_programs
 
 WHOLE = """\
 services:
@@ -122,3 +124,27 @@ def test_an_editor_is_told_the_keys():
         "command", "autostart", "actions", "topics", "environment", "working directory",
         "ready within",
     }  # fmt: skip
+
+
+def test_what_is_run_is_the_python_of_the_workers_or_a_path_that_holds_anywhere(tmp_path):
+    commands = {"a": "python3 x.py", "b": "./run --x", "c": "sh x", "d": ["/bin/y"]}
+    config = {
+        "python": "/env/bin/python",
+        "services": {
+            name: {"command": command, "working directory": "there"}
+            for name, command in commands.items()
+        },
+    }
+    paths = SystemPaths(*([tmp_path] * 10))
+    programs = {each.name: each for each in service_programs(config, paths)}
+    assert {name: each.words for name, each in programs.items()} == {
+        "a": ("/env/bin/python", "x.py"),
+        "b": (f"{tmp_path}/there/run", "--x"),
+        "c": ("sh", "x"),
+        "d": ("/bin/y",),
+    }
+    assert programs["a"].folder == tmp_path / "there"
+    assert programs["a"].environment == {
+        "NOWCAST_SERVICE": "a",
+        "NOWCAST_ACTIONS": f"ipc://{tmp_path}/actions.sock",
+    }

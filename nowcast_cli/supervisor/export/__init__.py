@@ -26,6 +26,7 @@ class Program:
     environment: Mapping[str, str]
     log: Path
     autostart: bool = True
+    is_service: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ class Plan:
                 {**self.environment, **service.environment},
                 self.logs / f"{service.name}.out",
                 service.autostart,
+                is_service=True,
             )
             for service in self.services
         )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from nowcast_cli.supervisor.export import Plan, Program, refuse
 
 # KillMode: a session of its own does not take a process out of the unit's control group, so
-# that a restart of the manager would end all jobs, and the launcher of the next ones.
+# that a restart of the manager would end all jobs, and the launcher of the next ones. What a
+# service leaves behind is its own.
 _UNIT = """\
 # Written by `nowcast export systemd`.
 [Unit]
@@ -20,7 +21,7 @@ WorkingDirectory={folder}
 {environment}\
 ExecStart={command}
 ExecReload=/bin/kill -HUP $MAINPID
-KillMode=process
+KillMode={kill_mode}
 Restart=always
 RestartSec=2
 TimeoutStopSec=20
@@ -55,6 +56,7 @@ def files_for(plan: Plan) -> dict[str, str]:
             description=_literal(f"{program.description} of the nowcast system {plan.name}"),
             after=before,
             target=target,
+            kill_mode="mixed" if program.is_service else "process",
             folder=_literal(str(program.folder)),
             environment="".join(
                 f"Environment={_quoted(f'{name}={value}')}\n"
