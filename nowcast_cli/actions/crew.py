@@ -292,8 +292,8 @@ class Crew:
                 worker.dump()
             elif now >= worker.deadline + _TIME_TO_DUMP:
                 self._log_printed(worker)
-                spent = now - worker.head_since
-                reason = f"it took longer than {spent:.3g} s, and its action worker was killed"
+                allowed = round(worker.deadline - worker.head_since, 1)
+                reason = f"it took longer than {allowed:g} s, and its action worker was killed"
                 self._logger.warning("%s: %s", words_of(worker.pending[0]), reason)
                 self._lose_head(worker, heard, "timed out", reason, worker.printed.dumped())
                 worker.kill()

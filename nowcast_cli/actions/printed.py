@@ -9,6 +9,7 @@ _MOST_A_TURN = 1 << 16  # bytes
 _MOST_LINES = 200  # a second; what is beyond is counted
 _LONGEST_LINE = 2000  # bytes
 _KEPT = 20_000  # bytes of the last lines, for what it was doing when it was killed
+_OURS = ("/nowcast_cli/actions/", "<frozen runpy>")
 _DUMP = ("Thread 0x", "Current thread 0x", "Stack (most recent call first)")
 
 
@@ -46,12 +47,18 @@ class Printed:
         return self._said(lines)
 
     def dumped(self) -> str | None:
-        """Give the traceback that a worker has printed when it was asked where it is."""
+        """Give the traceback that a worker has printed when it was asked where it is.
+
+        The lines of nowcast's own files are left out.
+        """
         text = self._last.decode(errors="replace")
         at = min((found for mark in _DUMP if (found := text.rfind("\n" + mark)) >= 0), default=-1)
         if at < 0:
             at = 0 if text.startswith(_DUMP) else -1
-        return None if at < 0 else text[at:].strip()
+        if at < 0:
+            return None
+        lines = text[at:].strip().splitlines()
+        return "\n".join(line for line in lines if not any(ours in line for ours in _OURS))
 
     def close(self) -> None:
         """Close this end."""

@@ -88,7 +88,9 @@ class WorkerProcess:
 
     @property
     def due(self) -> float:
-        """When it is to be looked at again, by ``time.monotonic``."""
+        """When it is to be looked at again, by ``time.monotonic``; its end is told otherwise."""
+        if self.is_killed:
+            return float("inf")
         return self._give_up_at if self.gone else self.deadline
 
     def descriptors(self) -> list[int]:

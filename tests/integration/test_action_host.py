@@ -175,6 +175,14 @@ def single(tmp_path):
     made.close()
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """Give a host with one action worker for several tests that leave it as it was."""
+    made = _world(tmp_path_factory.mktemp("shared"), **{"action workers": 1}).start()
+    yield made
+    made.close()
+
+
 def _marks(world):
     return effects(world.config_file.parent)
 
@@ -186,15 +194,15 @@ def _is_dead(pid):
         return True
 
 
-def test_values_go_by_name_and_what_is_given_comes_back(world):
-    assert world.call("add", a=1).gave == {"sum": 3}
-    assert world.call("anything", b=[1], c={"d": None}).gave == {"b": [1], "c": {"d": None}}
-    assert world.call("gives", what="tuple").gave == [1, 2]
-    none = world.call("gives", what="none")
+def test_values_go_by_name_and_what_is_given_comes_back(faults):
+    assert faults.call("add", a=1).gave == {"sum": 3}
+    assert faults.call("anything", b=[1], c={"d": None}).gave == {"b": [1], "c": {"d": None}}
+    assert faults.call("gives", what="tuple").gave == [1, 2]
+    none = faults.call("gives", what="none")
     assert (none.state, none.gave) == ("done", None)
     implied = replace(order("implied", "add", a=4, b=5, of_another_step=6), implied=True)
-    world.orders([implied])
-    assert world.result("implied").gave == {"sum": 9}
+    faults.orders([implied])
+    assert faults.result("implied").gave == {"sum": 9}
 
 
 @pytest.mark.parametrize(
@@ -326,12 +334,12 @@ def _group(number):
     return found
 
 
-def test_what_is_printed_goes_to_the_log_and_never_to_the_protocol(world):
-    assert world.call("prints").gave == "printed"
-    assert world.call("add", a=1).gave == {"sum": 3}
-    wait_until(lambda: "printed: to fd 2" in world.log(), timeout=30)
-    assert "rubbish" in world.log()
-    assert world.log().count("printed:") < 2000
+def test_what_is_printed_goes_to_the_log_and_never_to_the_protocol(faults):
+    assert faults.call("prints").gave == "printed"
+    assert faults.call("add", a=1).gave == {"sum": 3}
+    wait_until(lambda: "printed: to fd 2" in faults.log(), timeout=30)
+    assert "rubbish" in faults.log()
+    assert faults.log().count("printed:") < 2000
 
 
 def test_the_child_of_a_fork_does_not_answer(single):
@@ -399,10 +407,10 @@ def test_a_reload_takes_in_changed_modules_and_lets_what_runs_end(world):
     assert world.result("slow").state == "done"
 
 
-def test_the_context_tells_whose_call_it_is(single):
-    single.orders([replace(order("t", "seen"), asynchronous=True), order("u", "seen")])
-    assert single.result("t").gave is None
-    seen = single.result("u").gave
+def test_the_context_tells_whose_call_it_is(shared):
+    shared.orders([replace(order("t", "seen"), asynchronous=True), order("u", "seen")])
+    assert shared.result("t").gave is None
+    seen = shared.result("u").gave
     assert seen == {
         "key": "?Test?seen",
         "run": "run-12345678",
@@ -414,37 +422,37 @@ def test_the_context_tells_whose_call_it_is(single):
     }
 
 
-def test_progress_and_renewals_are_passed_on(single):
-    assert single.call("reports").state == "done"
-    words = [word for word in single.words if isinstance(word, Progress)]
+def test_progress_and_renewals_are_passed_on(shared):
+    assert shared.call("reports").state == "done"
+    words = [word for word in shared.words if isinstance(word, Progress)]
     assert [(word.text, word.fraction) for word in words] == [("half", 0.5), ("all", 1.0)]
-    wait_until(lambda: "flow.step (12345678): about half of it" in single.log(), timeout=30)
-    single.order("renews", "renews", 1.0)
-    assert single.result("renews").state == "done"
-    assert sum(isinstance(word, Renewed) for word in single.words) == 8
+    wait_until(lambda: "flow.step (12345678): about half of it" in shared.log(), timeout=30)
+    shared.order("renews", "renews", 1.0)
+    assert shared.result("renews").state == "done"
+    assert sum(isinstance(word, Renewed) for word in shared.words) == 8
 
 
-def test_a_component_asks_another_in_the_same_process(single):
-    asked = single.call("asks", key="?Test?add", values={"a": 2})
+def test_a_component_asks_another_in_the_same_process(shared):
+    asked = shared.call("asks", key="?Test?add", values={"a": 2})
     assert asked.gave == {"asked": {"sum": 4}}
-    failed = single.call("asks", key="?Test?raises", values={"what": "error"})
+    failed = shared.call("asks", key="?Test?raises", values={"what": "error"})
     assert "the tide is out" in failed.reason
-    wrong = single.call("asks", key="a key", values={})
+    wrong = shared.call("asks", key="a key", values={})
     assert "has no question mark" in wrong.reason
 
 
-def test_a_component_asks_a_service_by_way_of_the_manager(single):
-    single.order("asks", "asks", key="Elsewhere?x?y", values={"a": 2})
-    ask = single.until(lambda: next((w for w in single.words if isinstance(w, Ask)), None))
+def test_a_component_asks_a_service_by_way_of_the_manager(shared):
+    shared.order("asks", "asks", key="Elsewhere?x?y", values={"a": 2})
+    ask = shared.until(lambda: next((w for w in shared.words if isinstance(w, Ask)), None))
     assert (ask.key, ask.values) == ("Elsewhere?x?y", {"a": 2})
-    single.say(Answer("another", "done", 1))
-    single.say(Answer(ask.id, "done", {"wind": 3}))
-    assert single.result("asks").gave == {"asked": {"wind": 3}}
-    single.words.clear()
-    single.order("again", "asks", key="Elsewhere?x?y", values={})
-    ask = single.until(lambda: next((w for w in single.words if isinstance(w, Ask)), None))
-    single.say(Answer(ask.id, "failed", None, "nobody owns it"))
-    assert "ActionFailed: Elsewhere?x?y: nobody owns it" in single.result("again").reason
+    shared.say(Answer("another", "done", 1))
+    shared.say(Answer(ask.id, "done", {"wind": 3}))
+    assert shared.result("asks").gave == {"asked": {"wind": 3}}
+    shared.words.clear()
+    shared.order("again", "asks", key="Elsewhere?x?y", values={})
+    ask = shared.until(lambda: next((w for w in shared.words if isinstance(w, Ask)), None))
+    shared.say(Answer(ask.id, "failed", None, "nobody owns it"))
+    assert "ActionFailed: Elsewhere?x?y: nobody owns it" in shared.result("again").reason
 
 
 def test_what_is_withdrawn_ends_or_never_begins(single):
@@ -502,6 +510,6 @@ def test_results_are_said_again_to_a_manager_that_did_not_take_them(single):
     assert _marks(single) == ["once"]
 
 
-def test_the_texts_of_results_are_json_for_any_reader(single):
-    result = single.call("anything", place="Cap d’Espoir ☔", number=10**30)
+def test_the_texts_of_results_are_json_for_any_reader(shared):
+    result = shared.call("anything", place="Cap d’Espoir ☔", number=10**30)
     assert result.gave == {"place": "Cap d’Espoir ☔", "number": 10**30}
