@@ -13,7 +13,8 @@ from nowcast_cli.flows.owners import Owners, owned_key
 from nowcast_cli.flows.service_management import is_management
 
 ACTION_HOST = "action_workers"
-# Services that were there before the manager was started anew say hello again well within this.
+# Services that were there before the manager was started anew say hello again well within this;
+# most of those that are started just now, too.
 PATIENCE_WITH_SERVICES = 5.0  # s
 
 _logger = logging.getLogger("manager")
@@ -38,7 +39,7 @@ class Directory:
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
-        self._patient_until = monotonic() + PATIENCE_WITH_SERVICES
+        self._patient_until = monotonic()
         self._mapping = ActionMapping({})
         self._has_workers = True
         self._configured = Owners()
@@ -59,7 +60,10 @@ class Directory:
         Without action workers nothing that is mapped is carried out.
         """
         self._mapping, self._configured, self._has_workers = mapping, owners, has_workers
-        self._not_heard = set(services) - set(self._said)
+        unheard = set(services) - set(self._said)
+        if unheard - self._not_heard:
+            self._patient_until = self._monotonic() + PATIENCE_WITH_SERVICES
+        self._not_heard = unheard
         self._put_together()
 
     def hello(self, name: str, serves: Collection[str]) -> None:

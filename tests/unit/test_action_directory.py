@@ -80,6 +80,10 @@ def test_it_is_patient_with_services_that_have_not_said_hello() -> None:
     late, clock = directory("wind")
     clock.seconds += PATIENCE_WITH_SERVICES
     assert late.patient_for == 0.0
+    late.use(ActionMapping({}), Owners(), ["wind"])
+    assert late.patient_for == 0.0
+    late.use(ActionMapping({}), Owners(), ["wind", "rain"])
+    assert late.patient_for == PATIENCE_WITH_SERVICES, "one more was declared"
     none, _ = directory()
     assert none.patient_for == 0.0
 
