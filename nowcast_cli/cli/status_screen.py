@@ -66,7 +66,18 @@ def _place_of(daemon: DaemonState) -> str | None:
         return f"follows the manager since {local(daemon.health['follows since'])}"
     if daemon.health.get("took over"):
         return f"took over: {daemon.health['took over']}"
-    return _actions_in(daemon)
+    return _actions_in(daemon) or _files_in(daemon)
+
+
+def _files_in(daemon: DaemonState) -> str | None:
+    """Say what the file watcher waits for."""
+    health = daemon.health
+    if daemon.name != "file_watcher" or "not complete" not in health:
+        return None
+    said = [f"there is no folder {folder}" for folder in health["away"]]
+    said += [f"{health['not complete']:,} files not complete"] if health["not complete"] else []
+    said += [f"{health['waiting']:,} runs asked for"] if health["waiting"] else []
+    return "; ".join(said) or f"{health['seen']:,} files seen"
 
 
 def _actions_in(daemon: DaemonState) -> str | None:

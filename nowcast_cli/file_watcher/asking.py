@@ -9,6 +9,7 @@ from typing import Any
 
 import zmq
 
+from nowcast_cli.crash_points import reached
 from nowcast_cli.errors import NowcastError
 from nowcast_cli.messages.asker import Asker
 from nowcast_cli.messages.message import Message
@@ -42,6 +43,7 @@ class Asking:
     def put(self, message: Message) -> None:
         """Ask this, which has an id."""
         assert message.id is not None
+        reached("file_watcher.found")
         self._under_way.add(message.id)
         min(self._askers, key=lambda asker: asker.waiting).put(message)
 
@@ -51,7 +53,9 @@ class Asking:
             for asked, reply in asker.turn() if asker.waiting else ():
                 self._answered(asked, reply)
         if self._to_remember:
+            reached("file_watcher.answered")
             self._remember()
+            reached("file_watcher.remembered")
 
     def _answered(self, asked: Message, reply: Message) -> None:
         said = reply.payload if isinstance(reply.payload, Mapping) else {}

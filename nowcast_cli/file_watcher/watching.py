@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections import Counter
@@ -182,7 +183,7 @@ class Watching:
             folders[pattern.base] = folders.get(pattern.base, False) or pattern.depth != 0
         if self._ear.watch(folders):
             self._is_first, self._search, self._search_at = True, None, now
-        away = {folder for folder in folders if not folder.is_dir()}
+        away = {folder for folder in folders if not os.path.isdir(folder)}  # noqa: PTH112
         for folder in away - self._away:
             self._logger.warning("there is no folder %s; its files are seen when it is", folder)
         for folder in self._away - away:

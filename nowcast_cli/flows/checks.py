@@ -153,6 +153,10 @@ def _targets(
             words += did_you_mean(worker, registry.workers)
             hint = f"add {worker} to message registry.workers"
             yield Mistake(flow.name, step.name, "worker", words, hint=hint)
+        case Work(worker=worker) if worker and registry.jobs_of(worker).ensemble.members:
+            words = f"the worker {worker} has members, and a step is one job of it"
+            hint = "run the step `for each` of a list: a job for each of its values"
+            yield Mistake(flow.name, step.name, "worker", words, severity="warning", hint=hint)
         case SubFlow(flow=name) if name and name not in flows:
             words = f"there is no flow {name}" + did_you_mean(name, flows)
             yield Mistake(flow.name, step.name, "flow", words)

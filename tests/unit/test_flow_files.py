@@ -18,6 +18,7 @@ message registry:
   workers:
     crop: {success: cropped}
     model: {success: ran}
+    many: {success: ran, members: 1..3}
 """
 MAPPING = """\
 [actionmapping]
@@ -298,6 +299,10 @@ def test_a_mistake_in_a_step_is_named_with_its_keys(folder: Path, step: str, exp
             "flows.f.on: the end of this flow would begin it again",
         ),
         ("flows: {f: {on: {flow: g}, steps: {x: {worker: crop}}}}\n", "flows.f.on: there is no f"),
+        (
+            "flows: {f: {steps: {x: {worker: many}}}}\n",
+            "flows.f.steps.x.worker: the worker many has members, and a step is one job of it",
+        ),
         (
             "flows: {f: {on: {product: hrdps}, steps: {x: {worker: crop}}}}\n",
             "flows.f.on: no run begins by a product in this version",
