@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from typing import Any, Self
 
@@ -43,6 +44,7 @@ class PlainBroker(Peer):
 
     def __init__(self, workers: int, manager: int) -> None:
         self.ports = (workers, manager)
+        self.passed: list[list[bytes]] = []  # in either direction
 
     def serve(self) -> None:
         clients = self._context.socket(zmq.ROUTER)
@@ -51,8 +53,19 @@ class PlainBroker(Peer):
         for socket, port in zip(self.sockets, self.ports, strict=True):
             socket.linger = 0
             socket.bind(f"tcp://127.0.0.1:{port}")
+        seen, watched = (self._context.socket(zmq.PAIR) for _ in range(2))
+        self.sockets += [seen, watched]
+        watched.bind("inproc://passed")
+        seen.connect("inproc://passed")
+        watcher = threading.Thread(target=self._watch, args=(watched,), daemon=True)
+        watcher.start()
         self._ready.set()
-        zmq.proxy(clients, manager)
+        zmq.proxy(clients, manager, seen)
+
+    def _watch(self, watched: zmq.Socket[bytes]) -> None:
+        with contextlib.suppress(zmq.ZMQError):
+            while True:
+                self.passed.append(watched.recv_multipart())
 
 
 class RepManager(Peer):

@@ -81,6 +81,22 @@ def test_our_manager_and_workers_work_behind_upstreams_broker(make_system):
         assert system.stop("manager") == 0
 
 
+def test_our_manager_says_nothing_to_upstreams_broker_but_hello_and_answers(make_system):
+    system = make_system()
+    with PlainBroker(system.port, manager_port(system)) as broker:
+        system.start("manager")
+        system.wait_for_job(system.launch("first"), "succeeded")
+        wait_until(lambda: count_of_hellos(broker) >= 3, what="the manager to greet in vain")
+        assert system.tell("third", "progress").type == "ack"
+        from_manager = [frames for frames in broker.passed if frames[0] == b""]
+        assert all(len(frames) == 3 and frames[1] == b"hello" for frames in from_manager)
+        assert all(len(frames) == 3 for frames in broker.passed)  # client, empty, body
+
+
+def count_of_hellos(broker):
+    return sum(frames[1] == b"hello" for frames in broker.passed)
+
+
 def test_our_manager_comes_back_behind_upstreams_broker(make_system):
     """What the plain proxy had handed over is lost with a manager, but our client repeats it."""
     system = make_system()
