@@ -273,7 +273,7 @@ STEP = "flows: {f: {parameters: {date: today}, steps: {one: {worker: crop}, two:
 def test_a_mistake_in_a_step_is_named_with_its_keys(folder: Path, step: str, expected: str) -> None:
     found = mistakes(folder, yaml=STEP % step)
     assert any(f"flows.f.steps.{expected}" in text for text in found), found
-    assert all(text.startswith("nowcast.yaml:6:") for text in found)
+    assert all(text.startswith("nowcast.yaml:7:") for text in found)
 
 
 @pytest.mark.parametrize(
