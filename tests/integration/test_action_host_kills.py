@@ -63,13 +63,14 @@ def test_whichever_workers_are_killed_each_order_is_begun_once_at_most(world):
     sent = kills = 0
     while sent < ORDERS:
         sent = _send(world, sent)
-        enough = sent - chance.randrange(20, 100)
+        enough = sent - chance.randrange(60, 101)
         world.until(lambda enough=enough: len(world.results) > enough)
         if children := _children(world):
             os.kill(chance.choice(children), chance.choice([signal.SIGKILL, signal.SIGSEGV]))
             kills += 1
     world.until(lambda: len(world.results) == ORDERS, timeout=100)
     states = _check(world)
+    assert world.repeated == 0
     assert kills > 5
     assert set(states) <= {"done", "lost"}
     assert states["lost"] <= kills
