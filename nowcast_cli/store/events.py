@@ -68,6 +68,10 @@ class KeptEvents:
         """Give the events of streams after some numbers (see :func:`replay`)."""
         return replay(self._connection, numbers, topics, limit)
 
+    def latest(self, topics: Collection[str], limit: int) -> list[Event]:
+        """Give the last events about ``topics``, the oldest first."""
+        return latest(self._connection, topics, None, limit)
+
 
 def last_numbers(connection: sqlite3.Connection) -> dict[str, int]:
     """Give the last number of each stream."""
@@ -94,6 +98,10 @@ def replay(
     upto: dict[str, int] = {}
     more, read = False, 0
     for stream, number in after.items():
+        # Before its events: what is committed while they are read is not counted as read.
+        (last,) = connection.execute(
+            "SELECT max(last) FROM event_batch WHERE stream = ?", (stream,)
+        ).fetchone()
         upto[stream] = number
         for event in _after(connection, stream, number):
             if len(found) >= limit or read >= 10 * limit:
@@ -104,9 +112,6 @@ def replay(
             if is_about(event.topic, topics):
                 found.append(event)
         else:
-            (last,) = connection.execute(
-                "SELECT max(last) FROM event_batch WHERE stream = ?", (stream,)
-            ).fetchone()
             upto[stream] = max(upto[stream], last or 0)
     return Replayed(tuple(found), upto, more)
 

@@ -178,3 +178,23 @@ def test_events_are_saved_from_a_damaged_store_around_what_is_lost(
         assert found == [1, 3, 4, 5, 6, 7, 8, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20]
         with closing(open_to_read(new.path)) as connection:
             assert events.holes(connection, 5) == []
+
+
+def test_what_is_committed_while_events_are_read_is_not_passed_over(store: Store) -> None:
+    """Before each statement of the reader somebody commits another event."""
+    last = 20
+
+    def commit_another(_: str) -> None:
+        nonlocal last
+        last += 1
+        store.commit([batch_of("jobs", last, at(30), (put("jobs~first~running"),))])
+
+    found: list[int] = []
+    upto = {"jobs": 0}
+    with closing(open_to_read(store.path)) as reader:
+        reader.set_trace_callback(commit_another)
+        for _ in range(5):
+            replayed = events.replay(reader, upto, (), 1000)
+            found += (event.number for event in replayed.events)
+            upto = dict(replayed.upto)
+    assert found == [*range(1, upto["jobs"] + 1)]
