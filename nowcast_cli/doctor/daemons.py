@@ -49,10 +49,10 @@ def daemons(subject: Subject) -> Iterator[Finding]:
 def ports(subject: Subject) -> Iterator[Finding]:
     """Failure means that the message broker cannot start, or that strangers can send messages."""
     from nowcast_cli.broker.ports import address_of, holder_of
-    from nowcast_cli.config.settings import endpoints
+    from nowcast_cli.config.settings import endpoints, events_port
 
     try:
-        where = endpoints(subject.config)
+        where, events = endpoints(subject.config), events_port(subject.config)
         address = address_of(where.host)
     except NowcastError as problem:
         yield error(problem.what, problem.hint or "nowcast validate")
@@ -67,8 +67,8 @@ def ports(subject: Subject) -> Iterator[Finding]:
         yield give(sentence, "write security: curve into nowcast.yaml, or zmq.host: localhost")
     if ask_health(subject.paths.run / "message_broker.sock") is not None:
         return
-    for name, port in (("workers", where.workers), ("manager", where.manager)):
-        if _is_taken(address, port):
+    for name, port in (("workers", where.workers), ("manager", where.manager), ("events", events)):
+        if port is not None and _is_taken(address, port):
             holder = holder_of(port) or "a process of another user"
             yield error(
                 f"the port {port} (zmq.ports.{name}) is in use by {holder}",

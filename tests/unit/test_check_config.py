@@ -106,6 +106,8 @@ messages: {deadine: 5}
         ("host: localhost", "host: ''", "zmq.host", "must not be empty"),
         ("manager: 5556", "manager: true", "zmq.ports.manager", "must be a port"),
         ("manager: 5556", "manager: 5555", "zmq.ports.manager", "port 5555 is also the one of"),
+        ("manager: 5556", "manager: 5556, events: 5556", "zmq.ports.events", "is also the one of"),
+        ("manager: 5556", "manager: 5556, events: x", "zmq.ports.events", "must be a port"),
         ("module: next_workers", "module: next-workers", "message registry.next workers module",
          "must be the dotted name of a Python module, not 'next-workers'"),
         ("success: slept", "5: slept", "message registry.workers.sleep.5", "the key is read as 5"),
