@@ -9,6 +9,7 @@ TYPE_CHECKING = False  # typing's, without the time that its import takes
 if TYPE_CHECKING:
     from typing import Any
 
+    from nowcast_cli.actions.context import ActionContext, ActionFailed
     from nowcast_cli.actions.service import Service
     from nowcast_cli.bus.requesting import request
     from nowcast_cli.bus.subscribing import subscribe
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from nowcast_cli.worker.web_data import get_web_data
 
 __all__ = [
+    "ActionContext",
+    "ActionFailed",
     "Config",
     "Message",
     "NextWorker",
@@ -36,6 +39,8 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOMES = {
+    "ActionContext": "nowcast_cli.actions.context",
+    "ActionFailed": "nowcast_cli.actions.context",
     "Config": "nowcast_cli.config.config",
     "Message": "nowcast_cli.messages.message",
     "NextWorker": "nowcast_cli.worker.next_worker",
