@@ -14,6 +14,8 @@ import pytest
 
 from helpers import wait_until
 from nowcast_cli.bus.requesting import request
+from nowcast_cli.cli.context import System as LookedAt
+from nowcast_cli.cli.status_report import as_json, gather
 from nowcast_cli.process_identity import identity_of, is_alive
 from nowcast_command import nowcast
 from service_lab import SETTINGS, ServiceLab
@@ -33,7 +35,8 @@ def lab(make_system: MakeSystem) -> Iterator[ServiceLab]:
 
 
 def services(lab: ServiceLab) -> dict[str, dict[str, Any]]:
-    report = nowcast(lab.system.folder, "status", "--json").json
+    """Give the services as ``nowcast status --json`` shows them, without a process a look."""
+    report = as_json(gather(LookedAt(lab.system.config, lab.system.paths)))
     return {service["name"]: service for service in report["services"]}
 
 
@@ -45,7 +48,9 @@ def test_services_are_started_and_stopped_with_the_daemons_and_by_name(lab: Serv
     assert {name: each["state"] for name, each in before.items()} == {
         "ingest": "ready", "post": "stopped",
     }  # fmt: skip
-    assert nowcast(folder, "status").code == 0, "one that starts by hand may be stopped"
+    done = nowcast(folder, "status", "--json")
+    assert done.code == 0, "one that starts by hand may be stopped"
+    assert [each["name"] for each in done.json["services"]] == ["ingest", "post"]
 
     assert nowcast(folder, "start", "post").out == "started post\n"
     assert nowcast(folder, "start", "post").out == "post already runs\n"

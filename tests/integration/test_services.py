@@ -103,7 +103,9 @@ def test_of_two_incarnations_the_later_one_has_the_orders(lab: ServiceLab) -> No
     assert ask(lab, "?ingest?do", value=4)["pid"] == second.pid
 
 
-def test_an_event_for_a_service_that_is_not_there_fails_by_its_deadline(lab: ServiceLab) -> None:
+def test_deadlines_count_for_a_service_that_is_absent_and_for_calls_that_do_not_end(
+    lab: ServiceLab,
+) -> None:
     run = lab.run("absent")
     found = lab.wait_for_end(run)
     assert found.state == "failed"
@@ -111,6 +113,14 @@ def test_an_event_for_a_service_that_is_not_there_fails_by_its_deadline(lab: Ser
     service = lab.start()
     assert lab.wait_for_end(lab.run("told")).state == "done"
     assert [(pid, value) for _, pid, _, value in lab.effects()] == [(service.pid, "1")]
+
+    run = lab.run("short")
+    assert lab.wait_for_end(run).state == "timed out"
+    wait_until(lambda: lab.performer().get("takes") == 0, what="the service to take no more")
+    lab.system.touch("go")
+    wait_until(lambda: lab.performer().get("takes") == 1, what="the service to take orders again")
+    assert ask(lab, "?ingest?do", value=2)["pid"] == service.pid
+    assert lab.step(run).state == "timed out"
 
 
 def test_a_service_that_is_told_to_end_ends_what_it_has_in_hand_and_leaves_the_rest(
@@ -144,30 +154,15 @@ def test_a_result_is_kept_until_a_manager_takes_it(lab: ServiceLab) -> None:
     assert lab.effects() == [("ingest", service.pid, 1, "x")]
 
 
-def test_what_runs_over_its_time_is_timed_out_and_comes_back_in_vain(lab: ServiceLab) -> None:
-    service = lab.start()
-    run = lab.run("short")
-    assert lab.wait_for_end(run).state == "timed out"
-    wait_until(lambda: lab.performer().get("takes") == 0, what="the service to take no more")
-    lab.system.touch("go")
-    wait_until(lambda: lab.performer().get("takes") == 1, what="the service to take orders again")
-    assert ask(lab, "?ingest?do", value=2)["pid"] == service.pid
-    assert lab.step(run).state == "timed out"
-
-
-def test_a_step_that_a_word_from_outside_ends_is_ended_by_the_service(lab: ServiceLab) -> None:
-    lab.start()
-    run = lab.run("later")
-    assert lab.wait_for_end(run).state == "done"
-    assert lab.step(run).gave == {"later": 7}
-
-
-def test_the_built_in_flow_gives_the_topics_of_a_service_also_where_keys_are_needed(
+def test_a_service_ends_async_steps_and_gives_its_topics_also_where_keys_are_needed(
     make_system: MakeSystem,
 ) -> None:
     lab = ServiceLab(make_system(settings={**SETTINGS, "security": "curve"}).start())
     service = lab.start()
     assert ask(lab, "?ingest?do", value=1)["pid"] == service.pid
+    run = lab.run("later")
+    assert lab.wait_for_end(run).state == "done"
+    assert lab.step(run).gave == {"later": 7}
     folder = lab.system.folder
     done = nowcast(folder, "flow", "run", TOPICS_FLOW, "--param", "service=ingest", "--follow")
     assert done.code == 0, done.out + done.err
