@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -52,11 +54,27 @@ def gate(context):
 """
 
 
+SERVICE = """\
+import parts
+from nowcast_cli import Service
+
+service = Service("lab", takes=2)
+
+
+@service.action("?Serve?work")
+def work(context, takes=0.0):
+    return parts.work(context, takes)
+
+
+service.run()
+"""
+
+
 class ActionSystem(System):
     """A system with two action workers, whose processes may be killed where a point is armed.
 
     ``flows`` are as in ``nowcast.yaml``; ``parts`` is more of the module with the components, each
-    of which ``mapping`` maps by its key.
+    of which ``mapping`` maps by its key. There is a service, too, begun as the daemon ``service``.
     """
 
     def __init__(
@@ -72,6 +90,7 @@ class ActionSystem(System):
         self.points = folder / "points"
         self.points.mkdir()
         self.write("parts.py", PARTS + parts)
+        self.write("serve.py", SERVICE)
         self.map({"?Lab?work": "parts.work", "?Lab?gate": "parts.gate", **(mapping or {})})
 
     def map(self, mapping: Mapping[str, str]) -> None:
@@ -81,7 +100,18 @@ class ActionSystem(System):
 
     def popen(self, name: str, prelude: str = "") -> Any:
         armed = f"import os; os.environ[{crash_points.VARIABLE!r}] = {str(self.points)!r}\n"
-        return super().popen(name, armed + prelude)
+        if name != "service":
+            return super().popen(name, armed + prelude)
+        code = f"import runpy\n{armed}runpy.run_path('serve.py', run_name='__main__')"
+        with (self.paths.logs / "service.out").open("ab") as out:
+            return subprocess.Popen(
+                [sys.executable, "-c", code, str(self.config_file)],
+                cwd=self.folder, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+            )  # fmt: skip
+
+    def wait_until_ready(self, name: str, timeout: float = 30.0) -> None:
+        if name != "service":
+            super().wait_until_ready(name, timeout)
 
     def begin(self, *names: str) -> ActionSystem:
         """Start the daemons of actions, too."""
@@ -90,7 +120,8 @@ class ActionSystem(System):
 
     def is_whole(self) -> bool:
         """Say whether all daemons are ready, and action workers are there for orders."""
-        found = {name: self.health(name) or {} for name in self._processes}
+        daemons = [name for name in self._processes if name != "service"]
+        found = {name: self.health(name) or {} for name in daemons}
         hosts = [health for name, health in found.items() if name == "action_workers"]
         return all(health.get("state") == "ready" for health in found.values()) and all(
             health["connected"] and health["ready"] == health["workers"] for health in hosts

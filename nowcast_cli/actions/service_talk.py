@@ -19,6 +19,7 @@ import zmq
 from nowcast_cli.actions.context import ActionFailed
 from nowcast_cli.actions.orders_in_hand import OrdersInHand
 from nowcast_cli.bus.performer_link import PerformerLink
+from nowcast_cli.crash_points import reached
 from nowcast_cli.messages.performing import (
     Answer,
     Ask,
@@ -101,9 +102,11 @@ class ServiceTalk:
         while (order := self._to_do.get()) is not None:
             # Once more, and right before: the process may have been stopped since it was given.
             if self._link.may_begin():
+                reached("service.received")
                 text = perform(order)
                 if os.getpid() != self._pid:
                     os._exit(0)  # the child of a function's fork, which came back beside its parent
+                reached("service.carried_out")
                 self._tell(_Ended(order.id, text))
             else:
                 self._tell(_NotBegun(order))
@@ -238,6 +241,7 @@ class ServiceTalk:
                     self._link.say(word)
         if done:
             self._link.done(done)
+            reached("service.told")
 
     def _tell_overdue(self) -> None:
         late = self._hands.overdue(time.monotonic())

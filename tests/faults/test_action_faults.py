@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from action_runs import ActionSystem, Asker, Follower, violations
+from action_runs import DAEMONS, ActionSystem, Asker, Follower, violations
 from helpers import wait_until
 
 FRESH = int(os.environ["NOWCAST_TESTS_SEED"])
@@ -101,3 +101,50 @@ def test_whoever_is_struck_between_an_order_and_its_effect_it_happens_once(
     assert system.reached() == points
     ends = follower.ends_of(len(asker.ids))
     assert ends == Counter(dict.fromkeys(asker.ids, 1)), f"seed {FRESH}: events came otherwise"
+
+
+SERVED: dict[str, Any] = {
+    "on": {"file": "in/*.nc", "settled": "0.1s", "parameters": {"path": "{file.path}"}},
+    "parameters": {"path": "none"},
+    "steps": {
+        "get": {"action": "?Serve?work"},
+        "make": {"action": "?Lab?work", "after": "get", "values": LOOK},
+        "tell": {"action": "?Serve?work", "after": "make", "values": LOOK},
+    },
+}
+POINTS_OF_OTHERS = (
+    "service.received", "service.carried_out", "service.told",
+    "file_watcher.found", "file_watcher.answered", "file_watcher.remembered",
+)  # fmt: skip
+
+
+def test_a_file_begins_one_run_and_a_service_does_its_steps_once_wherever_they_are_killed(
+    make_lab,
+) -> None:
+    service = {"lab": {"command": "python serve.py", "actions": ["?Serve?work"]}}
+    system = make_lab(flows={"served": SERVED}, settings={"services": service})
+    files = system.folder / "in"
+    files.mkdir()
+    system.begin(*DAEMONS, "file_watcher", "service").supervise()
+    chance = random.Random(FRESH)
+    points = chance.sample(POINTS_OF_OTHERS * 2, 2 * len(POINTS_OF_OTHERS))
+    made = 0
+    for point in points:
+        system.arm(point)
+
+        def another_file(point: str = point) -> bool:
+            nonlocal made
+            made += 1
+            (files / f"{made}.part").touch()
+            (files / f"{made}.part").rename(files / f"{made}.nc")
+            time.sleep(chance.uniform(0.0, 0.05))
+            return not system.is_armed(point)
+
+        wait_until(another_file, timeout=60, what=point)
+    wait_until(lambda: len(system.runs()) >= made, timeout=60, what="a run for each file")
+    system.wait_for_runs()
+    runs = system.runs()
+    of_files = Counter(Path(str(run.parameters["path"])).name for run in runs.values())
+    assert of_files == {f"{number}.nc": 1 for number in range(1, made + 1)}, f"seed {FRESH}"
+    assert list(violations(system, list(runs))) == [], f"seed {FRESH}, {points}"
+    assert system.reached() == points

@@ -60,6 +60,8 @@ OF_ACTIONS = (
     "broker.heard_a_subscription", "broker.published",
     "manager.heard_a_performer", "manager.acknowledged", "manager.gave_orders",
     "manager.before_publishing",
+    "service.received", "service.carried_out", "service.told",
+    "file_watcher.found", "file_watcher.answered", "file_watcher.remembered",
 )  # fmt: skip
 # Reached only while a system is set up or moved, or on clusters and by agents, which the lab has
 # not: tried by tests of their own.
