@@ -201,5 +201,7 @@ def _held(system: System) -> list[str]:
 
 def _items(system: System) -> list[str]:
     from nowcast_cli.config.schedule import schedule_of
+    from nowcast_cli.scheduler.plan import items_of_flows
 
-    return [item.name for item in schedule_of(system.config).items]
+    schedule = schedule_of(system.config, items_of_flows(system.config))
+    return [item.name for item in schedule.items]

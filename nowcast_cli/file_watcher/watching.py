@@ -42,7 +42,6 @@ def watch_files(context: DaemonContext) -> int:
     """Run the file watcher until SIGTERM or SIGINT; SIGHUP reloads. Returns the exit code 0."""
     ignore_broken_leases()
     zmq_context: zmq.Context[Any] = zmq.Context()
-    zmq_context.set(zmq.MAX_SOCKETS, 4096)
     key = key_source(context.config, "operator")
     memory = Memory(context.paths.state / FILE_NAME)
     where = endpoints(context.config)

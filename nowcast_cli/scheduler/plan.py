@@ -47,7 +47,7 @@ class Plan:
 
 def plan_of(config: Config) -> Plan:
     """Read the schedule of a loaded configuration; one item that is wrong leaves out itself."""
-    schedule = schedule_of(config, _of_flows(config))
+    schedule = schedule_of(config, items_of_flows(config))
     items, findings = {}, list(schedule.findings)
     for item in schedule.items:
         try:
@@ -58,7 +58,7 @@ def plan_of(config: Config) -> Plan:
     return Plan(items, tuple(problems))
 
 
-def _of_flows(config: Config) -> list[Item]:
+def items_of_flows(config: Config) -> list[Item]:
     """Give the items of the flows that begin by the clock; their mistakes are those of flows."""
     if not begins_flows(config, "schedule"):
         return []

@@ -13,9 +13,13 @@ from nowcast_cli.config.check import check
 from nowcast_cli.config.durations import NotADuration, duration_words, seconds_of
 from nowcast_cli.config.positions import path_text
 from nowcast_cli.config.schedule import Item, schedule_of
+from nowcast_cli.config.settings import begins_flows
 from nowcast_cli.config.timing import Cron, Interval, Once
 from nowcast_cli.config.zones import named_zone
+from nowcast_cli.flows.triggers import scheduled
+from nowcast_cli.flows.yaml_flows import flows_of
 from nowcast_cli.scheduler.catching_up import due, next_fire_time
+from nowcast_cli.scheduler.launches import by_hand, by_the_clock
 
 TORONTO = {"time zone": "America/Toronto"}
 
@@ -256,3 +260,52 @@ def test_whatever_stands_there_is_read_or_told_and_raises_nothing(section: Any) 
         found = due(item, at - timedelta(days=2), at)
         assert found.cursor <= at
         assert (next_fire_time(item, at) or at + timedelta(1)) > at
+
+
+def flow_items(*schedules: dict[str, Any], name: str = "forecast") -> tuple[Item, ...]:
+    on = [
+        {"schedule": {**TORONTO, **times}, "parameters": {"day": "{schedule.date}", "n": 3}}
+        for times in schedules
+    ]
+    flows, findings = flows_of({name: {"on": on, "steps": {"s": {"worker": "w"}}}})
+    assert findings == []
+    schedule = schedule_of(
+        {"scheduled workers": [{"forecast": {"every": "day"}}]}, scheduled(flows)
+    )
+    assert schedule.findings == ()
+    return schedule.items
+
+
+def test_a_flow_is_an_item_of_its_own_name_beside_a_worker_of_that_name() -> None:
+    of_flow, of_worker = flow_items({"every": "day", "at": "22:00", "catch up": "all"})
+    assert (of_flow.name, of_flow.flow, of_worker.name) == ("flow:forecast", "forecast", "forecast")
+    assert (of_flow.catch_up, of_flow.words) == ("all", "every day at 22:00")
+    assert of_flow.words_of_command == "flow forecast"
+    nominal = datetime(2026, 11, 22, 3, 0, tzinfo=UTC)
+    assert of_flow.request_id(nominal) != of_worker.request_id(nominal)
+    request = by_the_clock(of_flow, nominal)
+    assert (request.type, request.id) == ("run flow", of_flow.request_id(nominal))
+    assert request.payload["parameters"] == {"day": "2026-11-21", "n": 3}  # in its time zone
+    assert request.payload["schedule"]["nominal"] == nominal.isoformat()
+    assert "schedule" not in by_hand(of_flow, nominal).payload
+
+
+def test_a_flow_with_several_times_has_an_item_for_each() -> None:
+    names = [item.name for item in flow_items({"every": "day"}, {"every": "3h"})]
+    assert names == ["flow:forecast-day-00:00", "flow:forecast-3-h", "forecast"]
+
+
+@pytest.mark.parametrize(
+    ("on", "begins"),
+    [
+        ({"on": {"schedule": {"every": "day"}}}, True),
+        ({True: [{"file": "/d/*"}, {"schedule": {"every": "day"}}]}, True),
+        ({"on": {"message": "w"}}, False),
+        ({"on": "request"}, False),
+        ({}, False),
+        (5, False),
+    ],
+)
+def test_whether_flows_begin_by_the_clock_shows_without_reading_them(on: Any, begins: bool) -> None:
+    assert begins_flows({"flows": {"f": on}}, "schedule") is begins
+    assert begins_flows({"flows": 5}, "schedule") is False
