@@ -23,6 +23,7 @@ from nowcast_cli.errors import UsageError
 from nowcast_cli.messages.event import (
     DELIMITER,
     LOGS,
+    STATUS_STREAMS,
     Event,
     NoEvent,
     decode_beacon,
@@ -39,6 +40,7 @@ SILENCE = 3.0  # s without a word of the broker, after which what is kept is loo
 REPLAY_AGAIN = 0.5  # s, where what is missing cannot be had as yet
 LONGEST_REPLAY = 10.0  # s, for an answer from another host; live events wait meanwhile
 LONGEST_SNAPSHOT = 60.0  # s
+STATUSES_LOOKED_FOR = 1000  # events of a stream
 
 _logger = logging.getLogger(__name__)
 
@@ -138,8 +140,8 @@ class Subscription:
         self._sequences = {
             stream: Sequence(number) for stream, number in numbers.items() if self._wants(stream)
         }
-        self._before = dict(numbers) if last_values else {}
-        self._given_status: set[str] = set()
+        if last_values:
+            self._begin_with_last_values(numbers)
         self._replay_at = 0.0
 
     @property
@@ -204,15 +206,7 @@ class Subscription:
         if event.stream == LOGS:  # kept nowhere: what was missed is gone
             self._give([event])
             return
-        if event.status and event.number <= self._before.get(event.stream, 0):
-            self._give_status(event)
-            return
         self._give(self._sequence(event.stream).live(event))
-
-    def _give_status(self, event: Event) -> None:
-        if event.topic not in self._given_status:
-            self._given_status.add(event.topic)
-            self._give([event])
 
     def _beacon(self, stream: str, last: int) -> None:
         if stream == LOGS or not self._wants(stream):
@@ -290,6 +284,13 @@ class Subscription:
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         self._ready.append(Event("checklist", number, now, "checklist", answer["value"]))
         return {"checklist": number}
+
+    def _begin_with_last_values(self, numbers: Mapping[str, int]) -> None:
+        for stream in filter(self._wants, STATUS_STREAMS):
+            events = self._kept.latest([prefix_of(stream)], None, STATUSES_LOOKED_FOR)
+            last = {event.topic: event for event in events if event.status}
+            before = (e for e in last.values() if e.number <= numbers.get(stream, 0))
+            self._give(sorted(before, key=lambda event: event.number))
 
     # --- the end
 

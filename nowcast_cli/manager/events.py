@@ -17,11 +17,20 @@ from nowcast_cli.manager.inbox import Aside
 from nowcast_cli.manager.requests import RequestError
 from nowcast_cli.manager.state import Reply, State
 from nowcast_cli.manager.turn import Turn
-from nowcast_cli.messages.event import body_of, event_as_plain, prefix_of, topic_in, wire_topic
+from nowcast_cli.messages.event import (
+    STATUS_STREAMS,
+    body_of,
+    encode_event,
+    event_as_plain,
+    prefix_of,
+    topic_in,
+    wire_topic,
+)
 from nowcast_cli.store.event_records import EventBatchPut, EventPut
 from nowcast_cli.store.events import MOST, KeptEvents, batch_of
 from nowcast_cli.store.records import Change
 
+STATUSES = 200  # events that are looked at for the last of each status
 Question = Callable[[Turn, Any], Reply]
 
 
@@ -64,9 +73,9 @@ class Events:
         happened = [*self._sources()]
         if turn.changes:
             happened += self._maker.made_of(turn.begun, turn.changes)
-        turn.changes += self._numbered(happened)
+        turn.changes += self.numbered(happened)
 
-    def _numbered(self, happened: Iterable[EventPut]) -> list[EventBatchPut]:
+    def numbered(self, happened: Iterable[EventPut]) -> list[EventBatchPut]:
         """Give the batches of events, one a stream."""
         by_stream: dict[str, list[EventPut]] = {}
         for event in happened:
@@ -80,15 +89,29 @@ class Events:
             batches.append(batch)
         return batches
 
+    def connected(self) -> None:
+        """Take in that the connection to the broker is new: it may be another broker."""
+        self._subscribers = 0
+
     def heard(self, aside: Aside) -> None:
         """Take in that the broker tells of itself: it gets the numbers of all streams."""
         if aside.kind != "broker" or not aside.frames:
             return
+        before = self._subscribers
         try:
             self._subscribers = int(json.loads(aside.frames[0])["subscribers"])
         except (ValueError, KeyError, TypeError):
             return
-        self._publish(json.dumps(self._numbers).encode())
+        # A broker that had no subscribers knows of nothing that has happened meanwhile.
+        statuses = self._statuses() if self._subscribers and not before else []
+        self._publish(json.dumps(self._numbers).encode(), *statuses)
+
+    def _statuses(self) -> list[bytes]:
+        """Give the last event of each status, as topics and bodies."""
+        events = self._kept.latest([prefix_of(stream) for stream in STATUS_STREAMS], STATUSES)
+        last = {event.topic: event for event in events if event.status}
+        ordered = sorted(last.values(), key=lambda event: (event.stream, event.number))
+        return [f for event in ordered for f in (wire_topic(event.topic), encode_event(event))]
 
     def tell(self, changes: Iterable[Change]) -> None:
         """Publish the events of a turn that is committed, where anybody wants to hear of them."""

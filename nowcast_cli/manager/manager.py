@@ -118,6 +118,7 @@ class Manager:
         if self._parts.inbox.monitor in ready and self._parts.inbox.greet():
             host, port = self._parts.endpoints.host, self._parts.endpoints.manager
             self._logger.info("connected to %s port %d", host, port)
+            self._parts.events.connected()
         self._parts.inbox.greet_again()
         if (alone := self._parts.inbox.alone()) and not self._alone:
             self._logger.error(alone)
@@ -292,6 +293,7 @@ class Manager:
     def close(self) -> None:
         """Write what is committed to the checklist file, then let go of everything."""
         self._parts.notifier.close()
+        self._parts.farewell()
         self._parts.housekeeping.close()
         with contextlib.suppress(Deposed):  # it is for the one who leads now to write it
             self._parts.checklist.close(self._state.last_message)

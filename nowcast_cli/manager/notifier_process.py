@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import subprocess
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from nowcast_cli.manager.clock import now
+from nowcast_cli.messages.event import topic_of
+from nowcast_cli.store.event_records import EventPut
 
 MODULE = "nowcast_cli.notify"
 SHORTEST_LIFE = 30.0  # seconds between two starts
@@ -21,7 +24,8 @@ class NotifierProcess:
     """Starts ``nowcast_cli.notify`` where the configuration asks for notifications.
 
     The process holds one end of a pipe: however the manager ends, the other end closes. When the
-    manager was killed the notifier says so before it goes; :meth:`close` ends it at once.
+    manager was killed the notifier says so before it goes; :meth:`close` ends it at once. By a
+    second pipe it says what it has sent; what it sends while no manager runs is no event.
     """
 
     def __init__(
@@ -33,6 +37,21 @@ class NotifierProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._pipe = -1
         self._next_start = float("-inf")
+        self._said, self._says = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._rest = b""
+
+    def fileno(self) -> int:
+        """Give the descriptor that is readable when the notifier has sent something."""
+        return self._said
+
+    def happened(self) -> list[EventPut]:
+        """Give what it has sent, as events; does not wait."""
+        if self._process is None:
+            return []
+        with contextlib.suppress(BlockingIOError):
+            self._rest += os.read(self._said, 1 << 16)
+        *lines, self._rest = self._rest.split(b"\n")
+        return [_event(line) for line in lines]
 
     def tend(self, config: Mapping[str, Any], last_message: int) -> None:
         """Start it where it is wanted and does not run, at most each ``SHORTEST_LIFE``.
@@ -75,11 +94,16 @@ class NotifierProcess:
             self._process = subprocess.Popen(
                 [
                     sys.executable, "-m", MODULE,
-                    str(self._config_file), str(reader), str(last_message), now(),
+                    str(self._config_file), str(reader), str(last_message), now(), str(self._says),
                 ],
-                pass_fds=(reader,),
+                pass_fds=(reader, self._says),
                 stdin=subprocess.DEVNULL,
                 cwd=self._config_file.parent,
             )  # fmt: skip
         finally:
             os.close(reader)
+
+
+def _event(line: bytes) -> EventPut:
+    said = json.loads(line)
+    return EventPut(topic_of("notifications", said["channel"], "sent"), said)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import time
 from collections.abc import Mapping
 from functools import partial
@@ -24,6 +26,7 @@ from nowcast_cli.manager.agent_requests import AgentRequests
 from nowcast_cli.manager.boot_clock import uptime
 from nowcast_cli.manager.checklist_picture import ChecklistPicture
 from nowcast_cli.manager.committing import Committing
+from nowcast_cli.manager.daemon_watch import REMEMBERED, STREAM, DaemonWatch, own_end
 from nowcast_cli.manager.decider_process import DeciderProcess
 from nowcast_cli.manager.deciders import Deciders
 from nowcast_cli.manager.event_making import EventMaker
@@ -42,6 +45,7 @@ from nowcast_cli.manager.undecided import Undecided
 from nowcast_cli.messages.agent_messages import TYPE as AGENT
 from nowcast_cli.security.source import key_source, security_of
 from nowcast_cli.store.database import Store
+from nowcast_cli.store.leader import Deposed
 
 if TYPE_CHECKING:
     from nowcast_cli.config.config import Config
@@ -102,10 +106,14 @@ class Parts:
         orders = {**orders, **AgentRequests(self.agents.floor).orders(), **self.flows.orders}
         self.intake = Intake(self.store, registry, orders, logger)
         self.intake.limits = limits(self.config)
+        told = self.store.events.latest((f"{STREAM}~",), REMEMBERED)
+        self.daemons = DaemonWatch(paths.run, told)
+        self.notifier = NotifierProcess(context.config_file, time.monotonic, logger)
         self.events = Events(
             self.store.events,
             EventMaker(self.store.flow_run, self.store.agents()),
             partial(self.inbox.tell, "publish"),
+            lambda: [*self.daemons.happened(), *self.notifier.happened()],
         )
         self.intake.questions = {**self.events.questions, **self.flows.questions}
         waits = self.flows.waits
@@ -129,7 +137,6 @@ class Parts:
             deadline=lambda: next_workers_deadline(self.config),
             monotonic=time.monotonic,
         )
-        self.notifier = NotifierProcess(context.config_file, time.monotonic, logger)
 
     def _begun_decider(self) -> DeciderProcess:
         """Give a decider that has the checklist as it is now; the first may be warm already."""
@@ -151,7 +158,7 @@ class Parts:
         for readable in (
             self.inbox.socket, self.inbox.monitor, self._context.signals.fileno(),
             self._context.health.fileno(), self.deciders.fileno(), *self.jobs.filenos(),
-            self.agents.fileno(),
+            self.agents.fileno(), self.daemons.fileno(), self.notifier.fileno(),
         ):  # fmt: skip
             poller.register(readable, zmq.POLLIN)
         return poller
@@ -168,8 +175,17 @@ class Parts:
             1.0 if self.undecided.stuck() else None,
             self.inbox.wait_at_most(),
             self.agents.wait_at_most(),
+            self.daemons.due_in(),
         )
         return min((limit for limit in limits if limit is not None), default=None)
+
+    def farewell(self) -> None:
+        """Have whoever listens know that this manager ends in order."""
+        with contextlib.suppress(Deposed, sqlite3.Error):
+            batches = self.events.numbered([own_end()])
+            self.store.commit(batches)
+            self.events.tell(batches)
+        self.daemons.close()
 
     def use(self, config: Config) -> None:
         """Go on with a configuration that was reloaded."""

@@ -26,6 +26,7 @@ SYSTEM_STREAMS = frozenset(
     }
 )  # fmt: skip
 
+STATUS_STREAMS = ("agents", "daemons")  # some events in them say how something is now
 _BLANK = re.compile(r"\s+")
 _UNSAFE = re.compile(r"[\s\x00-\x1f\x7f%~]+")
 _ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)

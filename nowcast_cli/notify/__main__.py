@@ -1,17 +1,21 @@
-"""``python -m nowcast_cli.notify CONFIG [DESCRIPTOR NUMBER INSTANT]``: run the notifier.
+"""``python -m nowcast_cli.notify CONFIG [DESCRIPTOR NUMBER INSTANT SAID]``: run the notifier.
 
-The manager hands it the reading end of a pipe, which ends with the manager, and the number of the
-last message and the time (ISO 8601 UTC) of its start. Without them it runs until it is killed.
+The manager hands it the reading end of a pipe, which ends with the manager, the number of the
+last message, the time (ISO 8601 UTC) of its start, and the writing end of a pipe, by which it is
+told what was sent. Without them it runs until it is killed.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import select
 import signal
 import sys
 import time
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -24,11 +28,13 @@ from nowcast_cli.daemon.main import explain
 from nowcast_cli.errors import NowcastError
 from nowcast_cli.notify.channels import Channel, channels_of
 from nowcast_cli.notify.daemon_watch import GRACE
+from nowcast_cli.notify.mailbox import Notice
 from nowcast_cli.notify.notifier import Clock, Notifier
 from nowcast_cli.notify.sending import require_apprise, send
 from nowcast_cli.supervisor.daemons import daemons_of
 
 BETWEEN_TURNS = 0.5  # seconds
+LONGEST_TITLE = 300  # characters
 # After the manager's end: long enough to see that it stays away, and to say so.
 LAST_MINUTES = GRACE + 60.0
 
@@ -66,10 +72,19 @@ def main(arguments: list[str]) -> int:
         begin_after=int(arguments[2]) if len(arguments) > 2 else 0,
         begin_at=arguments[3] if len(arguments) > 3 else None,
         logger=logger,
+        tell=partial(_tell_manager, int(arguments[4]) if len(arguments) > 4 else None),
     )
     descriptor = int(arguments[1]) if len(arguments) > 1 else None
     _run(notifier, descriptor, paths.run / "manager.sock", logger)
     return 0
+
+
+def _tell_manager(descriptor: int | None, channel: Channel, notice: Notice) -> None:
+    """Say what was sent in a line, short enough to be written whole; a manager may have gone."""
+    said = {"channel": channel.name, "title": notice.title[:LONGEST_TITLE]}
+    if descriptor is not None:
+        with suppress(OSError):
+            os.write(descriptor, json.dumps(said).encode() + b"\n")
 
 
 def _logger_of_its_own() -> logging.Logger:

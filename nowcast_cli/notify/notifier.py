@@ -30,6 +30,7 @@ FIRST_RETRY, LONGEST_RETRY = 5.0, 300.0  # seconds
 LOOK_AT_DAEMONS = 3.0  # seconds
 
 Send = Callable[[Channel, Notice], None]
+Tell = Callable[[Channel, Notice], None]
 Stamp = tuple[tuple[int, int, int], ...]
 
 
@@ -64,10 +65,12 @@ class Notifier:
         begin_after: int,
         begin_at: str | None = None,
         logger: logging.Logger,
+        tell: Tell = lambda _channel, _notice: None,
     ) -> None:
         self._paths = paths
         self._channels = channels
         self._send = send
+        self._tell = tell
         self._clock = clock
         self._logger = logger
         self._file = paths.state / FILE_NAME
@@ -174,6 +177,7 @@ class Notifier:
         )
         self._keep()
         self._logger.info("told %s: %s", channel.name, notice.title)
+        self._tell(channel, notice)
 
     def _wait_before_next_try(
         self, channel: Channel, error: SendError, trouble: Trouble | None

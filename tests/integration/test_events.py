@@ -72,7 +72,7 @@ def test_who_joins_late_gets_what_was_before_and_then_what_happens(system: Syste
         assert subscription.numbers["checklist"] == 8
     with of(system, "checklist", since="checklist:6") as subscription:
         assert [event.number for event in take(subscription, 2)] == [7, 8]
-    with of(system, since=timedelta(hours=1)) as subscription:
+    with of(system, "checklist", "jobs", since=timedelta(hours=1)) as subscription:
         assert "checklist:8" in {event.id for event in take(subscription, 8)}
 
 
@@ -194,3 +194,28 @@ def test_events_are_followed_while_daemons_are_killed(system: System) -> None:
     assert code == 130
     assert following.stderr is not None
     assert "Traceback" not in following.stderr.read()
+
+
+def test_daemons_are_seen_to_begin_and_to_end(system: System) -> None:
+    names = ("manager", "message_broker", "scheduler")
+    with of(system, *(f"daemons~{name}" for name in names), since={}) as subscription:
+        first = {event.topic for event in take(subscription, 2)}
+        assert first == {"daemons~manager~started", "daemons~message_broker~started"}
+        system.start("scheduler")
+        (started,) = take(subscription, 1)
+        assert (started.topic, started.payload["pid"]) == (
+            "daemons~scheduler~started", system.pid("scheduler"),
+        )  # fmt: skip
+        system.kill("scheduler")
+        assert [event.topic for event in take(subscription, 1)] == ["daemons~scheduler~ended"]
+        system.stop("manager")
+        assert [event.topic for event in take(subscription, 1)] == ["daemons~manager~ended"]
+        system.start("manager")
+        assert [event.topic for event in take(subscription, 1)] == ["daemons~manager~started"]
+        system.restart("manager")
+        assert [event.topic for event in take(subscription, 2)] == [
+            "daemons~manager~ended", "daemons~manager~started",
+        ]  # fmt: skip
+    with of(system, "daemons~manager", last_values=True) as subscription:
+        told = {event.topic for event in take(subscription, 2)}
+    assert told == {"daemons~manager~started", "daemons~manager~ended"}
