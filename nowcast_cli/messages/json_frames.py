@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from typing import Any
+
+
+LARGEST = 1e300  # of numbers: an integer of JSON may be too large for a float
 
 
 class BadFrame(ValueError):
@@ -45,7 +47,7 @@ def field_of(kind: type[Any], given: Mapping[str, Any], name: str, default: Any 
 def number_of(given: Mapping[str, Any], name: str, default: Any = _REQUIRED) -> float:
     """Give the number in the field ``name``; without it, ``default``. Raises BadFrame."""
     value = given.get(name, default)
-    if type(value) in (int, float) and math.isfinite(value):
+    if type(value) in (int, float) and abs(value) < LARGEST:
         return float(value)
     raise BadFrame(f"{name} is no number")
 

@@ -20,9 +20,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from types import NoneType
 from typing import Any
 
 from nowcast_cli.messages.json_frames import (
+    LARGEST,
     BadFrame,
     field_of,
     mapping_of,
@@ -185,36 +187,64 @@ def to_performer(frames: Sequence[bytes]) -> ToPerformer:
 def read_result(text: bytes) -> Result:
     """Read the JSON text of one result. Raises PerformingError."""
     given = mapping_of(text, "a result")
-    state = given.get("state")
-    if state not in STATES:
-        raise PerformingError(f"a result's state is one of {', '.join(sorted(STATES))}")
-    return Result(
-        field_of(str, given, "id"),
-        state,
-        given.get("gave"),
-        field_of(str, given, "reason", None),
-        field_of(str, given, "traceback", None),
-        number_of(given, "seconds", 0.0),
-    )
+    get = given.get
+    reason, traceback, seconds = get("reason"), get("traceback"), get("seconds", 0.0)
+    kinds = (type(get("id")), type(get("state")), type(reason), type(traceback), type(seconds))
+    if kinds not in _OF_RESULTS or given["state"] not in STATES or not abs(seconds) < LARGEST:
+        _refuse_result(given)
+    return Result(given["id"], given["state"], get("gave"), reason, traceback, float(seconds))
 
 
 def read_order(text: bytes) -> Order:
     """Read the JSON text of one order. Raises PerformingError."""
     given = mapping_of(text, "an order")
-    return Order(
-        field_of(str, given, "id"),
-        field_of(str, given, "key"),
-        field_of(str, given, "component", None),
-        field_of(dict, given, "values"),
-        field_of(bool, given, "implied", False),
-        number_of(given, "seconds"),
-        field_of(str, given, "run", ""),
-        field_of(str, given, "flow", ""),
-        field_of(str, given, "step", ""),
-        field_of(int, given, "attempt", 1),
-        field_of(str, given, "correlation", ""),
-        field_of(bool, given, "async", False),
-    )
+    get = given.get
+    fields: tuple[Any, ...] = (
+        get("id"), get("key"), get("component"), get("values"), get("implied", False),
+        get("seconds"), get("run", ""), get("flow", ""), get("step", ""), get("attempt", 1),
+        get("correlation", ""), get("async", False),
+    )  # fmt: skip
+    if tuple(map(type, fields)) not in _OF_ORDERS or not abs(given["seconds"]) < LARGEST:
+        _refuse_order(given)
+    return Order(*fields)
+
+
+# The types of fields, looked at all at once: there are thousands of orders a second.
+_OF_RESULTS = {
+    (str, str, reason, traceback, seconds)
+    for reason in (str, NoneType)
+    for traceback in (str, NoneType)
+    for seconds in (int, float)
+}
+_OF_ORDERS = {
+    (str, str, component, dict, bool, seconds, str, str, str, int, str, bool)
+    for component in (str, NoneType)
+    for seconds in (int, float)
+}
+
+
+def _refuse_result(given: Mapping[str, Any]) -> None:
+    """Say which field of a result is wrong. Raises PerformingError."""
+    field_of(str, given, "id")
+    if field_of(str, given, "state") not in STATES:
+        raise PerformingError(f"a result's state is one of {', '.join(sorted(STATES))}")
+    field_of(str, given, "reason", None)
+    field_of(str, given, "traceback", None)
+    number_of(given, "seconds", 0.0)
+
+
+def _refuse_order(given: Mapping[str, Any]) -> None:
+    """Say which field of an order is wrong. Raises PerformingError."""
+    for name in ("id", "key"):
+        field_of(str, given, name)
+    field_of(str, given, "component", None)
+    field_of(dict, given, "values")
+    number_of(given, "seconds")
+    for name in ("run", "flow", "step", "correlation"):
+        field_of(str, given, name, "")
+    for name in ("implied", "async"):
+        field_of(bool, given, name, False)
+    field_of(int, given, "attempt", 1)
 
 
 def _read(frames: Sequence[bytes]) -> FromPerformer | ToPerformer:

@@ -111,6 +111,12 @@ def test_whatever_comes_is_a_word_or_a_sentence(frames):
         ([b"hello", b"[]"], "hello is a mapping"),
         ([b"hello", b'{"name": "a"}'], "incarnation is missing"),
         ([b"done", b'{"id": "a", "state": "well"}'], "a result's state is one of"),
+        ([b"done", b'{"id": "a", "state": []}'], "state is not of its kind"),
+        ([b"done", b'{"id": "a", "state": "done", "seconds": 1e999}'], "seconds is no number"),
+        (
+            [b"orders", b'{"id": "a", "key": "?a?", "values": {}, "seconds": 1, "async": 1}'],
+            "async",
+        ),
         ([b"done", b'{"id": "a", "state": "done", "gave": NaN}'], "NaN is not JSON"),
         ([b"done", b'{"id": "a", "state": "done", "gave": "\\ud800"}'], "not JSON: .*surrogates"),
         ([b"done", b'{"id": 3, "state": "done"}'], "id is not of its kind"),
