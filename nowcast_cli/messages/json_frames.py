@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-
 LARGEST = 1e300  # of numbers: an integer of JSON may be too large for a float
 
 
