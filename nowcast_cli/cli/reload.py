@@ -48,7 +48,7 @@ def _tell_others(system: System, out: Output) -> None:
     }
     for daemon, is_wanted in wanted.items():
         if not _hangs_up(system, daemon) and is_wanted:
-            out.note(f"the {daemon.replace('_', ' ')} does not run yet: nowcast start starts it")
+            out.note(f"{daemon} does not run yet: nowcast start starts it")
 
 
 def _take_in_services(system: System, out: Output) -> None:
