@@ -191,7 +191,10 @@ class ActionWorld(World):
     def work_off(self, rounds: int = 200) -> None:
         """Let everything go well from now on, until no run is open."""
         self.ask_hello()
-        for _ in range(rounds):
+        for number in range(rounds):
+            for performer in self.performers.values():
+                if not performer.welcomed and number % 4 == 3:
+                    self.say(performer, performer.hello())
             self.turn()
             self.deliver()
             for performer in self.performers.values():

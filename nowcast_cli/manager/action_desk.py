@@ -22,6 +22,7 @@ from nowcast_cli.manager.action_progress import Doings
 from nowcast_cli.manager.attendance import Attendance
 from nowcast_cli.manager.inbox import Aside
 from nowcast_cli.messages.performing import (
+    LEASE,
     MAPPING,
     Acknowledged,
     Ask,
@@ -91,6 +92,7 @@ class ActionDesk:
         self._book = OrderBook()
         self._asks = Asks()
         self._attendance = Attendance(now)
+        self._asked_to_answer: dict[bytes, float] = {}  # connections, and when
         self.doings = Doings(now, monotonic)
         self._undirected: dict[str, Ask] = {}
         self._early: dict[str, Result] = {}  # of asks that an earlier manager had heard
@@ -174,7 +176,8 @@ class ActionDesk:
             case Done(results):
                 self._to_acknowledge.setdefault(identity, []).extend(each.id for each in results)
                 for result in results:
-                    self._ended(result)
+                    if self._may_end(identity, result.id):
+                        self._ended(result)
             case Progress():
                 self.doings.progressed(word)
             case Renewed():
@@ -194,7 +197,11 @@ class ActionDesk:
     def _hello(self, identity: bytes, said: Hello) -> None:
         before = self._book.performers.get(said.name)
         if before is not None and self._attendance.is_replaced(said, before.said):
-            return
+            if self._is_there(before.identity):
+                return
+            self._gone(before.identity, "it does not answer")
+            before = None
+        self._asked_to_answer.pop(identity, None)
         if said.serves != MAPPING:
             self.directory.hello(said.name, said.serves)
         self._attendance.hello(said)
@@ -218,17 +225,40 @@ class ActionDesk:
         if strays := tuple(each for each in heard.unknown if each not in asks):
             self._say(identity, Withdraw(strays))
 
+    def _is_there(self, identity: bytes) -> bool:
+        """Say whether a performer may be there: it is asked for a hello, and has its lease.
+
+        The broker says so, too, but for one that it has not heard since it was started anew.
+        """
+        now = self._monotonic()
+        asked = self._asked_to_answer.get(identity)
+        if asked is None:
+            self._asked_to_answer[identity] = now
+            self._say(identity, AskHello())
+        return asked is None or now < asked + LEASE
+
     def _gone(self, identity: bytes, why: str) -> None:
         name = self._book.name_of(identity)
         if name is None:
             return
         self._attendance.silent(name)
+        self._asked_to_answer.pop(identity, None)
         for order in self._book.gone(identity):
             reason = f"{name} is gone: {why}"
             self._ended(Result(order, "lost", reason=reason), counts=name != ACTION_HOST)
         for ask in self._asks.of(name):
             self._drop_ask(ask)
         _logger.warning("%s is gone: %s", name, why)
+
+    def _may_end(self, identity: bytes, order: str) -> bool:
+        """Say whether what a performer says of an order counts: not of another one's."""
+        where = self._book.whereabouts(order)
+        if where is None or where[0] == "expected":
+            return True
+        may = where[0] == "in hand" and self._book.name_of(identity) in (None, where[1])
+        if not may:
+            _logger.warning("%s is not in the hands of who says how it ended", order)
+        return may
 
     def _ended(self, result: Result, counts: bool = True) -> None:
         self._book.ended(result.id)
@@ -254,6 +284,7 @@ class ActionDesk:
 
     def _forget(self, order: str) -> None:
         self._texts.pop(order, None)
+        self._undirected.pop(order, None)
         self.doings.ended(order)
 
     def _say(self, identity: bytes, word: ToPerformer) -> None:
@@ -317,10 +348,6 @@ class ActionDesk:
 
     def act(self, tell: Tell) -> None:
         """Say what the commit allows: results are taken, who is welcome, what is to be done."""
-        for identity, ids in self._to_acknowledge.items():
-            tell(identity, *frames_of(Acknowledged(tuple(ids))))
-        self._to_acknowledge.clear()
-        reached("manager.acknowledged")
         for identity, word in self._to_say:
             tell(identity, *frames_of(word))
         self._to_say.clear()
@@ -328,6 +355,10 @@ class ActionDesk:
             tell(identity, b"orders", *(self._texts.pop(order) for order in orders))
             reached("manager.gave_orders")
             self.doings.begin(orders)
+        for identity, ids in self._to_acknowledge.items():  # for which nobody waits
+            tell(identity, *frames_of(Acknowledged(tuple(ids))))
+        self._to_acknowledge.clear()
+        reached("manager.acknowledged")
 
     # --- telling
 

@@ -320,6 +320,36 @@ def test_progress_is_told_as_an_event_and_not_too_often(world: ActionWorld) -> N
     assert world.desk.told([order])[order]["fraction"] == 0.3
 
 
+def test_how_an_order_ended_is_not_for_another_performer_to_say(world: ActionWorld) -> None:
+    there, other = host(world, takes=1), service(world)
+    run_id = run(world, action("?A?work", "a", for_each=2))
+    for number in (0, 1):
+        world.say(other, Done((Result(f"{run_id}/a/{number}/1", "done", "nonsense"),)))
+    exchange(world)
+    assert set(world.states(run_id).values()) == {"running"}
+    for _ in range(2):
+        do(world, there, gave="sense")
+    assert [record.gave for record in world.record(run_id).steps.values()] == ["sense", "sense"]
+
+
+def test_of_two_of_one_name_the_one_that_does_not_answer_gives_way(world: ActionWorld) -> None:
+    dead = host(world)
+    there = world.start("action_workers")
+    exchange(world)
+    world.restart()
+    world.say(there, there.hello())
+    world.say(dead, dead.hello())  # it was on its way for longer, and tells of nobody any more
+    exchange(world)
+    run_id = run(world, action("?A?work", "a"))
+    for _ in range(4):
+        world.say(there, there.hello())
+        exchange(world)
+        world.seconds += 2.0
+    assert there.welcomed
+    do(world, there)
+    assert world.record(run_id).state == "done"
+
+
 # --- asks
 
 
@@ -431,4 +461,16 @@ def test_an_ask_of_nobodys_is_answered_once_all_have_said_hello(tmp_path: Path) 
     world.tick(PATIENCE_WITH_SERVICES)
     world.turn()
     assert [answer.state for answer in answers(world)] == ["failed"]
+    world.store.close()
+
+
+def test_an_ask_that_waits_for_a_hello_dies_with_who_asks(tmp_path: Path) -> None:
+    world = ActionWorld(tmp_path, mapped=MAPPED, services=("ingest",))
+    there = host(world)
+    world.say(there, Ask("ask-1", "?N?work", {}, 50.0))
+    world.turn()
+    host(world)
+    owner = service(world, "?N?work")
+    exchange(world)
+    assert not owner.in_hand
     world.store.close()
