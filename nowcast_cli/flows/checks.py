@@ -129,19 +129,45 @@ def _flows_below(flow: Flow) -> tuple[str, ...]:
 
 
 def _begins_itself(flow: Flow, flows: Mapping[str, Flow]) -> Iterator[Mistake]:
-    ends = {
-        name: tuple(
-            str(trigger.settings.get("flow")) for trigger in each.triggers if trigger.kind == "flow"
-        )
-        for name, each in flows.items()
-    }
-    begun_by = {
-        name: (*ends[name], *(other for other, each in flows.items() if name in _flows_below(each)))
+    ends = {name: _ends_that_begin(each) for name, each in flows.items()}
+    jobs = {name: _jobs_that_begin(each, flows) for name, each in flows.items()}
+    above = {
+        name: tuple(other for other, each in flows.items() if name in _flows_below(each))
         for name in flows
     }
-    if flow.name in set().union(*(_reached(begun_by, name) for name in ends[flow.name])):
-        words = "the end of this flow would begin it again, without an end"
-        yield Mistake(flow.name, None, "on", words)
+    for begun_by, words in (
+        (ends, "the end of this flow would begin it again, without an end"),
+        (
+            {name: (*ends[name], *jobs[name]) for name in flows},
+            "the message of a step's job would begin this flow again, without an end",
+        ),
+    ):
+        all_ways = {name: (*begun_by[name], *above[name]) for name in flows}
+        if flow.name in set().union(*(_reached(all_ways, name) for name in begun_by[flow.name])):
+            yield Mistake(flow.name, None, "on", words)
+            return
+
+
+def _ends_that_begin(flow: Flow) -> tuple[str, ...]:
+    """Give the flows whose end begins a flow."""
+    return tuple(
+        str(trigger.settings.get("flow")) for trigger in flow.triggers if trigger.kind == "flow"
+    )
+
+
+def _jobs_that_begin(flow: Flow, flows: Mapping[str, Flow]) -> tuple[str, ...]:
+    """Give the flows with a step whose job begins a flow by its message, unless it ended badly."""
+    workers = {
+        trigger.settings.get("message")
+        for trigger in flow.triggers
+        if trigger.kind == "message"
+        and not str(trigger.settings.get("type", "success")).startswith(("failure", "crash"))
+    }
+    return tuple(
+        name
+        for name, each in flows.items()
+        if any(isinstance(step.does, Work) and step.does.worker in workers for step in each.steps)
+    )
 
 
 def _targets(

@@ -177,7 +177,7 @@ WHOLE = """\
 flows:
   forecast:
     description: Of a day
-    on: {message: crop, parameters: {region: "{payload.region}"}}
+    on: {message: many, parameters: {region: "{payload.region}"}}
     parameters: {date: today, members: 21, region: {type: text}}
     steps:
       crop:
@@ -215,7 +215,7 @@ def test_all_that_a_step_can_say_is_read(folder: Path) -> None:
     assert other.after == ("model", "crop")
     assert found.stand_ins == {"mail"}
     assert found.followers("crop") == ("model", "other")
-    assert [trigger.words for trigger in found.triggers] == ["message success of crop"]
+    assert [trigger.words for trigger in found.triggers] == ["message success of many"]
     assert {each.name: (each.type, each.required) for each in found.parameters} == {
         "date": ("date", False), "members": ("whole", False), "region": ("text", True),
     }  # fmt: skip
@@ -283,6 +283,7 @@ def test_a_mistake_in_a_step_is_named_with_its_keys(folder: Path, step: str, exp
         ("flows: {f: {}}\n", "flows.f.steps: has no steps"),
         ("flows: {f: {on: request}}\n", "flows.f.steps: has no steps"),
         ("flows: {'a b': {steps: {x: {worker: crop}}}}\n", "'a b' cannot be the name of a flow"),
+        ("flows: {jobs: {steps: {x: {worker: crop}}}}\n", "'jobs' cannot be the name of a flow"),
         ("flows: {f: {steps: {1: {worker: crop}}}}\n", "'1' cannot be its name"),
         ("flows: {f: {on: sunrise, steps: {x: {worker: crop}}}}\n", "flows.f.on: must be one of"),
         ("flows: {f: {on: {message: corp}, steps: {x: {worker: crop}}}}\n", "worker corp is not"),
@@ -297,6 +298,20 @@ def test_a_mistake_in_a_step_is_named_with_its_keys(folder: Path, step: str, exp
         (
             "flows: {f: {on: {flow: g}, steps: {x: {flow: g}}}, g: {steps: {x: {worker: crop}}}}\n",
             "flows.f.on: the end of this flow would begin it again",
+        ),
+        (
+            "flows: {f: {on: {message: crop}, steps: {x: {worker: crop}}}}\n",
+            "flows.f.on: the message of a step's job would begin this flow again",
+        ),
+        (
+            "flows: {f: {on: {message: crop}, steps: {x: {flow: g}}}, "
+            "g: {steps: {x: {worker: crop}}}}\n",
+            "flows.f.on: the message of a step's job would begin this flow again",
+        ),
+        (
+            "flows: {f: {on: {message: crop}, steps: {x: {worker: model}}}, "
+            "g: {on: {flow: f}, steps: {x: {worker: crop}}}}\n",
+            "flows.f.on: the message of a step's job would begin this flow again",
         ),
         ("flows: {f: {on: {flow: g}, steps: {x: {worker: crop}}}}\n", "flows.f.on: there is no f"),
         (
