@@ -513,3 +513,11 @@ def test_results_are_said_again_to_a_manager_that_did_not_take_them(single):
 def test_the_texts_of_results_are_json_for_any_reader(shared):
     result = shared.call("anything", place="Cap d’Espoir ☔", number=10**30)
     assert result.gave == {"place": "Cap d’Espoir ☔", "number": 10**30}
+
+
+def test_large_values_go_there_and_back(shared):
+    text = "y" * 5_000_000
+    shared.order("large", "anything", text=text)
+    shared.order("small", "add", a=1)
+    assert shared.result("large").gave == {"text": text}
+    assert shared.result("small").gave == {"sum": 3}

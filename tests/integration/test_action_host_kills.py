@@ -42,6 +42,11 @@ def _children(world: ActionHostWorld) -> list[int]:
     return [int(pid) for file in threads for pid in file.read_text().split()]
 
 
+def _descriptors(world: ActionHostWorld) -> list[Path]:
+    assert world.process is not None
+    return list(Path(f"/proc/{world.process.pid}/fd").iterdir())
+
+
 def _send(world: ActionHostWorld, first: int, number: int = 100) -> int:
     names = [f"order-{each}" for each in range(first, first + number)]
     world.orders([order(name, "note", text=name) for name in names])
@@ -61,6 +66,7 @@ def _check(world: ActionHostWorld) -> Counter[str]:
 def test_whichever_workers_are_killed_each_order_is_begun_once_at_most(world):
     chance = random.Random(7)
     sent = kills = 0
+    descriptors = len(_descriptors(world))
     while sent < ORDERS:
         sent = _send(world, sent)
         enough = sent - chance.randrange(60, 101)
@@ -74,6 +80,8 @@ def test_whichever_workers_are_killed_each_order_is_begun_once_at_most(world):
     assert kills > 5
     assert set(states) <= {"done", "lost"}
     assert states["lost"] <= kills
+    world.until(world.is_ready)
+    world.until(lambda: len(_descriptors(world)) <= descriptors)
 
 
 def test_a_host_that_is_killed_leaves_nobody_behind_who_goes_on(world):
