@@ -82,6 +82,27 @@ def test_a_file_that_is_being_written_waits_until_it_is_closed(
     assert begun(system)[str(slow)] == 1
 
 
+def test_files_come_in_many_ways(make_system: MakeSystem, data: Path) -> None:
+    outside = data.parent / f"{data.name}-outside"
+    (outside / "folder/deep").mkdir(parents=True)
+    (outside / "folder/deep/moved.nc").write_text("with its folder")
+    linked, rewritten = data / "linked.nc", data / "rewritten.nc"
+    with rewritten.open("w") as writing:
+        writing.write("begun before the watcher")
+        writing.flush()
+        system = watched(make_system, f"{data}/**/*.nc").start("file_watcher")
+        (outside / "folder").rename(data / "folder")
+        os.link(data / "folder/deep/moved.nc", linked)
+        wait_for(system, linked, data / "folder/deep/moved.nc")
+        assert str(rewritten) not in begun(system)
+    wait_for(system, rewritten)
+    rewritten.write_text("as another one")
+    wait_until(lambda: begun(system)[str(rewritten)] == 2, what="its second run")
+    linked.rename(data / "folder/renamed.nc")
+    wait_for(system, data / "folder/renamed.nc")
+    assert begun(system).total() == 5
+
+
 def test_what_was_asked_while_nobody_answered_is_asked_again_and_begun_once(
     make_system: MakeSystem, data: Path
 ) -> None:
