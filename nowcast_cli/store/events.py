@@ -6,10 +6,10 @@ import json
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import takewhile
+from itertools import islice, takewhile
 from typing import Any
 
-from nowcast_cli.messages.event import Event, event_of, is_about, said_in_json
+from nowcast_cli.messages.event import DELIMITER, Event, event_of, is_about, quoted, said_in_json
 from nowcast_cli.store.event_records import EventBatchPut, EventPut
 
 SINCE = 10  # the version of the schema that has them
@@ -24,6 +24,7 @@ _STREAMS = (
     "WHERE known.stream IS NOT NULL) SELECT stream FROM known WHERE stream IS NOT NULL"
 )
 _ROWS = 50  # read at once
+_BEYOND = 1 << 62  # any number or place
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,21 +138,41 @@ def latest(
     ``since`` is a time (ISO 8601 UTC) or the id of an event.
     """
     begin = {} if since is None else numbers_at(connection, since)
-    found: list[Event] = []
-    place = (connection.execute("SELECT max(place) FROM event_batch").fetchone()[0] or 0) + 1
     least = 0 if since is None else _place_at(connection, since)
-    while limit is None or len(found) < limit:
-        rows = connection.execute(
-            f"{_SELECT} WHERE place < ? AND place >= ? ORDER BY place DESC LIMIT ?",
-            (place, least, _ROWS),
-        ).fetchall()
+    streams: Collection[str | None] = {topic.partition(DELIMITER)[0] for topic in topics} or {None}
+    found = [
+        placed
+        for stream in streams
+        for placed in islice(_backwards(connection, stream, topics, least, begin), limit)
+    ]
+    found.sort(key=lambda placed: (placed[0], placed[1].number))
+    kept = found if limit is None else found[max(0, len(found) - limit) :]
+    return [event for _, event in kept]
+
+
+def _backwards(
+    connection: sqlite3.Connection,
+    stream: str | None,
+    topics: Collection[str],
+    least: int,
+    begin: Mapping[str, int],
+) -> Iterator[tuple[int, Event]]:
+    """Give events of a stream, or of all, with the place of their batch, the newest first."""
+    order, of_stream = ("place", "") if stream is None else ("last", "stream = :stream AND ")
+    # What is about none of the topics need not be read.
+    about = " OR ".join(f"instr(events, :t{at})" for at in range(len(topics))) or "1"
+    wanted = {f"t{at}": f'"topic":{quoted(topic)[:-2]}' for at, topic in enumerate(topics)}
+    query = (
+        f"{_SELECT} WHERE {of_stream}{order} < :before AND place >= :least AND ({about}) "
+        f"ORDER BY {order} DESC LIMIT {_ROWS}"
+    )
+    values = {"stream": stream, "least": least, "before": _BEYOND, **wanted}
+    while rows := connection.execute(query, values).fetchall():
         for row in rows:
-            wanted = (event for event in events_of_row(row) if is_about(event.topic, topics))
-            found += reversed([e for e in wanted if e.number > begin.get(e.stream, 0)])
-        if len(rows) < _ROWS:
-            break
-        place = rows[-1][0]
-    return found[:limit][::-1]
+            for event in reversed([*events_of_row(row)]):
+                if event.number > begin.get(event.stream, 0) and is_about(event.topic, topics):
+                    yield row[0], event
+        values["before"] = rows[-1][COLUMNS.index(order)]
 
 
 def numbers_at(connection: sqlite3.Connection, since: str) -> dict[str, int]:

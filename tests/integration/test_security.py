@@ -120,6 +120,10 @@ def test_a_reader_may_read_and_do_nothing_else(guarded):
     before = len(guarded.messages())
     with client(guarded, "board") as asking:
         assert asking.ask(Message("third", "need", "third")).payload == {"level": 5}
+        snapshot = asking.ask(Message("nowcast", "snapshot", {"of": "checklist"})).payload
+        assert snapshot["value"]["third"] == {"level": 5}
+        replay = asking.ask(Message("nowcast", "events", {"after": {"checklist": 0}})).payload
+        assert replay["events"][-1]["payload"]["value"] == {"level": 5}
         for message in (
             Message("third", "success", {"level": 99}),
             Message("nowcast", "clear checklist", {}),
