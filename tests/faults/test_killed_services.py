@@ -20,7 +20,7 @@ BLOWS = 8
 def test_each_run_ends_once_and_each_call_was_an_attempt_of_its_own(
     make_system: MakeSystem,
 ) -> None:
-    dice = random.Random(6)  # noqa: S311  which one is struck, and when
+    dice = random.Random(6)  # which one is struck, and when
     system = make_system(settings=SETTINGS).start().supervise()
     lab = ServiceLab(system)
     services: list[subprocess.Popen[bytes]] = [lab.start(takes=3)]
