@@ -57,6 +57,7 @@ def mistakes(
             yield from _trigger_parameters(flow, trigger)
         for step in flow.steps:
             yield from _targets(flow, step, flows, registry)
+            yield from _executor(flow, step, registry)
             yield from _references(flow, step)
             yield from _conflicts(flow, step, flows)
             yield from _answered(flow, step, mapping, owners)
@@ -188,6 +189,14 @@ def _targets(
             yield Mistake(flow.name, step.name, "flow", words)
         case SubFlow(flow=name, parameters=given) if name:
             yield from _parameters(flow, step, flows[name], given)
+
+
+def _executor(flow: Flow, step: Step, registry: Registry) -> Iterator[Mistake]:
+    named = step.does.executor if isinstance(step.does, Work) else None
+    if named is not None and named not in (known := registry.executors.names()):
+        words = f"there is no executor {named}" + did_you_mean(named, known)
+        hint = f"there are: {', '.join(known)}"
+        yield Mistake(flow.name, step.name, "executor", words, hint=hint)
 
 
 def _parameters(flow: Flow, step: Step, other: Flow, given: Collection[str]) -> Iterator[Mistake]:

@@ -258,6 +258,7 @@ STEP = "flows: {f: {parameters: {date: today}, steps: {one: {worker: crop}, two:
         ("worker: crop, when: dat > 1", "two.when: {dat} is no parameter of the flow"),
         ("worker: crop, when: one.rows > 1", "two.when: {one.rows} is of a step that need not"),
         ("worker: crop, after: one, when: one > 1", "two.when: {one} is a step; name a value"),
+        ("worker: crop, executor: slrum", "two.executor: there is no executor slrum; did you mean"),
         ("worker: crop, args: '{'", "two.args: '{' has a { alone; write {{ for it"),
         ("worker: crop, args: '{1x}'", "two.args: {1x} names nothing"),
         ('worker: crop, args: "a \'b"', 'two.args: "a \'b" is no command line'),
