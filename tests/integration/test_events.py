@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import signal
 import threading
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import zmq
 
 from helpers import wait_until
 from nowcast_cli import subscribe
 from nowcast_cli.bus.subscribing import Subscription
 from nowcast_cli.messages.event import Event
 from nowcast_command import begin_nowcast, nowcast
+from ports import free_ports
 from systems import MakeSystem, System
 
 
@@ -219,3 +222,47 @@ def test_daemons_are_seen_to_begin_and_to_end(system: System) -> None:
     with of(system, "daemons~manager", last_values=True) as subscription:
         told = {event.topic for event in take(subscription, 2)}
     assert told == {"daemons~manager~started", "daemons~manager~ended"}
+
+
+def test_a_hundred_subscribers_miss_nothing_and_a_stalled_one_harms_nobody(
+    system: System,
+) -> None:
+    with ExitStack() as stack:
+        context = stack.enter_context(zmq.Context())
+        stalled = stack.enter_context(context.socket(zmq.SUB))
+        stalled.rcvhwm = 1
+        stalled.subscribe(b"")
+        stalled.connect(f"ipc://{system.paths.events_socket}")
+        all_of_them = [stack.enter_context(of(system, "checklist~first")) for _ in range(100)]
+        for number in range(30):
+            system.finish("first", {"n": number})
+        system.restart("message_broker")
+        for number in range(30, 60):
+            system.finish("first", {"n": number})
+        for subscription in all_of_them:
+            assert [value["n"] for value in values(take(subscription, 60))] == list(range(60))
+
+
+def test_a_program_on_another_host_is_told_by_the_port_for_events_and_a_readers_key(
+    make_system: MakeSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system = make_system(settings={"security": "curve"})
+    (system.settings["zmq"]["ports"]["events"],) = free_ports(1)
+    system.write_config()
+    system.start()
+    file = system.keys.add("board", "reader")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    config = elsewhere / "nowcast.yaml"
+    config.write_text(system.config_file.read_text())
+    monkeypatch.setenv("NOWCAST_KEY", str(file))
+    system.finish("first", {"n": 0})
+    with subscribe("checklist", config=config, since={}, snapshot=True) as subscription:
+        system.finish("first", {"n": 1})
+        system.restart("message_broker")
+        system.finish("first", {"n": 2})
+        whole, *deltas = take(subscription, 3)
+    assert whole.payload == {"first": {"n": 0}}
+    assert [value["n"] for value in values(deltas)] == [1, 2]
+    shown = nowcast(elsewhere, "events", "--topic", "checklist", "--json")
+    assert [json.loads(line)["number"] for line in shown.out.splitlines()] == [1, 2, 3], shown.err
