@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
@@ -44,8 +44,7 @@ StepName = tuple[str, str]  # flow, step
 BadEnding = Literal["failure", "crash", "lost"]
 
 
-@dataclass(frozen=True, slots=True)
-class World:
+class World(NamedTuple):
     """What a run shares with the others: which steps run, which may not meet, and the time."""
 
     running: Counter[StepName]

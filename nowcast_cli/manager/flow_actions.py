@@ -118,13 +118,13 @@ class StepActions:
         flow = self._runs.flow_of(run)
         step = flow.step(record.step)
         assert isinstance(step.does, Action), "only these are begun here"
-        record = record._replace(performer=None, traceback=None)
         values, is_implied = self._values(flow, run, record, find)
         doer = self._desk.directory.find(step.does.key, values)
         if doer is None:
-            return self._by_nobody(flow, run, step, record, values)
+            fresh = record._replace(performer=None, traceback=None)
+            return self._by_nobody(flow, run, step, fresh, values)
         self._desk.want(self._order(run, step, record, doer, values, is_implied), doer)
-        record = record._replace(performer=doer.name)
+        record = record._replace(performer=doer.name, traceback=None)
         if step.does.key.decorator == ASYNC:
             return Begun(self._with_deadline(record, step.timeout or LONGEST_WAIT))
         if step.does.key.decorator == PUBLISH and doer.component is None:
