@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from nowcast_cli.actions import wire
-from nowcast_cli.actions.heard import Heard, mapping_of, trouble_in, words_of
+from nowcast_cli.actions.heard import Heard, mapping_of, running_in, trouble_in, words_of
 from nowcast_cli.actions.pace import Pace
-from nowcast_cli.actions.worker_process import Held, WorkerProcess
+from nowcast_cli.actions.worker_process import Held, Verdict, WorkerProcess
 from nowcast_cli.config.action_workers import ActionWorkerSettings
 from nowcast_cli.config.sizes import size_words
 from nowcast_cli.crash_points import reached
@@ -22,6 +22,7 @@ _TIME_TO_DUMP = 0.15  # s for a worker to print where it hangs, before it is kil
 _LONGEST_IMPORT = 60.0  # s for one component
 _LONGEST_DELAY = 10.0  # s before a worker is started again that never gets ready
 _BETWEEN_LOOKS = 1.0  # s, at the memory of workers
+_TICK = 0.005  # s, between looks whether those that were killed are dead
 
 
 class Crew:
@@ -129,7 +130,7 @@ class Crew:
             self._read(worker, heard, ready)
         now = time.monotonic()
         for worker in self._all():
-            self._see_to_time(worker, heard, now)
+            self._see_to_time(worker, now)
         self._look_at_memory(now)
         for worker in self._all():
             if worker.is_over():
@@ -168,10 +169,14 @@ class Crew:
         """End what still runs."""
         heard = Heard()
         for worker in self._all():
-            if worker.pending and not worker.gone:
+            if worker.pending and worker.verdict is None:
                 reason = "the action workers were stopped, and it did not end in time"
-                self._lose_head(worker, heard, "lost", reason)
+                worker.verdict = Verdict(worker.pending[0].order.id, "lost", reason)
             worker.kill()
+        while not all(worker.is_over() for worker in self._all()):
+            time.sleep(_TICK)
+        for worker in self._all():
+            self._bury(worker, heard, time.monotonic())
         return heard
 
     @property
@@ -189,19 +194,7 @@ class Crew:
             "waiting": len(self._queue),
             "in hand": sum(len(worker.pending) for worker in self._all()),
             "done": self.done,
-            "running": [
-                {
-                    "key": head.key,
-                    "flow": head.flow,
-                    "run": head.run,
-                    "step": head.step,
-                    "seconds": round(now - worker.head_since, 1),
-                    "worker": worker.number,
-                    "pid": worker.pid,
-                }
-                for worker in self._all()
-                for head in [held.order for held in worker.pending][:1]
-            ],
+            "running": [running_in(worker, now) for worker in self._all() if worker.pending],
             "unusable": unusable,
             "trouble": trouble_in(unusable),
         }
@@ -212,9 +205,19 @@ class Crew:
         return [*self._workers, *self._leaving]
 
     def _read(self, worker: WorkerProcess, heard: Heard, ready: Collection[int]) -> None:
-        frames = [] if worker.is_killed or not worker.has_said(ready) else worker.read()
+        if worker.has_said(ready):
+            self._heed(worker, heard)
+        if worker.unsent_to in ready:
+            worker.flush()
+        if not worker.printed.is_closed and worker.printed.fileno() in ready:
+            self._log_printed(worker)
+        if worker.retiring and not worker.pending and not worker.gone:
+            worker.close()
+
+    def _heed(self, worker: WorkerProcess, heard: Heard) -> None:
+        """Take in what a worker has said."""
         not_begun = []
-        for kind, content in frames:
+        for kind, content in worker.read():
             if kind == wire.RESULT and worker.pending:
                 self._ended(worker, content, heard)
             elif kind == wire.NOT_BEGUN and worker.pending:
@@ -224,12 +227,6 @@ class Crew:
                 self._said(worker, kind, content, heard)
         if not_begun:
             self._put_back(not_begun)
-        if worker.unsent_to in ready:
-            worker.flush()
-        if not worker.printed.is_closed and worker.printed.fileno() in ready:
-            self._log_printed(worker)
-        if worker.retiring and not worker.pending and not worker.gone:
-            worker.close()
 
     def _ended(self, worker: WorkerProcess, content: bytes, heard: Heard) -> None:
         seconds, text = wire.number_and_text(content)
@@ -281,7 +278,7 @@ class Crew:
 
     # --- time and memory
 
-    def _see_to_time(self, worker: WorkerProcess, heard: Heard, now: float) -> None:
+    def _see_to_time(self, worker: WorkerProcess, now: float) -> None:
         if worker.gone:
             return
         if not worker.ready:
@@ -295,7 +292,8 @@ class Crew:
                 allowed = round(worker.deadline - worker.head_since, 1)
                 reason = f"it took longer than {allowed:g} s, and its action worker was killed"
                 self._logger.warning("%s: %s", words_of(worker.pending[0]), reason)
-                self._lose_head(worker, heard, "timed out", reason, worker.printed.dumped())
+                order = worker.pending[0].order.id
+                worker.verdict = Verdict(order, "timed out", reason, worker.printed.dumped())
                 worker.kill()
 
     def _look_at_memory(self, now: float) -> None:
@@ -322,10 +320,11 @@ class Crew:
 
     def _bury(self, worker: WorkerProcess, heard: Heard, now: float) -> None:
         """Take leave of a worker that has gone; what it did not begin goes to another one."""
-        if worker.pending:
-            reason = f"its action worker ended in the middle of it: {worker.ending()}"
-            self._logger.warning("%s: %s", words_of(worker.pending[0]), reason)
-            self._lose_head(worker, heard, "lost", reason)
+        if not worker.is_buried:
+            worker.is_buried = True
+            self._heed(worker, heard)  # its last words: what it did end, it has said
+            if worker.pending:
+                self._lose_head(worker, heard)
         self._forget_asks(worker)
         if worker in self._workers:
             self._workers.remove(worker)
@@ -353,22 +352,21 @@ class Crew:
             worker.number, words, delay,
         )  # fmt: skip
 
-    def _lose_head(
-        self,
-        worker: WorkerProcess,
-        heard: Heard,
-        state: Any,
-        reason: str,
-        traceback: str | None = None,
-    ) -> None:
+    def _lose_head(self, worker: WorkerProcess, heard: Heard) -> None:
         """Tell what became of the order that was under way; those behind it were never begun."""
         held = worker.pending.popleft()
-        spent = round(time.monotonic() - worker.head_since, 3)
-        if held.order.id in self._withdrawn:
-            self._withdrawn.discard(held.order.id)
+        order, verdict = held.order.id, worker.verdict
+        if order in self._withdrawn:
+            self._withdrawn.discard(order)
         else:
-            result = Result(held.order.id, state, None, reason, traceback, spent)
-            heard.results[held.order.id] = result_text(result)
+            if verdict is None or verdict.order != order:
+                reason = f"its action worker ended in the middle of it: {worker.ending()}"
+                self._logger.warning("%s: %s", words_of(held), reason)
+                verdict = Verdict(order, "lost", reason)
+            spent = round(time.monotonic() - worker.head_since, 3)
+            heard.results[order] = result_text(
+                Result(order, verdict.state, None, verdict.reason, verdict.traceback, spent)
+            )
         self._put_back(list(worker.pending))
         worker.pending.clear()
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from nowcast_cli.actions.worker_process import Held
+from nowcast_cli.actions.worker_process import Held, WorkerProcess
 
 
 @dataclass(slots=True)
@@ -20,6 +20,20 @@ class Heard:
 
     results: dict[str, bytes] = field(default_factory=dict)
     words: list[list[bytes]] = field(default_factory=list)
+
+
+def running_in(worker: WorkerProcess, now: float) -> dict[str, Any]:
+    """Give what a worker has under way, at ``now`` of ``time.monotonic``, for its health."""
+    head = worker.pending[0].order
+    return {
+        "key": head.key,
+        "flow": head.flow,
+        "run": head.run,
+        "step": head.step,
+        "seconds": round(now - worker.head_since, 1),
+        "worker": worker.number,
+        "pid": worker.pid,
+    }
 
 
 def words_of(held: Held) -> str:

@@ -17,11 +17,11 @@ from pathlib import Path
 
 from nowcast_cli.actions import wire
 from nowcast_cli.actions.printed import Printed
-from nowcast_cli.messages.performing import Order
+from nowcast_cli.messages.performing import Order, State
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _TIME_TO_END = 5.0  # s from the end of its connection, where we have closed it
-_TIME_TO_DIE = 0.5  # s, where it is its own doing: it is about to end
+_TIME_TO_DIE = 1.0  # s, where it is about to end: it was killed, or has closed the connection
 _MOST_READ = 1 << 20  # bytes that one turn takes from a worker
 
 
@@ -38,12 +38,24 @@ class Held:
         return self.order.component or ""
 
 
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Why a worker is killed: for the order of this id, what becomes of it."""
+
+    order: str
+    state: State
+    reason: str
+    traceback: str | None = None
+
+
 class WorkerProcess:
     """A process of ``nowcast_cli.actions.worker``, from its start until it is reaped.
 
     ``pending`` holds what it was given and has not answered; the first of them is the one that is
     under way, since ``head_since``, and may take until ``deadline`` (both by ``time.monotonic``).
-    ``importing`` names the component that it imports, None once it is ``ready``.
+    ``importing`` names the component that it imports, None once it is ``ready``. What it was in
+    when it is killed shows only once it is dead, and all that it has said is read: then it is
+    buried.
     """
 
     def __init__(self, number: int, config_file: Path, refused: Mapping[str, str]) -> None:
@@ -73,6 +85,8 @@ class WorkerProcess:
         self.head_since, self.deadline = 0.0, float("inf")
         self.importing: str | None = ""
         self.ready = self.retiring = self.gone = self.is_killed = self.dumped = False
+        self.verdict: Verdict | None = None
+        self.is_buried = False
         self._give_up_at = float("inf")
         self._first_memory = 0
 
@@ -89,7 +103,7 @@ class WorkerProcess:
     @property
     def due(self) -> float:
         """When it is to be looked at again, by ``time.monotonic``; its end is told otherwise."""
-        if self.is_killed:
+        if self.is_buried:
             return float("inf")
         return self._give_up_at if self.gone else self.deadline
 
@@ -189,7 +203,7 @@ class WorkerProcess:
     def kill(self) -> None:
         """End it and all that it has started, at once."""
         self.is_killed = True
-        self._close(0)
+        self._close(_TIME_TO_DIE)
         if self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)

@@ -465,6 +465,28 @@ def test_what_is_withdrawn_ends_or_never_begins(single):
     assert _marks(single) == ["begins runs"]
 
 
+def test_an_order_that_has_just_begun_when_the_one_before_is_withdrawn_is_lost_and_not_repeated(
+    single,
+):
+    for _ in range(3):  # fast, so that several are given at once
+        single.call("sleeps", seconds=0)
+    single.orders(
+        [
+            replace(order("first", "sleeps"), values={"seconds": 1, "text": "first"}),
+            replace(order("second", "sleeps"), values={"seconds": 600, "text": "second"}),
+        ]
+    )
+    single.until(lambda: "begins first" in _marks(single))
+    single.signal(signal.SIGSTOP)
+    wait_until(lambda: "begins second" in _marks(single), timeout=30)
+    single.say(Withdraw(("first",)))
+    single.signal(signal.SIGCONT)
+    assert single.result("second").state == "lost"
+    assert single.call("add", a=1).gave == {"sum": 3}
+    assert _marks(single).count("begins second") == 1
+    assert "first" not in single.results
+
+
 def test_sigterm_lets_what_runs_end_and_begins_nothing_more(single):
     single.orders([replace(order("runs", "sleeps"), values={"seconds": 1, "text": "runs"})])
     single.order("waits", "note", text="waits")
