@@ -213,6 +213,7 @@ if __name__ == "__main__":
         print(error, file=sys.stderr)
         code = 2
     # Threads that components have left behind must not keep it alive.
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):  # a component may have closed it, or put another in its place
+            stream.flush()
     os._exit(code)
