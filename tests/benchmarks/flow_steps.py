@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import multiprocessing
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -22,7 +23,7 @@ from typing import Any
 import bare_pipeline
 import zmq
 from deployment import Deployment, cpu_seconds, daemon, deployment, median_fsync_ms
-from message_path import ceiling
+from message_path import body, stand_in
 
 from nowcast_cli.config import Config
 from nowcast_cli.messages.client import Client
@@ -35,10 +36,10 @@ SINGLE = 300  # calls, one after the other
 SUBSCRIBERS = 100
 SEEN_RUNS = 100  # while they look
 ACTIONS = "[actionmapping]\n?Bench?step = parts.step\n"
-PARTS = '''\
+PARTS = """\
 def step(number, note):
-    return {"number": number + 1, "note": note}
-'''
+    return {"number": number + 1}
+"""
 CHAIN: dict[str, Any] = {
     "parameters": {"number": 0, "note": bare_pipeline.NOTE},
     "steps": {
@@ -126,6 +127,41 @@ def throughput(asking: Asking, pids: dict[str, int], flow: str, steps: int, **gi
     return steps / seconds
 
 
+@contextlib.contextmanager
+def synced(folder: Path) -> Iterator[Callable[[], float]]:
+    """Run a broker with a stand-in that commits; gives what takes one round trip, in seconds."""
+    with (
+        deployment([], "") as made,
+        daemon(made, "nowcast_cli.broker", "message_broker"),
+        zmq.Context() as context,
+    ):
+        process = multiprocessing.Process(
+            target=stand_in, args=(made.manager_port, folder / "synced.db"), daemon=True
+        )
+        process.start()
+        request = context.socket(zmq.REQ)
+        request.connect(f"tcp://127.0.0.1:{made.workers_port}")
+
+        def round_trip() -> float:
+            began = time.perf_counter()
+            request.send(body(1))
+            request.recv()
+            return time.perf_counter() - began
+
+        try:
+            yield round_trip
+        finally:
+            request.close(0)
+            process.kill()
+            process.join()
+
+
+def in_turns(one: Callable[[], float], other: Callable[[], float], times: int) -> tuple[float, ...]:
+    """Give the medians of two measurements that are made in turns, in milliseconds."""
+    taken = [(one(), other()) for _ in range(times)]
+    return tuple(1e3 * median(each) for each in zip(*taken, strict=True))
+
+
 def _subscribe(context: Any, path: Path) -> Any:
     socket = context.socket(zmq.SUB)
     socket.rcvhwm = 0
@@ -170,24 +206,22 @@ def main(rounds: int) -> None:
     flows = {"chain": CHAIN, "many": MANY, "fan": FAN}
     with deployment([], "", flows=flows) as made:
         print(f"median fsync of 4 KiB on this disk: {median_fsync_ms(made.folder):.3f} ms")
-        synced = ceiling(made, 4.0, made.folder / "ceiling.db")[1].p50
         print(f"bare pipeline: {bare:.0f} messages/s, one alone {1e3 * way:.2f} ms")
-        print(f"one synced round trip: {synced:.2f} ms")
-        with flows_running(made) as pids:
+        with flows_running(made) as pids, synced(made.folder) as round_trip:
             asking = Asking(made)
             asking.run("many", runs=50)
             print(f"  chains of {STEPS} steps, {AT_ONCE} at once:")
             chains = [throughput(asking, pids, "many", RUNS * STEPS) for _ in range(rounds)]
             print("  one step for each of 1,000 and of 10,000:")
             fans = [throughput(asking, pids, "fan", n, items=n) for n in (1000, 10_000)]
-            calls = median(asking.call(number) for number in range(SINGLE))
-            ten = median(asking.run("chain") for _ in range(SINGLE // 3))
+            call = in_turns(lambda: asking.call(1), round_trip, SINGLE)
+            chain = in_turns(lambda: asking.run("chain"), round_trip, SINGLE // 3)
             delivered = to_subscribers(asking, made)
     steps = median(chains)
     print(f"durable steps: {steps:.0f}/s, {steps / bare:.2f} of the bare pipeline's messages")
     print(f"for each of 10,000 beside 1,000: {fans[0] / fans[1]:.2f} times as long a step")
-    print(f"call of an action: {1e3 * calls:.2f} ms, {1e3 * calls / synced:.2f} synced round trips")
-    print(f"flow of {STEPS} steps: {1e3 * ten:.2f} ms, {1e3 * ten / synced:.2f} synced round trips")
+    for what, (took, trip) in (("call of an action", call), (f"flow of {STEPS} steps", chain)):
+        print(f"{what}: {took:.2f} ms, {took / trip:.1f} synced round trips of {trip:.2f} ms")
     print(f"delivered to subscribers: {delivered:.0f} events/s")
 
 
