@@ -196,6 +196,18 @@ def test_an_action_is_called_and_says_how_far_it_is(system: System) -> None:
     assert {await_end(system, each)["state"] for each in runs} == {"done"}
 
 
+@pytest.mark.parametrize("name", ["manager", "message_broker"])
+def test_an_action_goes_on_while_a_daemon_is_started_anew(system: System, name: str) -> None:
+    run = begin(system, "waits")
+    wait_until(lambda: (system.folder / "begun").exists(), timeout=60, what="the begin")
+    system.restart(name)
+    system.touch("go")
+    assert await_end(system, run)["state"] == "done"
+    with Reader(system.paths.database) as reader:
+        (record,) = reader.flow_run(run).steps.values()
+    assert (record.attempt, record.performer) == (1, None)
+
+
 def test_a_run_waits_for_action_workers_and_says_so(system: System) -> None:
     system.kill("action_workers")
     run = begin(system, "marks")
