@@ -339,7 +339,7 @@ def test_what_is_printed_goes_to_the_log_and_never_to_the_protocol(faults):
     assert faults.call("add", a=1).gave == {"sum": 3}
     wait_until(lambda: "printed: to fd 2" in faults.log(), timeout=30)
     assert "rubbish" in faults.log()
-    assert faults.log().count("printed:") < 2000
+    assert faults.log().count("printed:") < 50_000
 
 
 def test_the_child_of_a_fork_does_not_answer(single):
