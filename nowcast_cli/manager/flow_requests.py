@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from nowcast_cli.config.hints import did_you_mean
@@ -58,12 +59,17 @@ def call(state: State, runs: FlowRuns, payload: Any, directory: Directory) -> St
     may_wait = key.decorator in GOES_ON_WITHOUT_PERFORMER or directory.patient_for > 0
     if directory.find(key, values) is None and not may_wait:
         raise RequestError(directory.nobody(key), "nowcast action list")
-    # The values are the run's, so that the definition is the same for all calls with such names.
-    step = FlowStep(CALL, Action(key, {str(name): "{" + str(name) + "}" for name in values}))
     origin = str(payload.get("origin") or "by request")
     given = {str(name): plain(value) for name, value in values.items()}
-    begun, run = runs.call(state, Flow(text, (step,)), given, origin)
+    begun, run = runs.call(state, _flow_of_call(text, tuple(given)), given, origin)
     return replace(begun, reply=Reply("ack", {"run": run.id}))
+
+
+@lru_cache(maxsize=128)
+def _flow_of_call(key: str, names: tuple[str, ...]) -> Flow:
+    """Give the flow of calls of an action with values of such names, which are the run's."""
+    values = {name: "{" + name + "}" for name in names}
+    return Flow(key, (FlowStep(CALL, Action(ActionKey.parse(key), values)),))
 
 
 def cancel(state: State, runs: FlowRuns, payload: Any, run_of: RunOf) -> Step:
