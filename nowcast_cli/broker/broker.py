@@ -139,6 +139,7 @@ def serve(devices: Sequence[Device], context: DaemonContext) -> None:
         (context.signals.fileno(), int(zmq.POLLIN)),
         (context.health.fileno(), int(zmq.POLLIN)),
     ]
+    descriptors = {descriptor for descriptor, _ in own}
     while True:
         wanted = own.copy()
         for device in devices:
@@ -146,7 +147,7 @@ def serve(devices: Sequence[Device], context: DaemonContext) -> None:
         ready = zmq.zmq_poll(wanted, _milliseconds(devices))
         for device in devices:
             device.work(ready)
-        if ready and isinstance(ready[0][0], int):  # a descriptor, not a socket: they come first
+        if ready and ready[0][0] in descriptors:  # they come first
             if _told_to_end(context):
                 return
             context.health.answer(context.status(**_status(devices)))

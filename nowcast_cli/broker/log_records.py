@@ -48,7 +48,7 @@ class LogRecords:
 
     def turn(self) -> None:
         """Open the socket when somebody wants records, and close it when nobody does."""
-        if self._subject.wants(LOGS) == (self._socket is not None):
+        if self._subject.wants_logs == (self._socket is not None):
             return
         if self._socket is None:
             self._open()
@@ -65,7 +65,13 @@ class LogRecords:
 
     def _open(self) -> None:
         opened = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-        opened.bind(os.fspath(self._path))
+        try:
+            self._remove()
+            opened.bind(os.fspath(self._path))
+        except OSError as error:  # a full disk: it is tried again
+            opened.close()
+            self._faults.report(f"log records are not published: {self._path}: {error.strerror}")
+            return
         self._socket = opened
         self._quiet.add(opened.fileno(), lambda: self._take(opened))
 

@@ -60,7 +60,7 @@ class QuietSockets:
 
     def work(self, ready: WaitFor) -> bool:
         """Do what is to be done on what is ready; False where that is nothing."""
-        readable = [source for source in self._readable(ready) if source in self._work]
+        readable = dict.fromkeys(self._readable(ready))  # one may be seen by either way
         for source in readable:
             work = self._work.get(source)
             if work is not None:  # else it was closed by the work on another

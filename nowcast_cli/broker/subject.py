@@ -25,8 +25,11 @@ from nowcast_cli.broker.frames import sizes
 from nowcast_cli.broker.side_talk import Said, SideTalk
 from nowcast_cli.broker.streams import Pair, Streams, WrongNumbers
 from nowcast_cli.crash_points import reached
+from nowcast_cli.messages.event import LOGS, wire_topic
 
 BEACON_EVERY = 1.0  # seconds
+_LOGS = wire_topic(LOGS)
+_MOST_NEW = 1000  # topics; who subscribes to more may have all statuses
 
 
 class Subject:
@@ -57,8 +60,8 @@ class Subject:
         self._clock = clock
         self._streams = Streams()
         self._subscribers = 0
-        self._topics: set[bytes] = set()  # subscribed to since somebody is there
-        self._new: set[bytes] = set()  # subscribed to since statuses were told
+        self.wants_logs = False  # somebody may have subscribed to log records
+        self._new: set[bytes] = set()  # what was subscribed to since statuses were told
         self._beacon_at = clock()
         for door in doors:
             door.on_message, door.on_change = self._take_subscription, self._count
@@ -91,11 +94,6 @@ class Subject:
         for door in self._doors:
             door.close()
 
-    def wants(self, stream: str) -> bool:
-        """Say whether somebody may have subscribed to events of a stream."""
-        first = f"{stream}~".encode()
-        return any(first.startswith(topic[: len(first)]) for topic in self._topics)
-
     def publish(self, topic: Said, body: Said) -> None:
         """Send an event to whoever has subscribed to its topic; never blocks."""
         for door in self._doors:
@@ -109,9 +107,12 @@ class Subject:
                 f"dropped a message on {door.name} that is no subscription: {sizes(frames)}"
             )
         elif said[:1] == b"\1":
-            self._topics.add(said[1:])
-            self._new.add(said[1:])
+            self._subscribed(said[1:])
             reached("broker.heard_a_subscription")
+
+    def _subscribed(self, topic: bytes) -> None:
+        self.wants_logs |= _LOGS.startswith(topic[: len(_LOGS)])
+        self._new.add(topic if len(self._new) < _MOST_NEW else b"")
 
     def _count(self) -> None:
         """Tell the manager when the first subscriber has come, or the last one has gone."""
@@ -120,7 +121,7 @@ class Subject:
             # What happens while nobody is there is not told to the broker: it knows nothing then.
             if before:
                 self._streams.forget()
-            self._topics.clear()
+            self.wants_logs = False
             self._new.clear()
         if bool(before) != bool(self._subscribers):
             self._tell_manager()
