@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Collection, Mapping
+from datetime import UTC, date, datetime
 from typing import Any
 
 import zmq
@@ -74,16 +74,25 @@ class Asking:
         self._under_way.discard(str(asked.id))
         self._to_remember.add(str(asked.id))
 
+    def there(self, ids: Collection[str]) -> None:
+        """Take in which files are there, by the ids of their requests."""
+        self._keep(lambda today: self._memory.there(ids, today))
+
     def _remember(self) -> None:
+        # Those that cannot be written are known here, and written with the next ones.
+        if self._keep(lambda today: self._memory.add(self._to_remember, today)):
+            self._to_remember.clear()
+
+    def _keep(self, write: Callable[[date], None]) -> bool:
         try:
-            self._memory.add(self._to_remember, datetime.now(UTC).date())
+            write(datetime.now(UTC).date())
         except NowcastError as error:
             if self.trouble is None:
                 self._logger.error("%s: %s; %s", error.what, error.cause, error.hint)
             self.trouble = error.what
-            return  # the ids are known here, and with the next answers they are written, too
+            return False
         self.trouble = None
-        self._to_remember.clear()
+        return True
 
     def sockets(self) -> list[zmq.Socket[Any]]:
         """Give the sockets on which answers may come; others after each turn."""

@@ -54,7 +54,10 @@ class Candidates:
         if word in ("opened", "closed unwritten") and key not in self._of:
             return  # by a reader, such as this very process
         found = self._candidate(trigger, path, now)
-        found.is_renamed |= word == "renamed"
+        # One that is written again, where it was renamed to, is as any that is written in place.
+        found.is_renamed = word == "renamed" or (
+            found.is_renamed and word not in ("made", "written")
+        )
         found.word = _after(found.word, word)
         if word == "renamed":
             self._look_at(found, key, now)

@@ -7,7 +7,6 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -214,7 +213,7 @@ class Watching:
                 yield True
                 at = time.monotonic()
         self._searched(began, took, missed)
-        self._memory.there(there, datetime.now(UTC).date())
+        self._asking.there(there)
 
     def _is_missed(self, trigger: FileTrigger, path: str, seen: Look, now: float) -> bool:
         """Take in a file that was found; tell whether it should have been known."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import sqlite3
+from contextlib import closing
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -13,12 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nowcast_cli.errors import NowcastError
+from nowcast_cli.file_watcher.asking import Asking
 from nowcast_cli.file_watcher.candidates import Candidates, Heard
 from nowcast_cli.file_watcher.hearing import Ear
 from nowcast_cli.file_watcher.looking import files_of, is_written, look
 from nowcast_cli.file_watcher.patterns import pattern_of
 from nowcast_cli.file_watcher.triggers import FileTrigger, Look, file_triggers
 from nowcast_cli.flows.yaml_flows import flows_of
+from nowcast_cli.messages.message import Message
 from nowcast_cli.store.seen_files import Memory
 
 HERE = Path("/deployment")
@@ -138,6 +142,14 @@ def test_a_file_that_was_renamed_into_place_is_complete_at_once() -> None:
     assert not world.complete(100.0)
 
 
+def test_a_file_that_is_written_again_where_it_was_renamed_to_is_not_complete() -> None:
+    world = World(written=None)
+    world.heard("renamed", "opened", "written", at=0.0)
+    assert not world.complete(5.0)
+    world.heard("closed", at=5.0)
+    assert world.complete(7.0)
+
+
 def test_a_file_that_is_written_in_place_is_complete_when_it_was_closed_and_settled() -> None:
     world = World(written=None)
     world.heard("made", "opened", "written", at=0.0)
@@ -252,3 +264,40 @@ def test_what_watchdog_warns_of_has_files_looked_for_once() -> None:
         assert not ear.has_missed()
     finally:
         ear.close()
+
+
+class _Answers:
+    """An asker whose requests are answered at once."""
+
+    def __init__(self) -> None:
+        self.asked: list[Message] = []
+
+    @property
+    def waiting(self) -> int:
+        return len(self.asked)
+
+    def put(self, message: Message) -> None:
+        self.asked.append(message)
+
+    def turn(self) -> list[tuple[Message, Message]]:
+        asked, self.asked = self.asked, []
+        return [(each, Message("manager", "ack", {"run": "r"}, id=each.id)) for each in asked]
+
+
+def test_a_memory_that_cannot_be_written_is_told_once_and_ends_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    memory = Memory(tmp_path / "seen.db")
+    asking = Asking(_Answers, memory, logging.getLogger("test"))  # type: ignore[arg-type]
+    with closing(sqlite3.connect(tmp_path / "seen.db")) as other:
+        other.execute("DROP TABLE seen")
+    for name in ("a", "b"):
+        trigger, path = trigger_of(), f"/d/{name}.grib2"
+        asking.put(trigger.request(path, trigger.id_of(path, Look(1, 2, 3))))
+        asking.turn()
+        assert asking.knows(trigger.id_of(path, Look(1, 2, 3)))  # while this process lives
+    asking.there(set())
+    assert asking.waiting == 0
+    assert asking.trouble == f"{tmp_path}/seen.db cannot be written"
+    assert caplog.text.count("cannot be written") == 1
+    memory.close()
