@@ -251,13 +251,15 @@ def _follow(out: Output, system: System, run_id: str) -> int:
     """Print what changes in a run until it has ended; Ctrl-C ends the looking alone."""
     from nowcast_cli.store.reader import Reader
 
-    seen: dict[tuple[str, int | None], tuple[str, int]] = {}
+    seen: dict[tuple[str, int | None], tuple[str, int, bool]] = {}
     waits = FollowedWaits(system)
     with Reader(system.paths.database) as reader:
         while True:
             found = reader.flow_run(run_id)
             for record in in_order(found):
-                key, now = (record.step, record.item), (record.state, record.attempt)
+                key = (record.step, record.item)
+                # Once its function has returned, a step may wait for a word from outside.
+                now = (record.state, record.attempt, record.performer is None)
                 if seen.get(key) != now:
                     seen[key] = now
                     _say(out, found, record)

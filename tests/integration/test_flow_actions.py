@@ -133,6 +133,12 @@ def test_values_travel_through_actions_events_orders_and_jobs(system: System) ->
     wait_until(lambda: (system.folder / "ordered").exists(), timeout=60, what="the order")
     token = (system.folder / "ordered").read_text()
     assert token.startswith(f"{run}/ordered//")
+    words = f"waits for: nowcast flow complete {run[-8:]}/ordered//1"
+    wait_until(
+        lambda: words in nowcast(system.folder, "flow", "show", run).out,
+        timeout=60,
+        what="the function to have returned",
+    )
     (event,) = events_of(system, "sums~PUBLISH")
     assert event["topic"] == "sums~PUBLISH~~T~tell"
     assert event["payload"] == {"number": 17}
