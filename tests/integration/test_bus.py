@@ -23,6 +23,7 @@ from nowcast_cli.security.curve import present
 from nowcast_cli.security.key import key_file, read_key
 from nowcast_cli.security.key_ring import KeyRing
 from peer import free_port
+from systems import System
 
 HELLO = [b"hello", b'{"name": "somebody"}']
 PROBE = b"probe~"
@@ -317,6 +318,22 @@ def test_log_records_are_published_while_somebody_has_subscribed_to_them(
     jobs.close()
     wait_until(lambda: not path.exists(), what="the socket to go with the last subscriber")
     logger.warning("nobody is told")
+
+
+def test_what_daemons_and_jobs_log_is_published(system: System, context: zmq.Context[Any]) -> None:
+    logs = here(context, zmq.SUB, system.paths.events_socket)
+    logs.subscribe(b"logs~manager~")
+    logs.subscribe(b"logs~first~")
+    wait_until(system.paths.log_records_socket.exists, what="the socket for log records")
+    told: set[str] = set()
+
+    def all_have_told() -> bool:
+        system.launch("first")
+        while logs.poll(500):
+            told.add(decode_event(logs.recv_multipart()[1]).payload["logger"])
+        return told == {"manager", "first"}
+
+    wait_until(all_have_told, what="records of the manager and of a job")
 
 
 # --- strangers
