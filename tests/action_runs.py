@@ -36,7 +36,7 @@ HERE = Path(__file__).parent
 
 def leave_line(context):
     file = os.open(HERE / "lines", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-    os.write(file, f"{context.run} {context.step} {context.attempt}\\n".encode())
+    os.write(file, f"{context.run} {context.step} {context.attempt} {os.getpid()}\\n".encode())
     os.close(file)
 
 
@@ -218,7 +218,7 @@ class ActionSystem(System):
         """Give how often each run, step and attempt was begun, as the actions have left it."""
         file = self.folder / "lines"
         told = [line.split() for line in file.read_text().splitlines()] if file.exists() else []
-        return Counter((run, step, int(attempt)) for run, step, attempt in told)
+        return Counter((run, step, int(attempt)) for run, step, attempt, _ in told)
 
     def ends(self) -> Counter[str]:
         """Give how many events tell of the end of each run."""

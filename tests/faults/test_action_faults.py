@@ -127,7 +127,7 @@ def test_a_file_begins_one_run_and_a_service_does_its_steps_once_wherever_they_a
     files.mkdir()
     system.begin(*DAEMONS, "file_watcher", "service").supervise()
     chance = random.Random(FRESH)
-    points = chance.sample(POINTS_OF_OTHERS * 2, 2 * len(POINTS_OF_OTHERS))
+    points = chance.sample(POINTS_OF_OTHERS, len(POINTS_OF_OTHERS))
     made = 0
     for point in points:
         system.arm(point)
