@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 from nowcast_cli.crash_points import reached
 from nowcast_cli.errors import NowcastError
-from nowcast_cli.store import agents, ensembles, events, flows
+from nowcast_cli.store import agents, ensembles, events, flows, products
 from nowcast_cli.store.checklist_text import ChecklistText, Fragment, FragmentChanges
 from nowcast_cli.store.event_records import EventBatchPut, EventPut
 from nowcast_cli.store.flow_records import FlowChange, FlowRunRecord
@@ -19,6 +19,7 @@ from nowcast_cli.store.integrity import MENDED_BY
 from nowcast_cli.store.job_figures import run_times
 from nowcast_cli.store.leader import lead, leading
 from nowcast_cli.store.network_folders import network_file_system_of
+from nowcast_cli.store.product_records import ProductChange
 from nowcast_cli.store.records import (
     AgentDropped,
     AgentPut,
@@ -72,7 +73,7 @@ _INSERT_MESSAGE = (
 _PUT_JOB = upsert("job", JOB_COLUMNS)
 _PUT_BARRIER = upsert("barrier", BARRIER_COLUMNS)
 _PUT_SCHEDULE = upsert("schedule", SCHEDULE_COLUMNS)
-_WRITTEN_TOGETHER = (*get_args(FlowChange), EventPut)
+_WRITTEN_TOGETHER = (*get_args(FlowChange), *get_args(ProductChange), EventPut)
 # Bytes that the write-ahead log keeps once a long reader, such as a backup, has let it grow.
 _LARGEST_IDLE_LOG = 64_000_000
 _PUT_HOLD = upsert("hold", HOLD_COLUMNS)
@@ -115,6 +116,7 @@ class Store:
             self._epoch = lead(self._connection)
             self.text = ChecklistText(self._fragments())
             self.events = events.KeptEvents(self._connection)
+            self.products = products.Products(self._connection)
         except sqlite3.DatabaseError as error:
             raise cannot_be_used(path, error) from error
 
@@ -156,6 +158,7 @@ class Store:
                 if not isinstance(change, _WRITTEN_TOGETHER):
                     self._write(change)
             flows.write(self._connection, changes)
+            products.write(self._connection, changes)
             reached("store.written")
         reached("store.committed")
         self._take_into_text(changes)

@@ -9,6 +9,7 @@ from nowcast_cli.store import agents, flows
 from nowcast_cli.store.flow_records import FlowRunRecord
 from nowcast_cli.store.job_reading import JobReading
 from nowcast_cli.store.message_reading import MessageReading
+from nowcast_cli.store.products import Products
 from nowcast_cli.store.records import (
     UNFINISHED_STATES,
     AgentRecord,
@@ -76,6 +77,11 @@ class Reader(JobReading, MessageReading):
     def flow_definition(self, digest: str) -> tuple[str, Any] | None:
         """Give the name of a flow, and what it said by that digest."""
         return flows.definition_of(self._connection, digest)
+
+    @property
+    def products(self) -> Products:
+        """Give what the index of operational files holds."""
+        return Products(self._connection, self._version)
 
     def agents(self) -> list[AgentRecord]:
         """Give the agents that are known, by name; of an old store, nothing."""

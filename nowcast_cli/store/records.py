@@ -9,6 +9,7 @@ from typing import Any, Literal
 from nowcast_cli.store.delay import Delay as Delay
 from nowcast_cli.store.event_records import EventChange
 from nowcast_cli.store.flow_records import FlowChange
+from nowcast_cli.store.product_records import ProductChange
 
 MessageState = Literal["received", "decided", "stuck", "answered", "late"]
 JobState = Literal[
@@ -368,6 +369,7 @@ class RowsRemoved:
 Change = (
     EventChange
     | FlowChange
+    | ProductChange
     | MessageReceived
     | MessageSettled
     | JobPut
