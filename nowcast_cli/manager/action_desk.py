@@ -11,14 +11,17 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
 
+from nowcast_cli.config.limits import DEFAULTS
 from nowcast_cli.crash_points import reached
 from nowcast_cli.errors import NowcastError
 from nowcast_cli.flows.action_key import ActionKey, BadActionKey
 from nowcast_cli.flows.tokens import BadToken, Token, is_token
+from nowcast_cli.manager import action_telling
 from nowcast_cli.manager.action_asks import Asks
 from nowcast_cli.manager.action_directory import ACTION_HOST, Directory, Doer
 from nowcast_cli.manager.action_orders import OrderBook
 from nowcast_cli.manager.action_progress import Doings
+from nowcast_cli.manager.action_results import results_of
 from nowcast_cli.manager.attendance import Attendance
 from nowcast_cli.manager.inbox import Aside
 from nowcast_cli.messages.performing import (
@@ -28,7 +31,6 @@ from nowcast_cli.messages.performing import (
     Ask,
     AskHello,
     Bye,
-    Done,
     FromPerformer,
     Hello,
     Order,
@@ -80,12 +82,15 @@ class ActionDesk:
         Gives the time as it is stored.
     monotonic
         The clock, in seconds.
+
+    ``limits`` say what is too much to be given.
     """
 
     def __init__(
         self, directory: Directory, now: Callable[[], str], monotonic: Callable[[], float]
     ) -> None:
         self.directory = directory
+        self.limits = DEFAULTS
         self._now = now
         self._monotonic = monotonic
         self._new_until = monotonic() + _NEW
@@ -111,7 +116,7 @@ class ActionDesk:
         """Have an order carried out; it leaves after the commit. Raises NowcastError."""
         try:
             self._texts[order.id] = order_text(order)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise NowcastError(f"the values of {order.key} are not JSON: {error}") from None
         self._book.want(order.id, doer.name)
 
@@ -160,6 +165,9 @@ class ActionDesk:
         if aside.kind == "gone":
             self._gone(aside.identity, "it was silent for too long")
             return
+        if aside.frames and aside.frames[0] == b"done":
+            self._done(aside.identity, results_of(aside.frames[1:], self.limits))
+            return
         try:
             word = from_performer(aside.frames)
         except PerformingError as error:
@@ -173,11 +181,6 @@ class ActionDesk:
             case Hello():
                 self._hello(identity, word)
                 return
-            case Done(results):
-                self._to_acknowledge.setdefault(identity, []).extend(each.id for each in results)
-                for result in results:
-                    if self._may_end(identity, result.id):
-                        self._ended(result)
             case Progress():
                 self.doings.progressed(word)
             case Renewed():
@@ -191,6 +194,17 @@ class ActionDesk:
                     self._attendance.bye(name)
                     self.directory.bye(name)
                 return
+        self._ask_hello_of_strangers(identity)
+
+    def _done(self, identity: bytes, results: list[Result]) -> None:
+        reached("manager.heard_a_performer")
+        self._to_acknowledge.setdefault(identity, []).extend(each.id for each in results)
+        for result in results:
+            if self._may_end(identity, result.id):
+                self._ended(result)
+        self._ask_hello_of_strangers(identity)
+
+    def _ask_hello_of_strangers(self, identity: bytes) -> None:
         if not self._book.knows(identity):
             self._say(identity, AskHello())
 
@@ -364,30 +378,8 @@ class ActionDesk:
 
     def performers(self) -> dict[str, dict[str, Any]]:
         """Give what performers do by name: those that are there, or silent, or waited for."""
-        here = dict(self._book.all_named())
-        return {
-            name: {
-                **self._attendance.told(name),
-                "takes": 0 if (performer := here.get(name)) is None else performer.said.takes,
-                "in hand": 0 if performer is None else len(performer.in_hand),
-                "waiting": self._book.waiting(name),
-            }
-            for name in dict.fromkeys([*here, *self._attendance.names()])
-        }
+        return action_telling.performers(self._book, self._attendance)
 
     def told(self, orders: Iterable[str]) -> Mapping[str, dict[str, Any]]:
         """Say for each of these orders where it is and how far, for JSON."""
-        found = {}
-        for order in orders:
-            where = self._book.whereabouts(order)
-            if where is not None:
-                place, performer = where
-                here = self._book.performers.get(performer)
-                found[order] = {
-                    "performer": performer,
-                    "where": place,
-                    "there": here is not None,
-                    "takes": 0 if here is None else here.said.takes,
-                    **self.doings.told(order),
-                }
-        return found
+        return action_telling.orders(self._book, self.doings, orders)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from nowcast_cli.messages.performing import Progress, Renewed
 
+_LONGEST_TEXT = 500  # characters
 _BETWEEN_EVENTS = 1.0  # s between two events about one order: an action may tell of each file
 
 
@@ -48,6 +49,7 @@ class Doings:
         doing = self._doings.get(said.id)
         if doing is None:
             return
+        said = replace(said, text=None if said.text is None else said.text[:_LONGEST_TEXT])
         doing.said = said
         if self._monotonic() >= doing.told_at + _BETWEEN_EVENTS:
             doing.told_at = self._monotonic()

@@ -12,6 +12,7 @@ from typing import Any
 from nowcast_cli.config.action_workers import wants_action_workers
 from nowcast_cli.config.config import Config
 from nowcast_cli.config.hints import did_you_mean
+from nowcast_cli.config.limits import limits
 from nowcast_cli.config.registry import Registry
 from nowcast_cli.config.services import services_of
 from nowcast_cli.config.workers import find_worker_module
@@ -154,6 +155,7 @@ class Flows:
         return Reply("ack", {"performers": self._desk.performers(), "orders": dict(orders)})
 
     def _declare(self) -> None:
+        self._desk.limits = limits(self._config)
         has_actions = (self._config.file.parent / ACTIONS_FILE).exists()
         if not (has_flows(self._config) or has_actions):
             self._declared = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from nowcast_cli.manager.state import Reply
+from nowcast_cli.manager.state import Reply, refused
 from nowcast_cli.messages import wire
 
 
@@ -17,7 +17,10 @@ def encode_reply(reply: Reply, message_id: str | None) -> bytes:
     body: dict[str, Any] = {"source": "manager", "type": reply.type, "payload": reply.payload}
     if message_id:
         body["id"] = message_id
-    return wire.dump_fast(body).encode()
+    try:
+        return wire.dump_fast(body).encode()
+    except wire.WireError as error:  # what was kept may be as deep as what is sent
+        return encode_reply(refused(f"the answer cannot be sent: {error}"), message_id)
 
 
 def reply_text(reply: Reply) -> str | None:

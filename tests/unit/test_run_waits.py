@@ -123,3 +123,12 @@ def test_no_more_are_held_than_can_be(waits: Waits, monkeypatch: pytest.MonkeyPa
     for client in (b"a", b"b", b"c"):
         waits.ask(client, "r")
     assert waits.told() == [(b"c", "running")]
+
+
+def test_what_is_too_deep_to_be_sent_is_refused_in_a_sentence(waits: Waits) -> None:
+    gave: Any = 1
+    for _ in range(100):
+        gave = [gave]
+    waits.ask(b"a", "r")
+    waits.end("r", gave)
+    assert "the answer cannot be sent" in waits.answered[0][1]["what"]
