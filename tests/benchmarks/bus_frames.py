@@ -23,6 +23,8 @@ import zmq
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from broker_echo import cpu_seconds
+
 from broker_process import free_port, running_broker
 
 FRAME = json.dumps({"id": "x" * 40, "state": "done", "gave": {"level": 1.5}, "note": "y" * 90})
@@ -187,6 +189,20 @@ CASES: dict[str, tuple[Callable[..., float], int, dict[str, int]]] = {
 }
 
 
+def report(name: str, rates: dict[str, list[float]], cpus: dict[str, list[float]]) -> None:
+    """Print medians, and the median of the ratios of each round."""
+
+    def ratio(values: dict[str, list[float]]) -> float:
+        pairs = zip(values["broker"], values["proxy"], strict=True)
+        return median(ours / (theirs or 0.01) for ours, theirs in pairs)
+
+    print(
+        f"{name:38} broker {median(rates['broker']):9,.0f}/s {median(cpus['broker']):5.1f} us CPU"
+        f"   proxy {median(rates['proxy']):9,.0f}/s {median(cpus['proxy']):5.1f} us CPU"
+        f"   ratios {ratio(rates):.2f} {ratio(cpus):.2f}"
+    )
+
+
 def main(messages: int = 2000, rounds: int = 5) -> None:
     with tempfile.TemporaryDirectory() as folder, running_broker(Path(folder)) as broker:
         addresses = (
@@ -204,22 +220,23 @@ def main(messages: int = 2000, rounds: int = 5) -> None:
         for process in beside:
             process.start()
         context = zmq.Context()
+        pids = {"broker": [broker.pid], "proxy": [process.pid or 0 for process in beside]}
         sides = {
             "broker": AtBroker(context, broker.run, broker.manager),
             "proxy": AtProxy(context, addresses),
         }
         for name, (measure, frames, more) in CASES.items():
             count = max(100, messages // frames * 4 // more.get("subscribers", 1))
-            runs: dict[str, list[float]] = {side: [] for side in sides}
+            rates: dict[str, list[float]] = {side: [] for side in sides}
+            cpus: dict[str, list[float]] = {side: [] for side in sides}
             for _ in range(rounds):
                 for label, side in sides.items():
                     side.be_there()
-                    runs[label].append(measure(side, count, frames, **more))
-            ratio = median(a / b for a, b in zip(runs["broker"], runs["proxy"], strict=True))
-            print(
-                f"{name:38} broker {median(runs['broker']):9,.0f}/s"
-                f"   proxy {median(runs['proxy']):9,.0f}/s   ratio {ratio:.2f}"
-            )
+                    before = sum(map(cpu_seconds, pids[label]))
+                    rates[label].append(measure(side, count, frames, **more))
+                    used = sum(map(cpu_seconds, pids[label])) - before
+                    cpus[label].append(1e6 * used / (count * frames))
+            report(name, rates, cpus)
         context.destroy(linger=0)
         for process in beside:
             process.kill()
