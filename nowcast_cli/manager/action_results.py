@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 
 from nowcast_cli.config.limits import Limits
+from nowcast_cli.manager.depth import depth_of
 from nowcast_cli.messages.message import MessageError, refuse_large
 from nowcast_cli.messages.performing import PerformingError, Result, read_result
 from nowcast_cli.messages.wire import WireError, refuse_much
@@ -42,7 +43,7 @@ def _judged(result: Result, frame: bytes, limits: Limits) -> Result:
     try:
         refuse_large(len(frame), limits)
         opened = frame.count(b"[") + frame.count(b"{")
-        if opened > limits.payload_depth and _depth(result.gave) > limits.payload_depth:
+        if opened > limits.payload_depth and depth_of(result.gave) > limits.payload_depth:
             deepest = f"{limits.payload_depth} levels, which limits.payload depth allows"
             raise WireError(f"it is nested deeper than the {deepest}")
         if len(frame) > limits.payload_values:
@@ -60,14 +61,3 @@ def _kept_short(result: Result, frame: bytes) -> Result:
         reason=None if reason is None else reason[:_LONGEST_REASON],
         traceback=None if traceback is None else traceback[-_LONGEST_TRACEBACK:],
     )
-
-
-def _depth(value: object) -> int:
-    """Count the levels of lists and mappings; without recursion, which has a depth of its own."""
-    level, depth = [value], 0
-    while level := [each for each in level if isinstance(each, list | dict)]:
-        depth += 1
-        level = [
-            item for each in level for item in (each.values() if isinstance(each, dict) else each)
-        ]
-    return depth

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from nowcast_cli.config.limits import DEEPEST
+from nowcast_cli.manager.depth import depth_of
 from nowcast_cli.manager.state import Reply, refused
 from nowcast_cli.messages import wire
 
@@ -18,8 +20,11 @@ def encode_reply(reply: Reply, message_id: str | None) -> bytes:
     if message_id:
         body["id"] = message_id
     try:
+        # What was kept may be as deep as what can be read, and the answer is around it.
+        if depth_of(reply.payload) > DEEPEST:
+            raise wire.WireError(f"it is nested more than {DEEPEST} deep")
         return wire.dump_fast(body).encode()
-    except wire.WireError as error:  # what was kept may be as deep as what is sent
+    except wire.WireError as error:
         return encode_reply(refused(f"the answer cannot be sent: {error}"), message_id)
 
 
