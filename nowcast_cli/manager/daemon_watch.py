@@ -10,7 +10,7 @@ import ctypes
 import os
 import select
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,29 +78,33 @@ class DaemonWatch:
             self._look_at = None
             with suppress(BlockingIOError):
                 os.read(self._inotify, _BUFFER)
-        return [*self._ended(), *self._begun()]
+        found: list[EventPut] = []
+        try:
+            found.extend(self._ended())
+            found.extend(self._begun())
+        except OSError:  # for want of descriptors or memory: it is looked again
+            self._look_at = self._monotonic() + BETWEEN_LOOKS
+        return found
 
-    def _ended(self) -> list[EventPut]:
+    def _ended(self) -> Iterator[EventPut]:
         for name, watched in list(self._watched.items()):
             if not is_alive(watched.identity):
                 self._epoll.unregister(watched.pidfd)
                 os.close(watched.pidfd)
                 del self._watched[name]
-        gone = [name for name in self._told if name not in self._watched]
-        return [
-            ended(name, self._told.pop(name).pid) for name in gone if not is_alive(self._told[name])
-        ]
+        for name, identity in list(self._told.items()):
+            if name not in self._watched and not is_alive(identity):
+                del self._told[name]
+                yield ended(name, identity.pid)
 
-    def _begun(self) -> list[EventPut]:
-        begun = []
+    def _begun(self) -> Iterator[EventPut]:
         for file in sorted(self._run.glob("*.pid")):
             identity = read_pid_file(file)
             if identity is None or file.stem in self._watched or not self._watch(file, identity):
                 continue
             if self._told.get(file.stem) != identity:
                 self._told[file.stem] = identity
-                begun.append(_event(file.stem, "started", to_json(identity)))
-        return begun
+                yield _event(file.stem, "started", to_json(identity))
 
     def _watch(self, file: Path, identity: ProcessIdentity) -> bool:
         """Begin to watch a process; False where it is gone."""

@@ -240,19 +240,22 @@ def _of_value(put: ChecklistPut, message: MessageRecord | None) -> EventPut:
         payload["message"] = message.number
     if put.subkeys is not None:
         payload["subkeys"] = list(put.subkeys)
-    if _is_large(message):
+    value = put.value
+    if put.subkeys is not None:
+        value = {subkey: value[subkey] for subkey in put.subkeys}
+    if _is_large(message, value):
         payload["large"] = True
-    elif put.subkeys is None:
-        payload["value"] = put.value
     else:
-        payload["value"] = {subkey: put.value[subkey] for subkey in put.subkeys}
+        payload["value"] = value
     correlation = None if message is None else message.chain
     return EventPut(topic_of("checklist", put.key), payload, correlation)
 
 
-def _is_large(message: MessageRecord | None) -> bool:
+def _is_large(message: MessageRecord | None, value: Any) -> bool:
     """Say whether what a message holds may be much; a few aliases can stand for a great deal."""
-    if message is None or message.body is None or len(message.body) > LARGEST_VALUE:
+    if message is None or message.body is None:  # one that the manager derived
+        return len(in_json(value)) > LARGEST_VALUE
+    if len(message.body) > LARGEST_VALUE:
         return True
     return "*" in message.body and not message.body.startswith('{"')
 

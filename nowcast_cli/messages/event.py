@@ -119,7 +119,7 @@ def is_about(topic: str, prefixes: Collection[str]) -> bool:
 
 def wire_topic(topic: str) -> bytes:
     """Give a topic as it goes before the body of an event."""
-    return f"{topic}{DELIMITER}".encode()
+    return f"{topic}{DELIMITER}".encode(errors="replace")
 
 
 def beacon_topic(stream: str) -> bytes:
@@ -185,7 +185,8 @@ def said_in_json(
 
 def body_of(stream: str, number: int, time: str, said: str) -> bytes:
     """Give the body of an event of what :func:`said_in_json` gave."""
-    place = f'{{"id":"{stream}:{number}","stream":{quoted(stream)},"number":{number},'
+    name = quoted(stream)
+    place = f'{{"id":{name[:-1]}:{number}","stream":{name},"number":{number},'
     return f'{place}"time":"{time}",{said[1:]}'.encode()
 
 
