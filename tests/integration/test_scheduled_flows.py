@@ -62,6 +62,8 @@ def test_a_flow_begins_once_for_each_time_with_that_time(system: System) -> None
     assert runs(system)[0].origin == "schedule flow:forecast"
     row = rows(system)["flow:forecast"]
     assert row.job in {run.id for run in runs(system)}
+    (listed,) = schedule(system, "list", "--json").json["items"]
+    assert listed["job"]["id"] in {run.id for run in runs(system)}
 
 
 def test_the_same_time_asked_for_twice_begins_one_run(system: System) -> None:
