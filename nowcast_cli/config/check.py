@@ -28,6 +28,7 @@ from nowcast_cli.config.positions import (
     read_document,
 )
 from nowcast_cli.config.problem import Problem
+from nowcast_cli.config.products import product_findings
 from nowcast_cli.config.schedule import schedule_of
 from nowcast_cli.config.services import service_findings
 from nowcast_cli.config.yaml_traps import yaml_traps
@@ -117,6 +118,7 @@ def _findings(data: dict[Any, Any], file: Path) -> Iterator[Finding]:
     yield from limit_findings(data)
     yield from agent_findings(data)
     yield from service_findings(data)
+    yield from product_findings(data)
     yield from action_worker_findings(data)
     unset: list[tuple[KeyPath, str]] = []
     fill_in(data, file.absolute(), unset=lambda path, name: unset.append((path, name)))

@@ -8,14 +8,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SkipValidation,
-)
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SkipValidation
 
+from nowcast_cli.config.model_products import ProductEntry
 from nowcast_cli.config.model_sections import ClosedSection, Section
 from nowcast_cli.config.model_services import ServiceEntry
 from nowcast_cli.config.model_values import (
@@ -388,6 +383,9 @@ class NowcastYaml(Section):
     # read and checked by config.services
     services: SkipValidation[dict[str, ServiceEntry] | None] = Field(
         default=None, description="Programs that run for as long as the system does, by name."
+    )
+    products: SkipValidation[dict[str, ProductEntry | None] | None] = Field(
+        default=None, description="Operational files that are made and delivered, by name."
     )
     slack_notifications: dict[str, WorkersToNotify] | None = Field(
         default=None,
