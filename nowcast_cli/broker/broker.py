@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import zmq
 
 from nowcast_cli.broker.bus import open_bus
+from nowcast_cli.broker.connections import Connections, follow
 from nowcast_cli.broker.faults import FaultLog
 from nowcast_cli.broker.frames import WaitFor
 from nowcast_cli.broker.ports import address_of, bind, host_and_port
+from nowcast_cli.broker.quiet_sockets import QuietSockets
 from nowcast_cli.broker.refusals import HANG_UP_AT
 from nowcast_cli.broker.request_queue import RequestQueue
 from nowcast_cli.broker.side_talk import SideTalk
@@ -75,15 +77,21 @@ def open_devices(zmq_context: zmq.Context[Any], context: DaemonContext) -> list[
     _open(clients, "workers", "clients", guard, context)
     manager = zmq_context.socket(zmq.DEALER)
     manager.linger = 0
-    _open(manager, "manager", "manager", guard, context)
-    side_talk = SideTalk()
+    side_talk, quiet = SideTalk(), QuietSockets()
+    _open(manager, "manager", "manager", guard, context, side_talk.managers)
+    if guard is None:
+        follow(manager, side_talk.managers, quiet)
+    else:
+        side_talk.managers.begin_anew(lambda: guard.doorkeeper.hear(queue.manager))
     judge = None if guard is None else guard.refusal
     queue = RequestQueue(clients, manager, faults, allowed, judge, side_talk)
     doorkeeper = None if guard is None else guard.doorkeeper
-    bus = open_bus(zmq_context, context, side_talk, faults, doorkeeper)
+    bus = open_bus(zmq_context, context, side_talk, quiet, faults, doorkeeper)
     if guard is None:
         return [queue, bus]
-    guard.on_new_manager_key = lambda: _replace_manager_socket(queue, guard, context)
+    guard.on_new_manager_key = lambda: _replace_manager_socket(
+        queue, guard, context, side_talk.managers
+    )
     return [guard, queue, bus]
 
 
@@ -104,6 +112,7 @@ def _open(
     door: Door,
     guard: Guard | None,
     context: DaemonContext,
+    connections: Connections | None = None,
 ) -> None:
     """Bind a socket to its port, guarded where the system has keys."""
     host, port = host_and_port(context.config, key)
@@ -112,12 +121,15 @@ def _open(
     address, security = address_of(host), security_of(context.config)
     bind(endpoint, address, port, f"zmq.ports.{key}", security, context.logger)
     if guard is not None:
-        guard.doorkeeper.watch(endpoint, f"tcp://{address}:{port}", door)
+        happened = None if connections is None else connections.happened
+        guard.doorkeeper.watch(endpoint, f"tcp://{address}:{port}", door, happened)
     who = "worker" if key == "workers" else key
     context.logger.info("%s socket bound to port %d", who, port)
 
 
-def _replace_manager_socket(queue: RequestQueue, guard: Guard, context: DaemonContext) -> None:
+def _replace_manager_socket(
+    queue: RequestQueue, guard: Guard, context: DaemonContext, managers: Connections
+) -> None:
     """Open the manager's port anew: a connection by a key that was replaced ends with the old."""
     old = queue.manager
     guard.doorkeeper.let_go(old)
@@ -128,7 +140,8 @@ def _replace_manager_socket(queue: RequestQueue, guard: Guard, context: DaemonCo
     old.close(0)
     guard.doorkeeper.demand(fresh, "manager")
     bind_again(fresh, address)
-    guard.doorkeeper.watch(fresh, address, "manager")
+    managers.begin_anew(managers.listen)
+    guard.doorkeeper.watch(fresh, address, "manager", managers.happened)
     queue.use_manager(fresh)
     context.logger.info("the manager's key was replaced: its port is opened anew")
 

@@ -80,11 +80,11 @@ def open_bus(
     zmq_context: zmq.Context[Any],
     context: DaemonContext,
     side_talk: SideTalk,
+    quiet: QuietSockets,
     faults: FaultLog,
     doorkeeper: Doorkeeper | None,
 ) -> Bus:
     """Bind the sockets of the integration manager and of the subject. Raises NowcastError."""
-    quiet = QuietSockets()
     integration = Integration(_for_performers(zmq_context, context), side_talk, quiet, faults)
     subject = Subject(_doors(zmq_context, context, doorkeeper, quiet), side_talk, faults)
     logs = LogRecords(context.paths.log_records_socket, subject, quiet, faults)
@@ -172,7 +172,7 @@ class _Revoked:
         self._use(fresh)
 
     def _use(self, publisher: zmq.Socket[bytes]) -> None:
-        self._doorkeeper.watch(publisher, self._address, "events", self._door.happened)
+        self._doorkeeper.watch(publisher, self._address, "events", self._door.connections.happened)
         self._door.use(publisher, lambda: self._doorkeeper.hear(publisher))
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import zmq
 
+from nowcast_cli.broker.connections import Connections, follow
 from nowcast_cli.broker.frames import NOW, NOW_AND_MORE, receive
 from nowcast_cli.broker.quiet_sockets import QuietSockets
 from nowcast_cli.broker.side_talk import Said
-from nowcast_cli.security.monitor import PEERS, next_event
 
 # Events that wait for one subscriber; what comes then is lost to that one alone.
 QUEUE = 10_000
@@ -36,31 +36,24 @@ class EventsDoor:
     def __init__(self, name: str, quiet: QuietSockets) -> None:
         self.name = name
         self.on_message: Callable[[EventsDoor, list[zmq.Frame]], None] = lambda *_: None
-        self.on_change: Callable[[], None] = lambda: None  # the number of peers may have changed
+        self.connections = Connections()
         self.look: Callable[[], None] = lambda: None  # once a second, while somebody is there
         self._quiet = quiet
         self._monitor: zmq.Socket[bytes] | None = None
-        self._connections: set[int] = set()
-
-    @property
-    def peers(self) -> int:
-        """How many are connected; those whose handshake is under way count, too."""
-        return len(self._connections)
 
     def use(self, socket: zmq.Socket[bytes], listen: Callable[[], None] | None = None) -> None:
         """Take a bound socket.
 
-        ``listen`` has whoever follows its monitor call :meth:`happened` with what it has to tell;
-        by default that is done here.
+        ``listen`` has whoever follows its monitor tell the ``connections`` of each event; by
+        default that is done here.
         """
         self.socket = socket
         self._send = super(zmq.Socket, socket).send  # see RequestQueue
         self._quiet.add(socket, self._take)
-        self._connections.clear()
-        self._listen = listen or self._hear
         if listen is None:
-            self._monitor = socket.get_monitor_socket(PEERS)
-            self._quiet.add(self._monitor, self._hear)
+            self._monitor = follow(socket, self.connections, self._quiet)
+        else:
+            self.connections.begin_anew(listen)
 
     def publish(self, topic: Said, body: Said) -> None:
         """Send an event; who has no room for it loses it. Never blocks."""
@@ -70,14 +63,6 @@ class EventsDoor:
     def published(self) -> None:
         """Note that events were sent, however many."""
         self._quiet.use(self.socket)
-
-    def happened(self, event: int, descriptor: int) -> None:
-        """Take in an event of the monitor, and its value."""
-        if event == zmq.EVENT_ACCEPTED:
-            self._connections.add(descriptor)
-        elif event == zmq.EVENT_DISCONNECTED:
-            self._connections.discard(descriptor)
-        self.on_change()
 
     def close(self) -> None:
         """Close the socket."""
@@ -90,12 +75,8 @@ class EventsDoor:
         self.socket.close(0)
 
     def _take(self) -> None:
-        self._listen()  # who says something has come before
+        self.connections.listen()  # who says something has come before
         self.on_message(self, receive(self.socket))
-
-    def _hear(self) -> None:
-        while self._monitor is not None and self._monitor.poll(0):
-            self.happened(*next_event(self._monitor))
 
 
 def new_publisher(context: zmq.Context[Any]) -> zmq.Socket[bytes]:

@@ -20,6 +20,7 @@ from collections.abc import Callable
 
 import zmq
 
+from nowcast_cli.broker.connections import Connections
 from nowcast_cli.crash_points import reached
 
 Said = bytes | zmq.Frame
@@ -31,11 +32,12 @@ class SideTalk:
     """What the devices of the broker say to the manager, and hear from it.
 
     ``send`` sends these frames to the manager, and says whether there was room for them; it is
-    set by who has the socket.
+    set by who has the socket. ``managers`` is to be told of the connections of that socket.
     """
 
     def __init__(self) -> None:
         self.send: Callable[[tuple[Said, ...]], bool] = lambda _: False
+        self.managers = Connections(self._count)
         self._hears: dict[bytes, Callable[[list[zmq.Frame]], None]] = {}
         self._greets: list[Callable[[bool], None]] = []
         self._greeting = b""
@@ -56,6 +58,7 @@ class SideTalk:
 
     def greeted(self, greeting: bytes) -> None:
         """Take note of a manager's greeting, empty from one that does not know of side talk."""
+        self.managers.listen()  # the one before may have gone since
         is_new = self._owed or greeting != self._greeting
         self._greeting, self._owed = greeting, False
         if is_new:
@@ -63,6 +66,11 @@ class SideTalk:
         if greeting:
             for greets in self._greets:
                 greets(is_new)
+
+    def _count(self) -> None:
+        """Say nothing more when the manager has gone: the next one may not know of side talk."""
+        if not self.managers:
+            self._greeting = b""
 
     def take(self, frames: list[zmq.Frame]) -> bool:
         """Pass on what the manager has said; False for what nobody here hears."""
@@ -90,9 +98,9 @@ class SideTalk:
     @property
     def waits_for_room(self) -> bool:
         """Whether there is something to say as soon as the manager has room for it."""
-        return bool(self._waiting)
+        return bool(self._waiting and self._greeting)
 
     def go_on(self) -> None:
         """Say what has waited, as far as there is room."""
-        while self._waiting and self.send(self._waiting[0]):
+        while self.waits_for_room and self.send(self._waiting[0]):
             self._waiting.popleft()

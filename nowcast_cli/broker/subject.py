@@ -64,7 +64,7 @@ class Subject:
         self._new: set[bytes] = set()  # what was subscribed to since statuses were told
         self._beacon_at = clock()
         for door in doors:
-            door.on_message, door.on_change = self._take_subscription, self._count
+            door.on_message, door.connections.on_change = self._take_subscription, self._count
         side_talk.hear(b"publish", self._take_from_manager)
         side_talk.on_greeting(self._greeted)
 
@@ -116,7 +116,7 @@ class Subject:
 
     def _count(self) -> None:
         """Tell the manager when the first subscriber has come, or the last one has gone."""
-        before, self._subscribers = self._subscribers, sum(door.peers for door in self._doors)
+        before, self._subscribers = self._subscribers, sum(map(_peers, self._doors))
         if not self._subscribers:
             # What happens while nobody is there is not told to the broker: it knows nothing then.
             if before:
@@ -159,3 +159,7 @@ class Subject:
     def _publish_all(self, pairs: Iterable[Pair]) -> None:
         for topic, body in pairs:
             self.publish(topic, body)
+
+
+def _peers(door: EventsDoor) -> int:
+    return len(door.connections)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import zmq
 
-from broker_process import BrokerProcess, running_broker
+from broker_process import BrokerProcess, running_broker, socket_to
 from bus_peers import BusManager, here, performer, subscriber
 from helpers import wait_until
 from nowcast_cli.config.log_datagrams import DatagramHandler
@@ -450,6 +450,27 @@ def test_a_manager_of_an_older_release_is_told_nothing_new(
         assert answer_of(peer, b"alive") == [b"alive"]
         assert not manager.poll(200)
     manager.close(0)
+    jobs.close()
+
+
+def test_a_manager_of_nemo_nowcast_that_takes_the_place_of_ours_is_told_nothing_new(
+    broker: BrokerProcess, context: zmq.Context[Any]
+) -> None:
+    ours = BusManager(context, broker)
+    peer = performer(context, broker)
+    say_hello(ours, peer)
+    ours.socket.close()
+    wait_until(lambda: not (broker.health() or {})["manager takes messages"], what="it to be gone")
+    peer.send_multipart([b"done", b"{}"])
+    jobs = subscriber(context, broker, b"jobs~")
+    wait_until(lambda: subscribers(broker) == 1)
+    theirs = socket_to(context, zmq.REP, broker.manager)
+    client = socket_to(context, zmq.REQ, broker.workers)
+    peer.send_multipart([b"done", b"{}"])
+    assert answer_of(peer, b"alive") == [b"alive"]
+    client.send(b"request")
+    theirs.send(b"answer to " + theirs.recv())
+    assert client.recv() == b"answer to request"
     jobs.close()
 
 

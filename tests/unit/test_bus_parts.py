@@ -135,6 +135,7 @@ class Wire:
         self.greetings: list[bool] = []
         self.talk = SideTalk()
         self.talk.send = self.send
+        self.talk.managers.happened(zmq.EVENT_ACCEPTED, 7)
         self.talk.on_greeting(self.greetings.append)
 
     def send(self, frames: tuple[Any, ...]) -> bool:
@@ -155,6 +156,23 @@ def test_nothing_is_said_to_a_manager_that_has_not_greeted_or_does_not_know_of_i
     wire.talk.greeted(b"")  # which has taken the place of the newer one
     wire.talk.tell(b"gone", b"x")
     assert len(wire.said) == 1
+
+
+def test_who_takes_the_place_of_a_manager_that_has_gone_is_told_nothing_before_it_greets() -> None:
+    wire = Wire()
+    wire.talk.greeted(b"one")
+    wire.has_room = False
+    wire.talk.tell(b"gone", b"x")
+    wire.talk.managers.happened(zmq.EVENT_DISCONNECTED, 7)
+    wire.talk.managers.happened(zmq.EVENT_ACCEPTED, 8)
+    wire.has_room = True
+    wire.talk.tell(b"broker", b"{}")
+    assert not wire.talk.waits_for_room
+    wire.talk.go_on()
+    assert wire.said == []
+    wire.talk.greeted(b"one")
+    wire.talk.go_on()
+    assert wire.said == [(b"", b"gone", b"x")]
 
 
 def test_what_finds_no_room_is_said_later_and_in_order() -> None:
