@@ -8,8 +8,13 @@ import os
 import signal
 import stat
 from collections.abc import Iterator
+from pathlib import Path
 
 from nowcast_cli.file_watcher.triggers import FileTrigger, Look
+from nowcast_cli.store.network_folders import file_system_of
+
+_WITH_LEASES = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "tmpfs"})
+_LEASES_ON: dict[int, bool] = {}  # by device
 
 
 def look(path: str) -> Look | None:
@@ -47,10 +52,12 @@ def is_written(path: str) -> bool | None:
     """Tell whether anybody has a file open for writing; None where it is not for us to know.
 
     The kernel grants a lease for reading on a file of our own while nobody writes it; to open the
-    file of another user would look like a reader of it.
+    file of another user would look like a reader of it. Where others than this kernel may write, as
+    on NFS, it refuses leases, whoever has the file open.
     """
     try:
-        if os.stat(path).st_uid != os.geteuid():  # noqa: PTH116
+        found = os.stat(path)  # noqa: PTH116
+        if found.st_uid != os.geteuid() or not _has_leases(found.st_dev, path):
             return None
         file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
@@ -63,6 +70,12 @@ def is_written(path: str) -> bool | None:
     finally:
         os.close(file)
     return False
+
+
+def _has_leases(device: int, path: str) -> bool:
+    if device not in _LEASES_ON:
+        _LEASES_ON[device] = file_system_of(Path(path).parent) in _WITH_LEASES
+    return _LEASES_ON[device]
 
 
 def ignore_broken_leases() -> None:

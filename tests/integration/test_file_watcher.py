@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from helpers import wait_until
+from nowcast_cli.file_watcher.looking import is_written
 from nowcast_command import nowcast
 from systems import MakeSystem, System
 
@@ -94,7 +95,8 @@ def test_files_come_in_many_ways(make_system: MakeSystem, data: Path) -> None:
         (outside / "folder").rename(data / "folder")
         os.link(data / "folder/deep/moved.nc", linked)
         wait_for(system, linked, data / "folder/deep/moved.nc")
-        assert str(rewritten) not in begun(system)
+        if is_written(str(rewritten)):  # else this file system does not tell
+            assert str(rewritten) not in begun(system)
     wait_for(system, rewritten)
     rewritten.write_text("as another one")
     wait_until(lambda: begun(system)[str(rewritten)] == 2, what="its second run")
