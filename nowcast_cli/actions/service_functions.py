@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any, Protocol
 
 from nowcast_cli.actions.components import Callee, callee_of
@@ -72,7 +71,7 @@ class ServiceFunctions:
         if key is None:
             reason = f"service {self._service} has no function for {order.key}"
             return result_text(Result(order.id, "failed", reason=reason))
-        return self._performer.perform(replace(order, component=key), self)
+        return self._performer.perform(order._replace(component=key), self)
 
     def get(self, name: str) -> Callee:
         """Give the function for a key that there is one for."""

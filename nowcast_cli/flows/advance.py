@@ -109,7 +109,7 @@ class _Moving:
 
     def _after(self, ended: Iterable[str]) -> set[str]:
         followers = {name for each in ended for name in self._flow.followers(each)}
-        return followers - self._flow.stand_ins
+        return followers - self._flow.stand_ins if self._flow.stand_ins else followers
 
     def _stand_ins(self) -> set[str]:
         """Give what stands in for the steps that have failed, and all that comes after it."""
@@ -138,6 +138,9 @@ class _Moving:
         ]
 
     def _made(self, step: Step) -> Iterator[StepRecord]:
+        if step.when is None and step.for_each is None:
+            yield StepRecord(step.name, None, "waiting", self._run.first_attempt)
+            return
         now = self._world.now
         new = partial(StepRecord, step.name, attempt=self._run.first_attempt)
         try:

@@ -120,8 +120,7 @@ class Welcome:
     number: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(NamedTuple):
     """One attempt of a step, or one ask.
 
     Parameters

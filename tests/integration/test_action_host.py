@@ -2,7 +2,6 @@
 
 import signal
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -200,7 +199,7 @@ def test_values_go_by_name_and_what_is_given_comes_back(faults):
     assert faults.call("gives", what="tuple").gave == [1, 2]
     none = faults.call("gives", what="none")
     assert (none.state, none.gave) == ("done", None)
-    implied = replace(order("implied", "add", a=4, b=5, of_another_step=6), implied=True)
+    implied = order("implied", "add", a=4, b=5, of_another_step=6)._replace(implied=True)
     faults.orders([implied])
     assert faults.result("implied").gave == {"sum": 9}
 
@@ -383,8 +382,8 @@ def test_what_cannot_be_imported_is_said_with_file_and_line_and_others_go_on(tmp
     mapping = {"?a?b": "crooked.call", "?a?c": "deadly.call", "?a?d": "parts.add"}
     world = _world(tmp_path, mapping).start()
     try:
-        one = replace(order("one", "x"), component="crooked.call")
-        two = replace(order("two", "x"), component="deadly.call")
+        one = order("one", "x")._replace(component="crooked.call")
+        two = order("two", "x")._replace(component="deadly.call")
         world.orders([one, two])
         assert "No module named 'nowhere_to_be_found'" in world.result("one").reason
         assert "crooked.py:2" in world.result("one").reason
@@ -396,7 +395,7 @@ def test_what_cannot_be_imported_is_said_with_file_and_line_and_others_go_on(tmp
 
 
 def test_a_reload_takes_in_changed_modules_and_lets_what_runs_end(world):
-    world.orders([replace(order("slow", "sleeps"), values={"seconds": 1.5, "text": "slow"})])
+    world.orders([order("slow", "sleeps")._replace(values={"seconds": 1.5, "text": "slow"})])
     world.until(lambda: "begins slow" in _marks(world))
     file = world.config_file.parent / "parts.py"
     file.write_text(file.read_text().replace('{"sum": a + b}', '{"sum": a * b}'))
@@ -408,7 +407,7 @@ def test_a_reload_takes_in_changed_modules_and_lets_what_runs_end(world):
 
 
 def test_the_context_tells_whose_call_it_is(shared):
-    shared.orders([replace(order("t", "seen"), asynchronous=True), order("u", "seen")])
+    shared.orders([order("t", "seen")._replace(asynchronous=True), order("u", "seen")])
     assert shared.result("t").gave is None
     seen = shared.result("u").gave
     assert seen == {
@@ -456,7 +455,7 @@ def test_a_component_asks_a_service_by_way_of_the_manager(shared):
 
 
 def test_what_is_withdrawn_ends_or_never_begins(single):
-    single.orders([replace(order("runs", "sleeps"), values={"seconds": 600, "text": "runs"})])
+    single.orders([order("runs", "sleeps")._replace(values={"seconds": 600, "text": "runs"})])
     single.order("waits", "note", text="waits")
     single.until(lambda: "begins runs" in _marks(single))
     single.say(Withdraw(("runs", "waits")))
@@ -472,8 +471,8 @@ def test_an_order_that_has_just_begun_when_the_one_before_is_withdrawn_is_lost_a
         single.call("sleeps", seconds=0)
     single.orders(
         [
-            replace(order("first", "sleeps"), values={"seconds": 1, "text": "first"}),
-            replace(order("second", "sleeps"), values={"seconds": 600, "text": "second"}),
+            order("first", "sleeps")._replace(values={"seconds": 1, "text": "first"}),
+            order("second", "sleeps")._replace(values={"seconds": 600, "text": "second"}),
         ]
     )
     single.until(lambda: "begins first" in _marks(single))
@@ -488,7 +487,7 @@ def test_an_order_that_has_just_begun_when_the_one_before_is_withdrawn_is_lost_a
 
 
 def test_sigterm_lets_what_runs_end_and_begins_nothing_more(single):
-    single.orders([replace(order("runs", "sleeps"), values={"seconds": 1, "text": "runs"})])
+    single.orders([order("runs", "sleeps")._replace(values={"seconds": 1, "text": "runs"})])
     single.order("waits", "note", text="waits")
     single.until(lambda: "begins runs" in _marks(single))
     assert single.stop() == 0
