@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import yaml
@@ -173,13 +174,22 @@ def pausing(tmp_path):
     process.wait()
 
 
+def connections(port):
+    """Count those that a port has and that were not ended by its own side, too."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    established, ended_there = "01", "08"
+    return sum(
+        row[1].endswith(f":{port:04X}") and row[3] in (established, ended_there) for row in rows
+    )
+
+
 def test_lines_wait_for_an_aggregator_that_is_away(pausing, subscribe, logged):
     folder, port, process = pausing
     published = subscribe(port)
     wait_until((folder / "after-one").exists, what="the first stage")
     wait_until(lambda: published.log_what_has_come() or logged, what="the first line")
     published.close()
-    time.sleep(0.1)  # the end of a connection reaches the other side by itself
+    wait_until(lambda: not connections(port), what="the worker to see that nobody is there")
     (folder / "go-on-one").touch()
     wait_until((folder / "after-two").exists, what="the second stage")
 
@@ -201,7 +211,7 @@ def test_lines_that_nobody_has_taken_at_the_end_are_in_a_file_of_that_host(
     wait_until((folder / "after-one").exists, what="the first stage")
     wait_until(lambda: published.log_what_has_come() or logged, what="the first line")
     published.close()
-    time.sleep(0.1)
+    wait_until(lambda: not connections(port), what="the worker to see that nobody is there")
     for stage in ("one", "two", "three"):
         (folder / f"go-on-{stage}").touch()
     assert process.wait(20) == 0
