@@ -17,10 +17,12 @@ from nowcast_cli.store.events import MOST, Replayed
 from nowcast_cli.store.opening import open_to_read
 
 if TYPE_CHECKING:
+    from nowcast_cli.config.config import Config
     from nowcast_cli.messages.client import Client
 
 T = TypeVar("T")
 Since = str | datetime | timedelta | Mapping[str, int] | None
+LONGEST_REPLAY = 10.0  # s, for an answer from another host; live events wait meanwhile
 _ID = re.compile(r"(.+):(\d+)")
 
 
@@ -200,6 +202,15 @@ def stored(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
+def kept_for(config: Config, key: str) -> Kept:
+    """Give what is kept of the events of a system. Raises NowcastError where nobody has it."""
+    from nowcast_cli.config.paths import system_paths
+
+    _, elsewhere = address_of(config)
+    client = None if elsewhere is None else (lambda: client_of(config, key, LONGEST_REPLAY))
+    return kept_of(system_paths(config).database, client)
+
+
 def kept_of(database: Path, client: Callable[[], Client] | None) -> Kept:
     """Give what is kept here, else what the manager keeps elsewhere. Raises NotFound."""
     if database.exists():
@@ -209,3 +220,25 @@ def kept_of(database: Path, client: Callable[[], Client] | None) -> Kept:
     raise NotFound(
         f"this system has never been started: there is no store {database}", hint="nowcast start"
     )
+
+
+def address_of(config: Mapping[str, Any]) -> tuple[str, str | None]:
+    """Give where events are published: on this host, and for others; None where they cannot.
+
+    Raises ConfigError.
+    """
+    from nowcast_cli.config.paths import system_paths
+    from nowcast_cli.config.settings import broker_host, events_port
+
+    here = system_paths(config).events_socket  # type: ignore[arg-type]
+    port = events_port(config)
+    return f"ipc://{here}", None if port is None else f"tcp://{broker_host(config)}:{port}"
+
+
+def client_of(config: Config, key: str, deadline: float) -> Client:
+    """Give a client that asks the manager, with the key of that name where it is to have one."""
+    from nowcast_cli.messages.client import Client
+
+    client = Client.of(config, key)
+    client.deadline = deadline
+    return client

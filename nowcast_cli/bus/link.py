@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import zmq
@@ -81,19 +81,6 @@ def _prefixes(streams: Collection[str]) -> list[str]:
     return [prefix_of(stream) for stream in streams] + [
         prefix_of(topic_of(BEACON, stream)) for stream in streams
     ]
-
-
-def address_of(config: Mapping[str, Any]) -> tuple[str, str | None]:
-    """Give where events are published: on this host, and for others; None where they cannot.
-
-    Raises ConfigError.
-    """
-    from nowcast_cli.config.paths import system_paths
-    from nowcast_cli.config.settings import broker_host, events_port
-
-    here = system_paths(config).events_socket  # type: ignore[arg-type]
-    port = events_port(config)
-    return f"ipc://{here}", None if port is None else f"tcp://{broker_host(config)}:{port}"
 
 
 def is_beacon(topic: bytes) -> bool:

@@ -16,8 +16,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from nowcast_cli.bus.kept import Kept, KeptHere, NotThere, Since, ask, kept_of, numbers_since
-from nowcast_cli.bus.link import Link, address_of, is_beacon
+from nowcast_cli.bus.kept import (
+    KeptHere,
+    NotThere,
+    Since,
+    address_of,
+    ask,
+    client_of,
+    kept_for,
+    numbers_since,
+)
+from nowcast_cli.bus.link import Link, is_beacon
 from nowcast_cli.bus.sequence import Sequence
 from nowcast_cli.errors import UsageError
 from nowcast_cli.messages.event import (
@@ -34,11 +43,9 @@ from nowcast_cli.messages.event import (
 
 if TYPE_CHECKING:
     from nowcast_cli.config.config import Config
-    from nowcast_cli.messages.client import Client
 
 SILENCE = 3.0  # s without a word of the broker, after which what is kept is looked at
 REPLAY_AGAIN = 0.5  # s, where what is missing cannot be had as yet
-LONGEST_REPLAY = 10.0  # s, for an answer from another host; live events wait meanwhile
 LONGEST_SNAPSHOT = 60.0  # s
 STATUSES_LOOKED_FOR = 1000  # events of a stream
 
@@ -81,15 +88,6 @@ def subscribe(
     if any(not prefix or prefix.startswith(DELIMITER) for prefix in prefixes):
         raise UsageError("a topic to subscribe to is empty", hint='such as "jobs" or "flows~NAME"')
     return Subscription(prefixes, since, loaded(config), snapshot, last_values, key)
-
-
-def kept_for(config: Config, key: str) -> Kept:
-    """Give what is kept of the events of a system. Raises NowcastError where nobody has it."""
-    from nowcast_cli.config.paths import system_paths
-
-    _, elsewhere = address_of(config)
-    client = None if elsewhere is None else (lambda: _client(config, key, LONGEST_REPLAY))
-    return kept_of(system_paths(config).database, client)
 
 
 def loaded(config: Config | Path | str | None) -> Config:
@@ -278,7 +276,7 @@ class Subscription:
 
     def _begin_with_snapshot(self, config: Config, key: str) -> dict[str, int]:
         here = isinstance(self._kept, KeptHere)
-        with _client(config, "operator" if here else key, LONGEST_SNAPSHOT) as client:
+        with client_of(config, "operator" if here else key, LONGEST_SNAPSHOT) as client:
             answer = ask(client, "snapshot", {"of": "checklist"})
         number = int(answer["number"])
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -309,11 +307,3 @@ class Subscription:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def _client(config: Config, key: str, deadline: float) -> Client:
-    from nowcast_cli.messages.client import Client
-
-    client = Client.of(config, key)
-    client.deadline = deadline
-    return client

@@ -67,7 +67,7 @@ def events(
     first is its stream, in which events are numbered. Following goes on while daemons are
     killed and started again, and misses nothing. With everything down, what is kept is shown.
     """
-    from nowcast_cli.bus.subscribing import kept_for
+    from nowcast_cli.bus.kept import kept_for
     from nowcast_cli.messages.event import prefix_of
 
     system, out = system_of(ctx), output_of(ctx)

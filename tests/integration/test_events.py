@@ -266,3 +266,15 @@ def test_a_program_on_another_host_is_told_by_the_port_for_events_and_a_readers_
     assert [value["n"] for value in values(deltas)] == [1, 2]
     shown = nowcast(elsewhere, "events", "--topic", "checklist", "--json")
     assert [json.loads(line)["number"] for line in shown.out.splitlines()] == [1, 2, 3], shown.err
+
+
+def test_log_records_are_told_as_they_come(system: System) -> None:
+    with of(system, "logs~manager") as subscription:
+
+        def heard() -> Event | None:
+            system.finish("first", {"n": 1})
+            return subscription.next(0.2)
+
+        event = wait_until(heard, timeout=60, what="a record of the manager")
+    assert event.fields[:2] == ("logs", "manager")
+    assert event.payload["text"]
