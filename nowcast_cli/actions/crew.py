@@ -12,13 +12,18 @@ from typing import Any
 from nowcast_cli.actions import wire
 from nowcast_cli.actions.heard import Heard, mapping_of, running_in, trouble_in, words_of
 from nowcast_cli.actions.pace import Pace
-from nowcast_cli.actions.worker_process import Held, Verdict, WorkerProcess
+from nowcast_cli.actions.worker_process import (
+    SLOW,
+    TIME_TO_DUMP,
+    Held,
+    Verdict,
+    WorkerProcess,
+)
 from nowcast_cli.config.action_workers import ActionWorkerSettings
 from nowcast_cli.config.sizes import size_words
 from nowcast_cli.crash_points import reached
 from nowcast_cli.messages.performing import Result, result_text
 
-_TIME_TO_DUMP = 0.15  # s for a worker to print where it hangs, before it is killed
 _LONGEST_IMPORT = 60.0  # s for one component
 _LONGEST_DELAY = 10.0  # s before a worker is started again that never gets ready
 _BETWEEN_LOOKS = 1.0  # s, at the memory of workers
@@ -79,8 +84,11 @@ class Crew:
         self._queue = deque(held for held in self._queue if held.order.id not in gone)
         for worker in self._all():
             mine = [held.order for held in worker.pending if held.order.id in gone]
+            if not mine:
+                continue
             self._withdrawn.update(order.id for order in mine)
-            if mine and mine[0] is worker.pending[0].order and not worker.is_killed:
+            self._put_back(worker.take_back())
+            if worker.pending and worker.pending[0].order is mine[0] and not worker.is_killed:
                 self._logger.info(
                     "%s is withdrawn: action worker %d is replaced", mine[0].key, worker.number
                 )
@@ -142,7 +150,7 @@ class Crew:
         """Give the seconds after which :meth:`turn` is to be called again."""
         now = time.monotonic()
         due = [self._look_at]
-        due += [worker.due + _TIME_TO_DUMP * worker.dumped for worker in self._all()]
+        due += [worker.due for worker in self._all()]
         if len(self._workers) < self._settings.number and not self._ends:
             due.append(self._start_at)
         return max(0.0, min(due) - now)
@@ -216,13 +224,12 @@ class Crew:
 
     def _heed(self, worker: WorkerProcess, heard: Heard) -> None:
         """Take in what a worker has said."""
-        not_begun = []
+        not_begun: list[Held] = []
         for kind, content in worker.read():
             if kind == wire.RESULT and worker.pending:
                 self._ended(worker, content, heard)
-            elif kind == wire.NOT_BEGUN and worker.pending:
-                not_begun.append(worker.pending.popleft())
-                worker.next_begins()
+            elif kind == wire.NOT_BEGUN:
+                not_begun += worker.not_begun()
             else:
                 self._said(worker, kind, content, heard)
         if not_begun:
@@ -284,10 +291,13 @@ class Crew:
         if not worker.ready:
             if now > worker.started + _LONGEST_IMPORT:
                 worker.kill()
-        elif worker.pending and now >= worker.deadline:
+            return
+        if len(worker.pending) > 1 and now >= worker.head_since + SLOW:
+            self._put_back(worker.take_back())
+        if worker.pending and now >= worker.deadline:
             if not worker.dumped:
                 worker.dump()
-            elif now >= worker.deadline + _TIME_TO_DUMP:
+            elif now >= worker.deadline + TIME_TO_DUMP:
                 self._log_printed(worker)
                 allowed = round(worker.deadline - worker.head_since, 1)
                 reason = f"it took longer than {allowed:g} s, and its action worker was killed"
@@ -315,6 +325,7 @@ class Crew:
 
     def _retire(self, worker: WorkerProcess) -> None:
         worker.retiring = True
+        self._put_back(worker.take_back())
         if not worker.pending and not worker.gone:
             worker.close()
 
@@ -323,7 +334,8 @@ class Crew:
         if not worker.is_buried:
             worker.is_buried = True
             self._heed(worker, heard)  # its last words: what it did end, it has said
-            if worker.pending:
+            self._put_back(worker.take_back())
+            while worker.pending:  # one at most, but for a worker that counts otherwise
                 self._lose_head(worker, heard)
         self._forget_asks(worker)
         if worker in self._workers:
@@ -353,7 +365,7 @@ class Crew:
         )  # fmt: skip
 
     def _lose_head(self, worker: WorkerProcess, heard: Heard) -> None:
-        """Tell what became of the order that was under way; those behind it were never begun."""
+        """Tell what became of the order that was under way."""
         held = worker.pending.popleft()
         order, verdict = held.order.id, worker.verdict
         if order in self._withdrawn:
@@ -367,8 +379,6 @@ class Crew:
             heard.results[order] = result_text(
                 Result(order, verdict.state, None, verdict.reason, verdict.traceback, spent)
             )
-        self._put_back(list(worker.pending))
-        worker.pending.clear()
 
     def _put_back(self, held: list[Held]) -> None:
         wanted = [each for each in held if each.order.id not in self._withdrawn]

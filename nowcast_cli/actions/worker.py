@@ -1,8 +1,9 @@
 """An action worker: the process in which components are called, one call after the other.
 
-``python -m nowcast_cli.actions.worker CONFIG SOCKET REFUSED`` (the descriptor of a socket pair, and
-JSON of components that brought an earlier one down). Each result is written before the next call
-begins, so that the host knows which call a process was in when it dies.
+``python -m nowcast_cli.actions.worker CONFIG SOCKET TOKENS REFUSED`` (the descriptors of a socket
+pair and of a pipe, and JSON of components that brought an earlier one down). A token is taken from
+the pipe before an order is begun, and each result is written before the next one is: so the host
+knows in which call a process was when it dies, and can take back what is not begun.
 """
 
 from __future__ import annotations
@@ -56,15 +57,17 @@ class HostGone(BaseException):
 
 def main(arguments: list[str]) -> int:
     """Import the components, then carry out orders until the host closes its end."""
-    config_file, descriptor, refused = Path(arguments[0]), int(arguments[1]), arguments[2]
+    config_file, refused = Path(arguments[0]), arguments[3]
+    descriptor, tokens = int(arguments[1]), int(arguments[2])
     _belong_to_the_host()
     connection = socket.socket(fileno=descriptor)
-    connection.set_inheritable(False)  # nothing that a component starts is to have it
+    connection.set_inheritable(False)  # nothing that a component starts is to have them
+    os.set_inheritable(tokens, False)
     config = Config()
     config.load(config_file)
     _log_where_possible(config)
     look_in(config.file.parent)
-    worker = ActionWorker(connection, directory_of(config), config)
+    worker = ActionWorker(connection, tokens, directory_of(config), config)
     worker.preload(json.loads(refused))
     gc.collect()
     gc.freeze()
@@ -75,8 +78,11 @@ def main(arguments: list[str]) -> int:
 class ActionWorker:
     """Calls components as the host orders. It is the desk of the calls, too."""
 
-    def __init__(self, connection: socket.socket, directory: Directory, config: Config) -> None:
+    def __init__(
+        self, connection: socket.socket, tokens: int, directory: Directory, config: Config
+    ) -> None:
         self._connection = connection
+        self._tokens = tokens
         self._directory = directory
         self._components = Components()
         self._performer = Performer(self._components, limits(config))
@@ -106,10 +112,18 @@ class ActionWorker:
             if kind == wire.ORDER:
                 until, text = wire.number_and_text(content)
                 reached("action_worker.received")
-                if time.clock_gettime(time.CLOCK_BOOTTIME) < until:
+                if self._may_begin(until):
                     self._carry_out(read_order(text))
                 else:
                     self._write(wire.frame(wire.NOT_BEGUN))
+
+    def _may_begin(self, until: float) -> bool:
+        """Say whether an order is still ours, and not given too long ago."""
+        try:
+            os.read(self._tokens, 1)
+        except BlockingIOError:  # the host has taken it back
+            return False
+        return time.clock_gettime(time.CLOCK_BOOTTIME) < until
 
     def say(self, word: Progress | Renewed) -> None:
         """Pass on a word of a call."""

@@ -20,6 +20,8 @@ from nowcast_cli.actions.printed import Printed
 from nowcast_cli.messages.performing import Order, State
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+SLOW = 0.05  # s of a call, after which those behind it go to another worker
+TIME_TO_DUMP = 0.15  # s for a worker to print where it hangs, before it is killed
 _TIME_TO_END = 5.0  # s from the end of its connection, where we have closed it
 _TIME_TO_DIE = 1.0  # s, where it is about to end: it was killed, or has closed the connection
 _MOST_READ = 1 << 20  # bytes that one turn takes from a worker
@@ -56,20 +58,25 @@ class WorkerProcess:
     ``importing`` names the component that it imports, None once it is ``ready``. What it was in
     when it is killed shows only once it is dead, and all that it has said is read: then it is
     buried.
+
+    For each order there is a byte in a pipe, a token, which the worker takes before it begins it.
+    The host can take tokens as well: so it knows which orders are not begun and never will be.
     """
 
     def __init__(self, number: int, config_file: Path, refused: Mapping[str, str]) -> None:
         self.number = number
         ours, theirs = socket.socketpair()
         output, printed = os.pipe()
+        self._tokens, self._new_tokens = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         with theirs:
             try:
                 self._process = subprocess.Popen(
                     [
                         sys.executable, "-m", "nowcast_cli.actions.worker",
-                        str(config_file), str(theirs.fileno()), json.dumps(refused),
+                        str(config_file), str(theirs.fileno()), str(self._tokens),
+                        json.dumps(refused),
                     ],
-                    pass_fds=(theirs.fileno(),),
+                    pass_fds=(theirs.fileno(), self._tokens),
                     stdin=subprocess.DEVNULL, stdout=printed, stderr=printed,
                     cwd=config_file.parent,
                     start_new_session=True,  # so that a kill reaches what components have started
@@ -82,6 +89,7 @@ class WorkerProcess:
         self._pidfd = os.pidfd_open(self._process.pid)
         self.started = time.monotonic()
         self.pending: deque[Held] = deque()
+        self._taken_back = 0  # of which it has not said as yet that it did not begin them
         self.head_since, self.deadline = 0.0, float("inf")
         self.importing: str | None = ""
         self.ready = self.retiring = self.gone = self.is_killed = self.dumped = False
@@ -98,14 +106,17 @@ class WorkerProcess:
     @property
     def takes(self) -> bool:
         """Whether it may be given orders."""
-        return self.ready and not (self.retiring or self.gone)
+        return self.ready and not (self.retiring or self.gone or self._taken_back)
 
     @property
     def due(self) -> float:
         """When it is to be looked at again, by ``time.monotonic``; its end is told otherwise."""
         if self.is_buried:
             return float("inf")
-        return self._give_up_at if self.gone else self.deadline
+        if self.gone:
+            return self._give_up_at
+        slow_at = self.head_since + SLOW if len(self.pending) > 1 else float("inf")
+        return min(slow_at, self.deadline + TIME_TO_DUMP * self.dumped)
 
     def descriptors(self) -> list[int]:
         """Give what is readable when there is something to see to."""
@@ -127,12 +138,32 @@ class WorkerProcess:
 
     def give(self, orders: Iterable[Held], until: float) -> None:
         """Give it orders, which it may begin until ``until`` of CLOCK_BOOTTIME."""
+        orders = tuple(orders)
+        os.write(self._new_tokens, b"." * len(orders))
         for held in orders:
             self._unsent += wire.numbered(wire.ORDER, until, held.text)
             self.pending.append(held)
             if len(self.pending) == 1:
                 self.next_begins()
         self.flush()
+
+    def take_back(self) -> list[Held]:
+        """Give the orders that it has not begun; it has them no more."""
+        try:
+            taken = len(os.read(self._tokens, len(self.pending))) if self.pending else 0
+        except BlockingIOError:
+            taken = 0
+        self._taken_back += taken
+        return [self.pending.pop() for _ in range(taken)][::-1]
+
+    def not_begun(self) -> list[Held]:
+        """Give the order of which it says now that it did not begin it; none: we had taken it."""
+        if self.pending:
+            held = self.pending.popleft()
+            self.next_begins()
+            return [held]
+        self._taken_back -= 1
+        return []
 
     def answer(self, text: bytes) -> None:
         """Pass on the answer to what its call has asked."""
@@ -217,7 +248,8 @@ class WorkerProcess:
         if not self._has_ended():
             return False
         self._socket.close()
-        os.close(self._pidfd)
+        for descriptor in (self._pidfd, self._tokens, self._new_tokens):
+            os.close(descriptor)
         self.printed.close()
         return True
 

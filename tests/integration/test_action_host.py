@@ -186,6 +186,11 @@ def _marks(world):
     return effects(world.config_file.parent)
 
 
+def _sleeps(name, seconds):
+    """Give an order that marks its begin and its end by its name."""
+    return order(name, "sleeps")._replace(values={"seconds": seconds, "text": name})
+
+
 def _is_dead(pid):
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
@@ -464,37 +469,32 @@ def test_what_is_withdrawn_ends_or_never_begins(single):
     assert _marks(single) == ["begins runs"]
 
 
-def test_an_order_that_has_just_begun_when_the_one_before_is_withdrawn_is_lost_and_not_repeated(
-    single,
-):
-    for _ in range(3):  # fast, so that several are given at once
-        single.call("sleeps", seconds=0)
-    single.orders(
-        [
-            order("first", "sleeps")._replace(values={"seconds": 1, "text": "first"}),
-            order("second", "sleeps")._replace(values={"seconds": 600, "text": "second"}),
-        ]
-    )
-    single.until(lambda: "begins first" in _marks(single))
-    single.signal(signal.SIGSTOP)
-    wait_until(lambda: "begins second" in _marks(single), timeout=30)
-    single.say(Withdraw(("first",)))
-    single.signal(signal.SIGCONT)
-    assert single.result("second").state == "lost"
-    assert single.call("add", a=1).gave == {"sum": 3}
-    assert _marks(single).count("begins second") == 1
-    assert "first" not in single.results
+def test_what_waits_behind_a_call_that_is_suddenly_slow_goes_to_another_worker(world):
+    for number in range(20):  # fast, so that several are given at once
+        world.orders([_sleeps(f"warm-{number}", 0), order(f"note-{number}", "note", text="")])
+    world.until(lambda: len(world.results) == 40)
+    slow = _sleeps("slow", 600)
+    behind = [order(f"behind-{number}", "note", text=f"behind-{number}") for number in range(30)]
+    world.orders([slow, *behind])
+    world.until(lambda: len(world.results) == 70)
+    assert "slow" not in world.results
+    marks = [mark for mark in _marks(world) if "behind" in mark]
+    assert sorted(marks) == sorted(each.id for each in behind)
+    assert world.health()["in hand"] == 1
 
 
 def test_sigterm_lets_what_runs_end_and_begins_nothing_more(single):
-    single.orders([order("runs", "sleeps")._replace(values={"seconds": 1, "text": "runs"})])
-    single.order("waits", "note", text="waits")
+    for number in range(3):  # fast, so that several are given at once
+        single.orders([_sleeps(f"warm-{number}", 0), order(f"note-{number}", "note", text="")])
+        single.until(lambda number=number: len(single.results) == 2 * number + 2)
+    runs = _sleeps("runs", 1)
+    single.orders([runs, *(order(f"waits-{each}", "note", text="waits") for each in range(20))])
     single.until(lambda: "begins runs" in _marks(single))
     assert single.stop() == 0
     single.turn()
     assert single.result("runs").state == "done"
-    assert "waits" not in single.results
-    assert _marks(single) == ["begins runs", "ends runs"]
+    assert [each for each in single.results if each.startswith("waits")] == []
+    assert _marks(single)[-2:] == ["begins runs", "ends runs"]
     assert (single.hellos[-1].takes, single.hellos[-1].has) == (0, ("runs",))
 
 

@@ -100,7 +100,7 @@ def test_a_host_that_is_killed_leaves_nobody_behind_who_goes_on(world):
         for _ in range(3):
             first, sent = sent, _send(world, sent)
             given |= {f"order-{each}": world.hellos[-1].incarnation for each in range(first, sent)}
-        enough = sent - chance.randrange(50, 250)
+        enough = sent - chance.randrange(150, 280)
         world.until(lambda enough=enough: len(world.results) + len(lost) > enough)
         world.signal(signal.SIGKILL)
         world.process.wait()
@@ -109,7 +109,6 @@ def test_a_host_that_is_killed_leaves_nobody_behind_who_goes_on(world):
     begun = Counter(effects(world.config_file.parent))
     assert [name for name, times in begun.items() if times > 1] == []
     assert set(world.results) - set(begun) == set()
-    assert lost
     assert len({hello.incarnation for hello in world.hellos}) == 3
 
 
