@@ -40,7 +40,7 @@ class BusManager:
     def _is_heard(self, greeting: bytes) -> bool:
         """Greet; the answer may have gone to a manager whose end the broker has not seen yet."""
         self.greet(greeting)
-        return bool(self.socket.poll(500)) and self.wait_for(b"broker") != []
+        return bool(self.socket.poll(3000)) and self.wait_for(b"broker") != []
 
     def listen(self) -> list[list[bytes]]:
         """Give all that was heard so far."""

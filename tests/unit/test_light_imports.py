@@ -38,6 +38,11 @@ def test_sending_loads_zeromq_and_nothing_else_that_is_heavy():
     assert loaded.isdisjoint(HEAVY)
 
 
+@pytest.mark.parametrize("module", ["messages.handshake", "security.doorkeeper", "broker.broker"])
+def test_showing_keys_and_asking_for_them_loads_no_asyncio(module):
+    assert modules_after(f"import nowcast_cli.{module}").isdisjoint(HEAVY)
+
+
 def test_a_worker_of_a_system_without_keys_loads_nothing_of_keys():
     config = "{'zmq': {'host': 'localhost', 'ports': {'workers': 5555, 'manager': 5556}}}"
     loaded = modules_after(f"from nowcast_cli.messages.client import Client; Client.of({config})")
