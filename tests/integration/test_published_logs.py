@@ -183,13 +183,18 @@ def connections(port):
     )
 
 
+def wait_until_it_is_alone(port):
+    wait_until(lambda: not connections(port), what="the worker to see that nobody is there")
+    time.sleep(0.3)  # its thread for the network tells that to the other one a moment later
+
+
 def test_lines_wait_for_an_aggregator_that_is_away(pausing, subscribe, logged):
     folder, port, process = pausing
     published = subscribe(port)
     wait_until((folder / "after-one").exists, what="the first stage")
     wait_until(lambda: published.log_what_has_come() or logged, what="the first line")
     published.close()
-    wait_until(lambda: not connections(port), what="the worker to see that nobody is there")
+    wait_until_it_is_alone(port)
     (folder / "go-on-one").touch()
     wait_until((folder / "after-two").exists, what="the second stage")
 
@@ -211,7 +216,7 @@ def test_lines_that_nobody_has_taken_at_the_end_are_in_a_file_of_that_host(
     wait_until((folder / "after-one").exists, what="the first stage")
     wait_until(lambda: published.log_what_has_come() or logged, what="the first line")
     published.close()
-    wait_until(lambda: not connections(port), what="the worker to see that nobody is there")
+    wait_until_it_is_alone(port)
     for stage in ("one", "two", "three"):
         (folder / f"go-on-{stage}").touch()
     assert process.wait(20) == 0
