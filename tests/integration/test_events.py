@@ -278,3 +278,18 @@ def test_log_records_are_told_as_they_come(system: System) -> None:
         event = wait_until(heard, timeout=60, what="a record of the manager")
     assert event.fields[:2] == ("logs", "manager")
     assert event.payload["text"]
+
+
+def test_a_subscriber_goes_on_with_a_store_that_was_begun_anew(system: System) -> None:
+    with of(system, "checklist") as subscription:
+        for number in range(5):
+            system.finish("first", {"n": number})
+        take(subscription, 5)
+        for name in ("manager", "message_broker"):
+            system.stop(name)
+        for file in system.paths.state.glob("nowcast*"):
+            file.unlink()
+        system.start()
+        system.finish("second", {"n": 0})
+        (event,) = take(subscription, 1)
+    assert (event.id, event.topic) == ("checklist:1", "checklist~second")
