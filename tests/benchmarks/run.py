@@ -9,6 +9,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import at_rest
 import command_steps
+import flow_steps
 import launch_path
 import message_path
 
@@ -18,3 +19,4 @@ if __name__ == "__main__":
     command_steps.main()
     at_rest.main(seconds)
     message_path.main(seconds)
+    flow_steps.main(rounds=5)
