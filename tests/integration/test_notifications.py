@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from helpers import wait_until
+from nowcast_cli import subscribe
 from nowcast_cli.notify.memory import FILE_NAME
 from systems import MakeSystem, System
 from webhook import Webhook
@@ -109,6 +110,11 @@ def test_a_crash_of_a_worker_without_a_crash_message_is_told_too(
     system.launch("first", "--signal", str(int(signal.SIGKILL)))
     wait_for(webhook, 1)
     assert webhook.accepted[0]["title"].endswith("first crashed")
+    with subscribe("notifications", since={}, config=system.config_file) as subscription:
+        event = subscription.next(60)
+    assert event is not None
+    assert event.topic == "notifications~operators~sent"
+    assert event.payload == {"channel": "operators", "title": "first crashed"}
 
 
 def test_an_overdue_worker_is_told(make_system: MakeSystem, webhook: Webhook) -> None:
