@@ -1,5 +1,7 @@
 """The message broker: every port that is bound, and no decision.
 
-``python -m nowcast_cli.broker CONFIG`` runs it; :mod:`nowcast_cli.broker.broker` is its loop and
-:mod:`nowcast_cli.broker.request_queue` the device between workers and manager.
+``python -m nowcast_cli.broker CONFIG`` runs it; :mod:`nowcast_cli.broker.broker` is its loop. Its
+devices: :mod:`~nowcast_cli.broker.request_queue` between workers and manager, and on the
+:mod:`~nowcast_cli.broker.bus` the :mod:`~nowcast_cli.broker.integration` manager for performers of
+actions and the :mod:`~nowcast_cli.broker.subject` for subscribers to events.
 """

@@ -25,10 +25,10 @@ from nowcast_cli.broker.frames import sizes
 from nowcast_cli.broker.side_talk import Said, SideTalk
 from nowcast_cli.broker.streams import Pair, Streams, WrongNumbers
 from nowcast_cli.crash_points import reached
-from nowcast_cli.messages.event import LOGS, wire_topic
+from nowcast_cli.messages.event import LOGS
 
 BEACON_EVERY = 1.0  # seconds
-_LOGS = wire_topic(LOGS)
+_LOGS = LOGS.encode()
 _MOST_NEW = 1000  # topics; who subscribes to more may have all statuses
 
 
@@ -111,7 +111,7 @@ class Subject:
             reached("broker.heard_a_subscription")
 
     def _subscribed(self, topic: bytes) -> None:
-        self.wants_logs |= _LOGS.startswith(topic[: len(_LOGS)])
+        self.wants_logs |= topic.startswith(_LOGS)  # by name: who wants all does not mean these
         self._new.add(topic if len(self._new) < _MOST_NEW else b"")
 
     def _count(self) -> None:

@@ -17,6 +17,7 @@ import zmq
 from broker_process import BrokerProcess, running_broker, socket_to
 from bus_peers import BusManager, here, performer, subscriber
 from helpers import wait_until
+from nowcast_cli import subscribe
 from nowcast_cli.config.log_datagrams import DatagramHandler
 from nowcast_cli.messages.event import Event, decode_beacon, decode_event, encode_event, wire_topic
 from nowcast_cli.security.curve import present
@@ -302,8 +303,8 @@ def test_log_records_are_published_while_somebody_has_subscribed_to_them(
     broker: BrokerProcess, context: zmq.Context[Any]
 ) -> None:
     path = broker.run / "log-records.sock"
-    jobs = subscriber(context, broker, b"jobs~")
-    wait_until(lambda: subscribers(broker) == 1)
+    jobs = subscriber(context, broker, b"")
+    wait_until_told(BusManager(context, broker), b"jobs~", jobs)
     assert not path.exists()
     logs = subscriber(context, broker, b"logs~somebody~")
     wait_until(path.exists, what="the socket for log records")
@@ -320,20 +321,18 @@ def test_log_records_are_published_while_somebody_has_subscribed_to_them(
     logger.warning("nobody is told")
 
 
-def test_what_daemons_and_jobs_log_is_published(system: System, context: zmq.Context[Any]) -> None:
-    logs = here(context, zmq.SUB, system.paths.events_socket)
-    logs.subscribe(b"logs~manager~")
-    logs.subscribe(b"logs~first~")
-    wait_until(system.paths.log_records_socket.exists, what="the socket for log records")
+def test_what_daemons_and_jobs_log_is_published(system: System) -> None:
     told: set[str] = set()
+    with subscribe("logs~manager", "logs~first", config=system.config_file) as records:
+        wait_until(system.paths.log_records_socket.exists, what="the socket for log records")
 
-    def all_have_told() -> bool:
-        system.launch("first")
-        while logs.poll(500):
-            told.add(decode_event(logs.recv_multipart()[1]).payload["logger"])
-        return told == {"manager", "first"}
+        def all_have_told() -> bool:
+            system.launch("first")
+            while (event := records.next(0.5)) is not None:
+                told.add(event.payload["logger"])
+            return told == {"manager", "first"}
 
-    wait_until(all_have_told, what="records of the manager and of a job")
+        wait_until(all_have_told, what="records of the manager and of a job")
 
 
 # --- strangers
