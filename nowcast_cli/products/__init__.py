@@ -1,0 +1,1 @@
+"""Operational files: the rules of the index, and what reads files."""

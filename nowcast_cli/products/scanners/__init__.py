@@ -1,0 +1,1 @@
+"""What reads files of a format: one module each, found by the entry points of the package."""
