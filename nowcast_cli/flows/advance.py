@@ -99,13 +99,17 @@ class _Moving:
             return False
         is_failing = bool(self._failed())
         may_be = self._stand_ins() if is_failing else self._after(ended)
-        for step in self._flow.steps if may_be else ():
+        for step in self._of(may_be):
             if step.name in may_be and not self._steps.has(step.name) and self._is_due(step):
                 for record in self._made(step):
                     self._put(record)
                 if step.name in self._steps.ended and not is_failing:
                     may_be |= self._after({step.name})
         return bool(self._steps.ended)
+
+    def _of(self, names: set[str]) -> tuple[Step, ...]:
+        """Give at least the steps of these names, in the order of the file; mostly it is one."""
+        return tuple(map(self._flow.step, names)) if len(names) < 2 else self._flow.steps
 
     def _after(self, ended: Iterable[str]) -> set[str]:
         followers = {name for each in ended for name in self._flow.followers(each)}
@@ -166,11 +170,12 @@ class _Moving:
     def begin(self) -> Iterator[StepRecord]:
         """Begin what waits and may."""
         ready = self._steps.ready & self._stand_ins() if self._failed() else self._steps.ready
-        for step in self._flow.steps if ready else ():
-            while step.name in ready and self._world.has_room(self._flow.name, step):
-                record = self._steps.next_ready(step.name)
-                if record is None:
-                    break
+        for step in self._of(ready):
+            while (
+                step.name in ready
+                and (record := self._steps.next_ready(step.name)) is not None
+                and self._world.has_room(self._flow.name, step)
+            ):
                 self._world.running[(self._flow.name, step.name)] += 1
                 begun = record._replace(
                     state="running", begun=self._world.now, delay=None, reason=None
