@@ -5,8 +5,8 @@ The rights of a role, in full:
 ========  ==============================================================================
 operator  everything
 worker    messages of workers, and the requests to launch a worker of the message registry, to call
-          an action, to wait for the end of a run, and to end a step that waits for that; and what a
-          reader may
+          an action, to wait for the end of a run, to end a step that waits for that, and to register
+          files of a product; and what a reader may
 reader    ``need``, which is answered with a value of the checklist, ``events`` and ``snapshot``:
           nothing of it changes anything
 agent     what agents say (``messages.agent_messages``), in its own name alone
@@ -26,7 +26,7 @@ from nowcast_cli.security.key import Role
 
 _REQUESTS = "nowcast"  # the source of what is a request, and no message of a worker
 _QUESTIONS = frozenset({"events", "snapshot"})
-_ABOUT_ACTIONS = frozenset({"call action", "await run", "complete step"})
+_FOR_WORKERS = frozenset({"call action", "await run", "complete step", "register product"})
 # How our workers' messages begin, as JSON and as YAML.
 _PLAIN = re.compile(rb'\{"source": "([\w .-]+)", |source: ([\w.-]+)\n')
 
@@ -107,7 +107,7 @@ def _refusal(role: Role, message: Message, is_registered: Callable[[str], bool])
         if message.source != _REQUESTS and message.type == "need":
             return None
         return "a reader may ask for values of the checklist, by `need`, and for events, no more"
-    if message.source != _REQUESTS or message.type in _ABOUT_ACTIONS:
+    if message.source != _REQUESTS or message.type in _FOR_WORKERS:
         return None
     if message.type != "launch" or (
         isinstance(message.payload, dict) and "schedule" in message.payload

@@ -26,6 +26,9 @@ class Performers:
     def __len__(self) -> int:
         return len(self._silent)
 
+    def __contains__(self, identity: bytes) -> bool:
+        return identity in self._silent
+
     def __iter__(self) -> Iterator[bytes]:
         return iter(tuple(self._silent))
 

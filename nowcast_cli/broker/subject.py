@@ -123,10 +123,11 @@ class Subject:
                 self._streams.forget()
             self.wants_logs = False
             self._new.clear()
+        if not before and self._subscribers:
+            self._streams.forget_numbers()  # of when nobody was there: they are told anew
+            self._beacon_at = self._clock()
         if bool(before) != bool(self._subscribers):
             self._tell_manager()
-        if not before and self._subscribers:
-            self._beacon_at = self._clock()
 
     def _tell_manager(self) -> None:
         self._side_talk.tell(b"broker", json.dumps({"subscribers": self._subscribers}).encode())

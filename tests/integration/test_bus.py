@@ -210,6 +210,7 @@ def test_events_go_to_those_who_have_subscribed_to_them_with_beacons_behind(
     broker: BrokerProcess, context: zmq.Context[Any]
 ) -> None:
     manager = BusManager(context, broker)
+    manager.publish({"jobs": 3})  # is old by the time that somebody subscribes
     jobs = subscriber(context, broker, b"jobs~")
     manager.wait_for_subscribers()
     both = subscriber(context, broker, b"jobs~", b"beacon~jobs~")
