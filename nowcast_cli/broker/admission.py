@@ -5,8 +5,8 @@ The rights of a role, in full:
 ========  ==============================================================================
 operator  everything
 worker    messages of workers, and the requests to launch a worker of the message registry, to call
-          an action, to wait for the end of a run, to end a step that waits for that, and to register
-          files of a product; and what a reader may
+          an action, to wait for the end of a run, to end a step that waits for that, and to
+          register files of a product; and what a reader may
 reader    ``need``, which is answered with a value of the checklist, ``events`` and ``snapshot``:
           nothing of it changes anything
 agent     what agents say (``messages.agent_messages``), in its own name alone

@@ -187,6 +187,7 @@ class Manager:
     def _admit(self, turn: Turn) -> None:
         """End ensembles, launch what may begin by now; whatever else a turn does comes before."""
         self._parts.intake.conclude(turn)
+        turn.add(self._parts.products.step(turn.state))
         self._parts.flows.follow(turn)
         turn.add(self._parts.admission.admit(turn.state, turn.changes))
         turn.put_jobs_once()
@@ -221,6 +222,7 @@ class Manager:
         for arrived, reply in turn.answers:
             self._parts.inbox.answer(arrived, reply)
         self._parts.agents.act()
+        self._parts.products.act()
         self._parts.flows.act(turn.changes)
         self._parts.events.tell(turn.changes)
         for note in turn.notes:

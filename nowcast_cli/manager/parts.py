@@ -37,6 +37,7 @@ from nowcast_cli.manager.inbox import Inbox
 from nowcast_cli.manager.intake import Intake, Order
 from nowcast_cli.manager.job_watch import JobWatch
 from nowcast_cli.manager.notifier_process import NotifierProcess
+from nowcast_cli.manager.products import Products
 from nowcast_cli.manager.recovery import recover
 from nowcast_cli.manager.reload import find_module_file
 from nowcast_cli.manager.remote_jobs import RemoteJobs
@@ -103,7 +104,11 @@ class Parts:
         self.agents = AgentDesk(self.store, registry, times, paths, keys, self.inbox.answer)
         tell = partial(self.inbox.tell, "performer")
         self.flows = Flows(self.store, self.config, registry, tell, self.inbox.answer)
-        orders = {**orders, **AgentRequests(self.agents.floor).orders(), **self.flows.orders}
+        self.products = Products(self.store.products, self.config)
+        orders = {
+            **orders, **AgentRequests(self.agents.floor).orders(), **self.flows.orders,
+            **self.products.orders,
+        }  # fmt: skip
         self.intake = Intake(self.store, registry, orders, logger)
         self.intake.limits = limits(self.config)
         told = self.store.events.latest((f"{STREAM}~",), REMEMBERED)
@@ -172,6 +177,7 @@ class Parts:
             self.jobs.wait_at_most(),
             self.admission.due_in(),
             self.flows.due_in(),
+            self.products.due_in(),
             1.0 if self.undecided.stuck() else None,
             self.inbox.wait_at_most(),
             self.agents.wait_at_most(),
@@ -195,6 +201,7 @@ class Parts:
         self.intake.limits = limits(config)
         self.admission.use(self.registry)
         self.flows.use(config, self.registry)
+        self.products.use(config)
         self.agents.use(self.registry, agent_times(config))
         self.deciders.reload()
         self.jobs.use(self._hosts(), self.registry)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 LOCAL = "local"  # the storage of files that are in folders here
@@ -155,11 +155,4 @@ class StoragePut:
     storage: StorageRecord
 
 
-@dataclass(frozen=True, slots=True)
-class InstancesRemoved:
-    """Instances that were deleted long ago are forgotten, with all that they held."""
-
-    instances: tuple[str, ...] = field(default_factory=tuple)
-
-
-ProductChange = ProductPut | InstancePut | DataPut | DataInstancePut | StoragePut | InstancesRemoved
+ProductChange = ProductPut | InstancePut | DataPut | DataInstancePut | StoragePut

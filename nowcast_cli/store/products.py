@@ -17,7 +17,6 @@ from nowcast_cli.store.product_records import (
     FileRecord,
     InstancePut,
     InstanceRecord,
-    InstancesRemoved,
     ProductChange,
     ProductPut,
     ProductRecord,
@@ -99,14 +98,13 @@ def write(connection: sqlite3.Connection, changes: Sequence[object]) -> None:
                 connection.execute(PRODUCT.put, PRODUCT.row_of(product))
             case StoragePut(storage):
                 connection.execute(STORAGE.put, STORAGE.row_of(storage))
-            case InstancesRemoved(removed):
-                _remove(connection, removed)
     connection.executemany(INSTANCE.put, instances.values())
     connection.executemany(DATA.put, data.values())
     connection.executemany(_PUT_FILE, files)
 
 
-def _remove(connection: sqlite3.Connection, instances: Iterable[str]) -> None:
+def remove(connection: sqlite3.Connection, instances: Iterable[str]) -> None:
+    """Remove instances with all that they held, within the transaction of the caller."""
     for instance in instances:
         connection.execute(
             "DELETE FROM data_instance WHERE data IN (SELECT id FROM data WHERE instance = ?)",
@@ -176,10 +174,15 @@ class Products:
         return [INSTANCE.record_of(row) for row in rows]
 
     def history(
-        self, product: str, limit: int | None = None, deleted: bool = False
+        self,
+        product: str,
+        limit: int | None = None,
+        deleted: bool = False,
+        complete: bool = False,
     ) -> list[InstanceRecord]:
         """Give instances of a product, the latest reference time first."""
-        more = "" if deleted else "AND deleted IS NULL "
+        more = "AND complete IS NOT NULL " if complete else ""
+        more += "" if deleted else "AND deleted IS NULL "
         rows = self._rows(
             f"{INSTANCE.select} WHERE product = ? {more}"
             "ORDER BY reference DESC, version DESC LIMIT ?",
@@ -205,6 +208,15 @@ class Products:
         """Give what an instance holds by that name, whether or not it is there still."""
         rows = self._rows(f"{DATA.select} WHERE instance = ? AND name = ?", (instance_id, name))
         return [DATA.record_of(row) for row in rows]
+
+    def data(self, data_id: str) -> DataRecord | None:
+        """Give what files hold, by its id."""
+        return self._one(DATA, "id = ?", (data_id,))
+
+    def copies(self, data_id: str) -> list[DataInstanceRecord]:
+        """Give the files that hold this, and are there."""
+        rows = self._rows(f"{FILE.select} WHERE data = ? AND deleted IS NULL", (data_id,))
+        return [FILE.record_of(row) for row in rows]
 
     def leftovers(self, limit: int = 1000) -> list[DataInstanceRecord]:
         """Give files that are deleted, and not known to have left the disk; the oldest first."""

@@ -134,7 +134,7 @@ class Pruner:
         self._connection = open_to_read(database)
         self._after: dict[str, int | str | None] = {
             "message": 0, "job": "", "ensemble": "", "barrier": 0, "flow run": "",
-            "event batch": 0,
+            "event batch": 0, "product instance": "",
         }  # fmt: skip
         newest = self._connection.execute("SELECT max(number) FROM message").fetchone()[0]
         self._kept = {newest, *self._last_successes()}
@@ -160,6 +160,7 @@ class Pruner:
             "barrier": lambda: RowsRemoved(barriers=self._barriers(rows)),
             "flow run": lambda: RowsRemoved(flow_runs=self._flow_runs(rows)),
             "event batch": lambda: RowsRemoved(event_batches=self._event_batches(rows)),
+            "product instance": lambda: RowsRemoved(product_instances=self._instances(rows)),
         }
         for kind, look in looks.items():
             if self._after[kind] is not None:
@@ -225,6 +226,18 @@ class Pruner:
             self._connection, self._what.events_before, int(after or 0), rows
         )
         return found
+
+    def _instances(self, rows: int) -> tuple[str, ...]:
+        """Give those that were deleted, and of which no file is on the disk any more."""
+        found = self._connection.execute(
+            "SELECT id, deleted < ?1 AND NOT EXISTS (SELECT 1 FROM data "
+            "JOIN data_instance AS file ON file.data = data.id "
+            "WHERE data.instance = product_instance.id AND file.removed IS NULL) "
+            "FROM product_instance WHERE id > ?2 ORDER BY id LIMIT ?3",
+            (self._what.before, self._after["product instance"], rows),
+        ).fetchall()
+        self._after["product instance"] = found[-1][0] if found else None
+        return tuple(instance for instance, goes in found if goes)
 
     def _barriers(self, rows: int) -> tuple[int, ...]:
         found = self._connection.execute(

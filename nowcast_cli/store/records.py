@@ -364,6 +364,7 @@ class RowsRemoved:
     ensembles: tuple[str, ...] = ()
     flow_runs: tuple[str, ...] = ()
     event_batches: tuple[int, ...] = ()
+    product_instances: tuple[str, ...] = ()
 
 
 Change = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from nowcast_cli.store import agents, flows
+from nowcast_cli.store import agents, flows, products
 from nowcast_cli.store.records import RowsRemoved
 
 
@@ -17,6 +17,7 @@ def remove(connection: sqlite3.Connection, rows: RowsRemoved) -> None:
     _remove(connection, "barrier", "number", rows.barriers)
     _remove(connection, "ensemble", "id", rows.ensembles)
     flows.remove_runs(connection, rows.flow_runs)
+    products.remove(connection, rows.product_instances)
     _remove(connection, "event_batch", "place", rows.event_batches)
 
 

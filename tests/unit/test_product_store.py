@@ -20,12 +20,12 @@ from nowcast_cli.store.product_records import (
     FileRecord,
     InstancePut,
     InstanceRecord,
-    InstancesRemoved,
     ProductPut,
     ProductRecord,
 )
 from nowcast_cli.store.products import Products
 from nowcast_cli.store.reader import Reader
+from nowcast_cli.store.records import RowsRemoved
 
 NOW = "2026-11-22T10:00:00.000Z"
 REFERENCES = [f"2026-11-{day:02}T00:00:00Z" for day in range(1, 21)]
@@ -106,7 +106,7 @@ def test_an_url_has_one_file_at_a_time_and_leftovers_are_found(store):
 def test_what_is_forgotten_leaves_nothing(store):
     instance = an_instance(REFERENCES[0])
     store.commit(puts(instance, a_file(instance, "a.csv")))
-    store.commit([InstancesRemoved((instance.id,))])
+    store.commit([RowsRemoved(product_instances=(instance.id,))])
 
     assert store.products.history("hrdps", deleted=True) == []
     assert store.products.files(instance.id, deleted=True) == []
