@@ -15,6 +15,7 @@ import zmq
 
 from helpers import wait_until
 from nowcast_cli import subscribe
+from nowcast_cli.bus import link
 from nowcast_cli.bus.subscribing import Subscription
 from nowcast_cli.messages.event import Event
 from nowcast_command import begin_nowcast, nowcast
@@ -293,3 +294,16 @@ def test_a_subscriber_goes_on_with_a_store_that_was_begun_anew(system: System) -
         system.finish("second", {"n": 0})
         (event,) = take(subscription, 1)
     assert (event.id, event.topic) == ("checklist:1", "checklist~second")
+
+
+def test_a_slow_program_gets_by_a_replay_what_found_no_room(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link, "_QUEUE", 5)
+    with of(system, "checklist") as subscription:
+        wait_until(lambda: is_connected(system), timeout=30, what="the subscription")
+        for number in range(40):
+            system.finish("first", {"n": number})
+            if number == 20:
+                system.restart("message_broker")
+        assert [value["n"] for value in values(take(subscription, 40))] == list(range(40))
