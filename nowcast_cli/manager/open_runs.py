@@ -99,6 +99,8 @@ class OpenRuns:
         run = self.by_id.pop(run_id, None)
         if run is not None:
             self._followed[run.digest] -= 1
+            if not self._followed[run.digest]:
+                del self._followed[run.digest]
             self._outermost.pop(run_id, None)
         self._wait_for(run_id, frozenset())
         if not self.by_id:
