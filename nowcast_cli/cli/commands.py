@@ -32,6 +32,7 @@ SECTIONS: dict[str, dict[str, CommandEntry]] = {
         "store": CommandEntry("store", "Check the store, and rebuild a damaged one."),
         "flow": CommandEntry("flow", "Run flows; list, show, check, draw and convert them."),
         "action": CommandEntry("action", "List actions and what answers them; call one."),
+        "product": CommandEntry("product", "Register files of products."),
         "run-worker": CommandEntry("run_worker", "Run a worker and show what follows from it."),
         "agent": CommandEntry("agent", "Run an agent on a host; see to the agents of a system."),
     },

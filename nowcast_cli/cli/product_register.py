@@ -1,0 +1,174 @@
+"""``nowcast product register``: files are scanned, and taken into the index."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nowcast_cli.cli.asking import ask_manager
+from nowcast_cli.cli.context import System, invocation_of, output_of, system_of
+from nowcast_cli.cli.options import Json
+from nowcast_cli.cli.output import Output, Painted
+from nowcast_cli.errors import NowcastError
+
+if TYPE_CHECKING:
+    from nowcast_cli.products.request import FoundFile
+
+_BATCH = 500  # files in one request, and one commit
+_SHOWN = 20  # refused files
+
+
+@dataclass
+class _Outcome:
+    """What has become of all files; instances by their id, as they are last."""
+
+    instances: dict[str, dict[str, Any]] = field(default_factory=dict)
+    files: list[dict[str, Any]] = field(default_factory=list)
+    refused: list[NowcastError] = field(default_factory=list)
+
+
+def register(
+    ctx: typer.Context,
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE", help="Files, folders, or quoted patterns.")
+    ],
+    product: Annotated[str, typer.Option("--product", "-p", metavar="NAME", help="Of which one.")],
+    reference_time: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME", help="Their reference time; else each file's own, or that in its name."
+        ),
+    ] = None,
+    member: Annotated[
+        str | None, typer.Option(metavar="MEMBER", help="Of which member of an ensemble they are.")
+    ] = None,
+    declare: Annotated[
+        bool, typer.Option("--declare", help="Add the product to nowcast.yaml where it is not.")
+    ] = False,
+    as_json: Json = False,
+) -> int:
+    """Take files into the index of products, where they lie.
+
+    Each is read to its end first. What is cut off, empty or being written
+    still is refused, and the others are taken; the exit code is 1 then.
+
+    \b
+    Examples:
+      nowcast product register /results/hrdps/2026112200 --product hrdps
+      nowcast product register '/data/**/*.grib2' --product hrdps
+      nowcast product register tide.csv -p tides --reference-time 2026112206
+      nowcast product register a.nc --product drift --declare
+    """
+    out, system = output_of(ctx), system_of(ctx)
+    reference = _given_time(reference_time)
+    if declare:
+        _declare(out, system, invocation_of(ctx).config_file, product)
+    outcome = _Outcome()
+    found = _scanned(files, reference, member, outcome)
+    progress = _Progress()
+    while batch := list(islice(found, _BATCH)):
+        _send(system, product, batch, outcome)
+        progress.show(len(outcome.files), len(outcome.refused))
+    progress.end()
+    if as_json:
+        out.json(_as_json(product, outcome))
+    else:
+        _print(out, product, outcome)
+    return 1 if outcome.refused else 0
+
+
+def _given_time(text: str | None) -> str | None:
+    if text is None:
+        return None
+    from nowcast_cli.errors import UsageError
+    from nowcast_cli.products.times import NotATime, read_time
+
+    try:
+        return read_time(text)
+    except NotATime as error:
+        raise UsageError(f"--reference-time {error}") from None
+
+
+def _declare(out: Output, system: System, config_file: Path, product: str) -> None:
+    from nowcast_cli.cli.product_declaring import declare
+
+    if declare(config_file, product):
+        ask_manager(system, "reload", {})
+        out.note(f"{product} is declared in {config_file}")
+
+
+def _scanned(
+    given: Iterable[str], reference: str | None, member: str | None, outcome: _Outcome
+) -> Iterator[FoundFile]:
+    from nowcast_cli.products.gathering import files_of, found_file
+    from nowcast_cli.products.scanning import NotWhole, scan
+
+    for path in files_of(given):
+        try:
+            yield found_file(scan(path), reference, member)
+        except NotWhole as error:
+            outcome.refused.append(error)
+        except OSError as error:
+            outcome.refused.append(NotWhole(f"{path} cannot be read: {error.strerror}"))
+
+
+def _send(system: System, product: str, batch: Iterable[FoundFile], outcome: _Outcome) -> None:
+    payload = {
+        "product": product,
+        "files": [each.as_plain() for each in batch],
+        "job": os.environ.get("NOWCAST_JOB_ID"),
+    }
+    answer = ask_manager(system, "register product", payload)
+    outcome.instances |= {each["instance"]: each for each in answer["instances"]}
+    outcome.files += answer["files"]
+
+
+def _as_json(product: str, outcome: _Outcome) -> dict[str, Any]:
+    return {
+        "product": product,
+        "instances": list(outcome.instances.values()),
+        "files": outcome.files,
+        "refused": [{"what": error.what, "hint": error.hint} for error in outcome.refused],
+    }
+
+
+def _print(out: Output, product: str, outcome: _Outcome) -> None:
+    for error in outcome.refused[:_SHOWN]:
+        out.note(Painted("refused: ", "red"), error.what)
+        if error.hint:
+            out.note(Painted("hint: ", "blue"), error.hint)
+    if len(outcome.refused) > _SHOWN:
+        out.note(f"and {len(outcome.refused) - _SHOWN:,} more are refused")
+    new = sum(each["new"] for each in outcome.files)
+    known = f", {len(outcome.files) - new:,} known already" if new < len(outcome.files) else ""
+    out.line(f"{product}: {new:,} file{'' if new == 1 else 's'} registered{known}")
+    for each in outcome.instances.values():
+        state = Painted("complete", "green") if each["is_complete"] else "not complete"
+        version = f"version {each['version']}, {each['files']:,} files, "
+        out.line(f"  {each['reference_time']}  {version}", state)
+
+
+class _Progress:
+    """One line on a terminal, for as long as files are taken in."""
+
+    def __init__(self) -> None:
+        import sys
+
+        self._stream = sys.stderr if sys.stderr.isatty() else None
+        self._shown = False
+
+    def show(self, done: int, refused: int) -> None:
+        if self._stream is not None:
+            words = f", {refused:,} refused" if refused else ""
+            print(f"\r{done:,} files{words} ", end="", file=self._stream, flush=True)
+            self._shown = True
+
+    def end(self) -> None:
+        if self._shown:
+            print("\r\x1b[K", end="", file=self._stream, flush=True)

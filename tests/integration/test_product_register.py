@@ -1,0 +1,119 @@
+"""``nowcast product register``, as a person types it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import eccodes
+import netCDF4
+import pytest
+
+from nowcast_command import Done, nowcast
+from systems import System
+
+REFERENCE = "2026-11-22T06:00:00Z"
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """A system with a product that is complete with three files."""
+    made = System(
+        tmp_path_factory.mktemp("products") / "system",
+        workers=(),
+        settings={"products": {"hrdps": {"files": 3}, "tides": None}},
+    )
+    made.start()
+    yield made
+    made.end()
+
+
+def register(system: System, *arguments: object) -> Done:
+    return nowcast(system.folder, "product", "register", *map(str, arguments))
+
+
+def grib(path: Path, hour: int) -> Path:
+    handle = eccodes.codes_grib_new_from_samples("regular_ll_sfc_grib2")
+    for key, value in {"dataDate": 20261122, "dataTime": 600, "step": hour}.items():
+        eccodes.codes_set(handle, key, value)
+    path.write_bytes(eccodes.codes_get_message(handle))
+    eccodes.codes_release(handle)
+    return path
+
+
+def test_files_of_a_cycle_until_it_is_complete(system: System, tmp_path: Path) -> None:
+    paths = [grib(tmp_path / f"P{hour:03}.grib2", hour) for hour in range(3)]
+    first = register(system, paths[0], paths[1], "--product", "hrdps", "--json")
+    assert (first.code, first.err) == (0, "")
+    (instance,) = first.json["instances"]
+    assert (instance["reference_time"], instance["version"], instance["files"]) == (REFERENCE, 1, 2)
+    assert not instance["is_complete"]
+    done = register(system, tmp_path, "-p", "hrdps")
+    assert done.out.splitlines() == [
+        "hrdps: 1 file registered, 2 known already",
+        f"  {REFERENCE}  version 1, 3 files, complete",
+    ]
+    with system.reader() as reader:
+        kept = reader.products.files(instance["instance"])
+    assert [each.file.url for each in kept] == [path.as_uri() for path in paths]
+    assert kept[1].file.sha256 == hashlib.sha256(paths[1].read_bytes()).hexdigest()
+    assert kept[2].data.time_begin == "2026-11-22T08:00:00Z"
+    events = nowcast(system.folder, "events", "--topic", "products~hrdps", "--json").out
+    assert events.count("products~hrdps~registered") == 3
+    assert events.count("products~hrdps~complete") == 1
+    again = register(system, tmp_path, "-p", "hrdps", "--json").json
+    assert [each["new"] for each in again["files"]] == [False, False, False]
+
+
+def test_what_is_refused_keeps_nothing_else_out(system: System, tmp_path: Path) -> None:
+    whole = grib(tmp_path / "a.grib2", 1).read_bytes()
+    (tmp_path / "b.grib2").write_bytes(whole[:-40])
+    (tmp_path / "c.nc").touch()
+    with netCDF4.Dataset(tmp_path / "d_2026112206.nc", "w") as dataset:
+        dataset.createVariable("tide", "f4")[...] = 1.5
+    half = (tmp_path / "d_2026112206.nc").read_bytes()
+    (tmp_path / "e_2026112206.nc").write_bytes(half[: len(half) // 2])
+    done = register(system, tmp_path, "-p", "tides")
+    assert done.code == 1
+    assert done.out.splitlines()[0] == "tides: 2 files registered"
+    refused = [line for line in done.err.splitlines() if line.startswith("refused: ")]
+    assert [line.split("/")[-1].split(":")[0] for line in refused] == [
+        "b.grib2 is cut off",
+        "c.nc is empty",
+        "e_2026112206.nc is cut off or damaged",
+    ]
+
+
+def test_the_reference_time(system: System, tmp_path: Path) -> None:
+    (tmp_path / "tide.csv").write_text("time,level\n2026-11-22,1.5\n")
+    unknown = register(system, tmp_path / "tide.csv", "-p", "tides")
+    assert (unknown.code, unknown.out) == (1, "tides: 0 files registered\n")
+    assert "does not say of which reference time it is" in unknown.err
+    given = register(
+        system, tmp_path / "tide.csv", "-p", "tides", "--reference-time", "2026112312", "--json"
+    )
+    assert given.json["instances"][0]["reference_time"] == "2026-11-23T12:00:00Z"
+    wrong = register(system, tmp_path / "tide.csv", "-p", "tides", "--reference-time", "noon")
+    assert (wrong.code, "--reference-time must be a time such as" in wrong.err) == (2, True)
+
+
+def test_a_product_that_is_not_declared(system: System, tmp_path: Path) -> None:
+    path = tmp_path / "drift_2026112206.txt"
+    path.write_text("x")
+    refused = register(system, path, "--product", "drift")
+    assert refused.code == 1
+    assert "there is no product 'drift' in nowcast.yaml" in refused.err
+    assert "  drift:" in refused.err
+    declared = register(system, path, "--product", "drift", "--declare")
+    assert (declared.code, declared.out.splitlines()[0]) == (0, "drift: 1 file registered")
+    assert f"drift is declared in {system.config_file}" in declared.err
+    again = register(system, path, "--product", "drift", "--declare")
+    assert again.out.splitlines()[0] == "drift: 0 files registered, 1 known already"
+
+
+def test_a_system_that_does_not_run(tmp_path: Path) -> None:
+    system = System(tmp_path / "system", workers=(), settings={"products": {"tides": None}})
+    (tmp_path / "a_2026112206.txt").write_text("x")
+    done = register(system, tmp_path / "a_2026112206.txt", "-p", "tides")
+    assert (done.code, "does not run" in done.err) == (3, True)
