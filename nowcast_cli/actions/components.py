@@ -17,6 +17,7 @@ from nowcast_cli.config.hints import did_you_mean
 
 LONGEST_TRACEBACK = 20_000  # characters; of a longer one the end is kept
 _CONTEXT = "context"
+_HERE = str(Path(__file__).parent)
 
 
 class Unusable(Exception):
@@ -126,16 +127,22 @@ def said(error: BaseException) -> str:
         text = "(its text cannot be had)"
     if isinstance(error, SyntaxError):
         return f"{type(error).__name__}: {text}"
-    last = traceback.extract_tb(error.__traceback__)[-1:]
-    where = f" ({last[0].filename}:{last[0].lineno})" if last else ""
+    where = _where(error)
     return f"{type(error).__name__}{': ' if text else ''}{text[:1000]}{where}"
+
+
+def _where(error: BaseException) -> str:
+    """Name the last line that is not of this package, nor of code without a file."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if not frame.filename.startswith((_HERE, "<")):
+            return f" ({frame.filename}:{frame.lineno})"
+    return ""
 
 
 def traceback_of(error: BaseException) -> str:
     """Give a traceback as text, without the lines of this package before the component's own."""
     shown = error.__traceback__
-    here = str(Path(__file__).parent)
-    while shown is not None and shown.tb_frame.f_code.co_filename.startswith(here):
+    while shown is not None and shown.tb_frame.f_code.co_filename.startswith(_HERE):
         shown = shown.tb_next
     lines = traceback.format_exception(type(error), error, shown)
     text = "".join(lines).encode(errors="backslashreplace").decode()

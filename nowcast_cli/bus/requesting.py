@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from nowcast_cli.config.config import Config
 
 LONGEST_WAY = 2.0  # s from the manager to here, for an answer that comes at the last moment
+SHORTEST = 60.0  # s that an action may take whose asker waits for less
 LONGEST_WAIT = 20.0  # s that the manager keeps one question whether a run has ended
 
 
@@ -26,16 +27,24 @@ class RequestFailed(NowcastError):
         super().__init__(what, hint=hint)
         self.run = run
         self.state = state
+        if state == "timed out":
+            self.exit_code = WaitTimedOut.exit_code
 
 
 class NotInTime(WaitTimedOut):
-    """What was asked for has not ended in time; ``id`` asks for it again without doing it twice."""
+    """What was asked for has not ended in time; ``id`` asks for it again without doing it twice.
 
-    def __init__(self, what: str, request_id: str, cause: str | None = None) -> None:
+    ``run`` is the run that goes on, None where nobody has answered so much.
+    """
+
+    def __init__(
+        self, what: str, request_id: str, run: str | None = None, cause: str | None = None
+    ) -> None:
         super().__init__(
             what, cause=cause, hint=f"it goes on; request(…, id={request_id!r}) waits for the same"
         )
         self.id = request_id
+        self.run = run
 
 
 def request(
@@ -46,6 +55,7 @@ def request(
     config: Config | Path | str | None = None,
     id: str | None = None,  # noqa: A002
     key: str = "worker",
+    seconds: float | None = None,
 ) -> Any:
     """Have an action done, once, and give what it gives.
 
@@ -65,6 +75,9 @@ def request(
         twice, and waits for the same end. By default a new one.
     key
         Name of the key to show to a broker with keys, where NOWCAST_KEY names no file.
+    seconds
+        Seconds that the action may take from its begin; then it is ended. By default ``timeout``,
+        and 60 at least. A key with ``@ASYNC`` waits for a word from outside as long as ever.
 
     Raises RequestFailed when the action fails, NotInTime (it then goes on), and NowcastError with
     the manager's words when it is refused.
@@ -73,22 +86,33 @@ def request(
 
     give_up = time.monotonic() + timeout
     request_id = id or new_id()
+    run: str | None = None
     with Client.of(loaded(config), key) as client:
         try:
             client.deadline = timeout
-            payload = {"key": action, "values": dict(values or {}), "origin": "request"}
+            payload = {
+                "key": action,
+                "values": dict(values or {}),
+                "origin": "request",
+                "seconds": max(timeout, SHORTEST) if seconds is None else seconds,
+            }
             run = str(ask(client, "call action", payload, request_id)["run"])
             while True:
                 left = give_up - time.monotonic()
                 if left <= 0:
-                    raise NotInTime(f"{action} has not ended after {timeout:g} s", request_id)
+                    raise NotInTime(_late(action, timeout), request_id, run)
                 client.deadline = left + LONGEST_WAY
-                seconds = min(left, LONGEST_WAIT)
-                told = ask(client, "await run", {"run": run, "seconds": seconds})
+                wait = min(left, LONGEST_WAIT)
+                told = ask(client, "await run", {"run": run, "seconds": wait})
                 if told["state"] != "running":
                     return _result(action, run, told)
         except NotThere as error:
-            raise NotInTime(error.what, request_id, error.cause) from None
+            what = error.what if run is None else _late(action, timeout)
+            raise NotInTime(what, request_id, run, error.cause) from None
+
+
+def _late(action: str, timeout: float) -> str:
+    return f"{action} has not ended after {timeout:g} s"
 
 
 def _result(action: str, run: str, told: Mapping[str, Any]) -> Any:
@@ -96,5 +120,5 @@ def _result(action: str, run: str, told: Mapping[str, Any]) -> Any:
         return told.get("gave")
     why = f": {told['reason']}" if told.get("reason") else ""
     raise RequestFailed(
-        f"{action} {told['state']}{why}", run, str(told["state"]), f"nowcast flow show {run}"
+        f"{action} {told['state']}{why}", run, str(told["state"]), f"nowcast flow show {run[-8:]}"
     )

@@ -11,6 +11,7 @@ import typer
 from nowcast_cli.cli.context import System, output_of, system_of
 from nowcast_cli.cli.options import Json, group_app
 from nowcast_cli.cli.output import Output, Painted, Text
+from nowcast_cli.errors import WaitTimedOut
 
 if TYPE_CHECKING:
     from nowcast_cli.flows.action_key import ActionKey
@@ -69,7 +70,8 @@ def call(
         typer.Option("--values", metavar="JSON|@FILE", help="All values, as a mapping."),
     ] = None,
     deadline: Annotated[
-        str, typer.Option("--deadline", metavar="TIME", help="How long to wait for its end.")
+        str,
+        typer.Option("--deadline", metavar="TIME", help="How long it may take; then it is ended."),
     ] = "60s",
     local: Annotated[
         bool, typer.Option("--local", help="Call it in this process, without any daemon.")
@@ -79,8 +81,9 @@ def call(
     """Call an action, and print what it gives.
 
     It is done once, and goes on when this command is ended; the exit code is
-    1 when it fails, and 124 when it has not ended in time. With --local the
-    component runs in this very process: to try it, or to test it.
+    1 when it fails, and 124 when it has not ended in time. What waits for room,
+    for somebody who is not there, or for a word from outside then goes on. With
+    --local the component runs in this very process: to try it, or to test it.
 
     \b
     Examples:
@@ -92,7 +95,7 @@ def call(
     given, seconds = _given(value, values), _seconds(deadline)
     if local:
         return _call_here(out, system, key, given, seconds, as_json)
-    from nowcast_cli.bus.requesting import RequestFailed, request
+    from nowcast_cli.bus.requesting import LONGEST_WAY, NotInTime, RequestFailed, request
     from nowcast_cli.cli.asking import runs
     from nowcast_cli.errors import NotRunning
 
@@ -102,14 +105,35 @@ def call(
             hint="nowcast start; with --local no daemon is asked",
         )
     try:
-        gave = request(key, given, timeout=seconds, config=system.config, key="operator")
+        # A little longer than it may take: that it was ended is to be told, too.
+        gave = request(
+            key,
+            given,
+            timeout=seconds + LONGEST_WAY,
+            config=system.config,
+            key="operator",
+            seconds=seconds,
+        )
     except RequestFailed as error:
         if not as_json:
             raise
         out.json({"key": key, "state": error.state, "reason": error.what, "run": error.run})
-        return 1
+        return error.exit_code
+    except NotInTime as error:
+        if error.run is None:
+            raise
+        what = f"{key} has not ended within {deadline}"
+        if not as_json:
+            raise _still_runs(what, error.run, error.cause) from None
+        out.json({"key": key, "state": "running", "reason": what, "run": error.run})
+        return error.exit_code
     _print(out, key, gave, as_json)
     return 0
+
+
+def _still_runs(what: str, run: str, cause: str | None) -> WaitTimedOut:
+    hint = f"it goes on: nowcast flow show {run[-8:]}, nowcast flow cancel {run[-8:]}"
+    return WaitTimedOut(what, cause=cause, hint=hint)
 
 
 def _call_here(

@@ -21,6 +21,11 @@ class Token(NamedTuple):
         item = "" if self.item is None else str(self.item)
         return f"{self.run}/{self.step}/{item}/{self.attempt}"
 
+    @property
+    def short(self) -> str:
+        """What people are shown, and may say: it names its run by the last 8 characters."""
+        return str(self._replace(run=self.run[-8:]))
+
     @classmethod
     def parse(cls, text: str) -> Token:
         """Read what ``str`` wrote. Raises BadToken."""

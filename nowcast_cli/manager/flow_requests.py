@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
+from shlex import quote
 from typing import Any
 
 from nowcast_cli.config.hints import did_you_mean
@@ -44,7 +45,10 @@ def run(state: State, runs: FlowRuns, payload: Any, flow_named: FlowNamed) -> St
 
 
 def call(state: State, runs: FlowRuns, payload: Any, directory: Directory) -> Step:
-    """Call an action: ``{key, values, origin}`` begins a run of a flow of that one step."""
+    """Call an action: ``{key, values, seconds?, origin}`` begins a run of that one step.
+
+    ``seconds`` is how long it may take. A wait for a word from outside is none of its work.
+    """
     text = _text(payload, "key")
     try:
         key = ActionKey.parse(text)
@@ -60,16 +64,28 @@ def call(state: State, runs: FlowRuns, payload: Any, directory: Directory) -> St
     if directory.find(key, values) is None and not may_wait:
         raise RequestError(directory.nobody(key), "nowcast action list")
     origin = str(payload.get("origin") or "by request")
+    seconds = None if key.decorator == ASYNC else _seconds(payload)
     given = {str(name): plain(value) for name, value in values.items()}
-    begun, run = runs.call(state, _flow_of_call(text, tuple(given)), given, origin)
+    begun, run = runs.call(state, _flow_of_call(text, tuple(given), seconds), given, origin)
     return replace(begun, reply=Reply("ack", {"run": run.id}))
 
 
 @lru_cache(maxsize=128)
-def _flow_of_call(key: str, names: tuple[str, ...]) -> Flow:
+def _flow_of_call(key: str, names: tuple[str, ...], seconds: float | None) -> Flow:
     """Give the flow of calls of an action with values of such names, which are the run's."""
     values = {name: "{" + name + "}" for name in names}
-    return Flow(key, (FlowStep(CALL, Action(ActionKey.parse(key), values)),))
+    return Flow(key, (FlowStep(CALL, Action(ActionKey.parse(key), values), timeout=seconds),))
+
+
+def _seconds(payload: Mapping[str, Any]) -> float | None:
+    seconds = payload.get("seconds")
+    if seconds is None:
+        return None
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
+        raise RequestError(
+            "the seconds of an action are a number above 0", "nowcast action call -h"
+        )
+    return float(seconds)
 
 
 def cancel(state: State, runs: FlowRuns, payload: Any, run_of: RunOf) -> Step:
@@ -77,8 +93,8 @@ def cancel(state: State, runs: FlowRuns, payload: Any, run_of: RunOf) -> Step:
     found = _run(payload, run_of)
     if found.id not in runs.open:
         raise RequestError(
-            f"run {found.id} of {found.flow} has ended already: it is {found.state}",
-            f"nowcast flow runs {found.flow}",
+            f"run {found.id[-8:]} of {found.flow} has ended already: it is {found.state}",
+            f"nowcast flow runs {quote(found.flow)}",
         )
     step = runs.cancel(state, runs.open[found.id], "cancelled by hand")
     return replace(step, reply=Reply("ack", {"run": found.id, "state": "cancelled"}))
@@ -89,19 +105,20 @@ def again(state: State, runs: FlowRuns, payload: Any, run_of: RunOf) -> Step:
     found = _run(payload, run_of)
     if found.id in runs.open:
         raise RequestError(
-            f"run {found.id} of {found.flow} has not ended", f"nowcast flow cancel {found.id}"
+            f"run {found.id[-8:]} of {found.flow} has not ended",
+            f"nowcast flow cancel {found.id[-8:]}",
         )
     first = payload.get("from")
     names = [step.name for step in runs.flow_of(found).steps]
     if first is not None and first not in names:
         raise RequestError(
             f"flow {found.flow} has no step {first!r}{did_you_mean(str(first), names)}",
-            f"nowcast flow show {found.id}",
+            f"nowcast flow show {found.id[-8:]}",
         )
     if first is None and found.state == "done":
         raise RequestError(
-            f"all steps of run {found.id} of {found.flow} ended well",
-            f"nowcast flow resume {found.id} --from STEP runs it from a step on",
+            f"all steps of run {found.id[-8:]} of {found.flow} ended well",
+            f"nowcast flow resume {found.id[-8:]} --from STEP runs it from a step on",
         )
     step = runs.again(state, found, first)
     return replace(step, reply=Reply("ack", {"run": found.id}))
@@ -120,13 +137,13 @@ def complete(state: State, runs: FlowRuns, payload: Any, run_of: RunOf) -> Step:
     found = runs.open.get(token.run) or run_of(token.run)
     record = None if found is None else found.steps.get((token.step, token.item))
     if found is None or record is None:
-        raise RequestError(f"nothing waits for {token}", "nowcast flow runs")
+        raise RequestError(f"nothing waits for {token.short}", "nowcast flow runs")
     step_of = runs.flow_of(found).step(token.step)
     does = step_of.does
     if not isinstance(does, Action) or does.key.decorator != ASYNC:
         by = "who carries it out" if isinstance(does, Action) else "its job"
         what = f"step {token.step} is ended by {by}, not from outside"
-        raise RequestError(what, f"nowcast flow show {found.id}")
+        raise RequestError(what, f"nowcast flow show {found.id[-8:]}")
     reason = str(payload.get("reason") or "it was said to have failed")
     if record.state == "running" and record.attempt == token.attempt:
         step = runs.complete(state, token, _WORDS[word], payload.get("result"), reason)
@@ -134,9 +151,9 @@ def complete(state: State, runs: FlowRuns, payload: Any, run_of: RunOf) -> Step:
     if _is_the_same(record, token, _WORDS[word], payload.get("result")):
         return Step(state, reply=Reply("ack", {"run": found.id}))
     raise RequestError(
-        f"{token} is over: step {token.step} is {record.state}, attempt {record.attempt}; "
+        f"{token.short} is over: step {token.step} is {record.state}, attempt {record.attempt}; "
         f"the word {word!r} came too late and has no effect",
-        f"nowcast flow show {found.id}",
+        f"nowcast flow show {found.id[-8:]}",
     )
 
 

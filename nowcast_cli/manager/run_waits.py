@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 from typing import Any, TypeAlias
 
@@ -28,6 +28,7 @@ class _Waiting:
     arrived: Arrived
     message_id: str | None
     run: str
+    until: float  # of the clock
 
 
 class RunWaits:
@@ -88,10 +89,11 @@ class RunWaits:
 
     def _take(self, arrived: Arrived, message: Message) -> None:
         payload = message.payload if isinstance(message.payload, Mapping) else {}
-        waiting = _Waiting(arrived, message.id, str(payload.get("run")))
-        run = self._run_of(waiting.run)
         seconds = payload.get("seconds", 0)
         wait = min(float(seconds), LONGEST) if isinstance(seconds, int | float) else 0.0
+        until = self._monotonic() + wait
+        waiting = _Waiting(arrived, message.id, str(payload.get("run")), until)
+        run = self._run_of(waiting.run)
         if run is None or run.state != "running" or not wait > 0 or len(self._waiting) >= MOST:
             self._reply(waiting, run)
             return
@@ -99,11 +101,13 @@ class RunWaits:
         if message.id is not None:
             before = self._by_message.get(message.id)
             if before is not None:  # asked again by a new connection: nobody hears the old one
-                self._reply(self._drop(before), run)
+                old = self._drop(before)
+                waiting = replace(waiting, until=old.until)  # else each time would put it off
+                self._reply(old, run)
             self._by_message[message.id] = key
         self._waiting[key] = waiting
         self._by_run.setdefault(waiting.run, {})[key] = None
-        heappush(self._due, (self._monotonic() + wait, key))
+        heappush(self._due, (waiting.until, key))
 
     def _drop(self, key: _Key) -> _Waiting:
         waiting = self._waiting.pop(key)
@@ -126,10 +130,13 @@ def ended(run: FlowRunRecord) -> dict[str, Any]:
     """Say how a run has ended, or that it runs; of a call, ``gave`` is what the action gave."""
     given = given_by(run)
     is_call = "?" in run.flow
+    reason = run.reason
+    if is_call and reason is not None:
+        reason = reason.removeprefix(f"step {CALL}: ")  # the one step that there is
     return {
         "run": run.id,
         "state": run.state,
-        "reason": run.reason,
+        "reason": reason,
         "gave": given.get(CALL) if is_call else given,
     }
 

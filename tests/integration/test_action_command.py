@@ -8,6 +8,8 @@ from action_hosts import write_deployment
 from nowcast_command import nowcast
 
 COMPONENTS = """
+import time
+
 def predict(place, days=1, context=None):
     if context:
         context.progress("looking", 0.5)
@@ -25,6 +27,10 @@ def asks(context):
 
 def stops():
     raise SystemExit(4)
+
+def hangs():
+    while True:
+        time.sleep(1)
 """
 
 MAPPING = {
@@ -33,6 +39,7 @@ MAPPING = {
     "?Fails?": "parts.fails",
     "?Asks?": "parts.asks",
     "?Stops?": "parts.stops",
+    "?Hangs?": "parts.hangs",
     "?Gone?": "parts.gone",
 }
 FLOWS = {
@@ -150,6 +157,15 @@ def test_a_call_goes_through_broker_manager_and_an_action_worker(make_system):
     refused = nowcast(system.folder, "action", "call", "?No?thing")
     assert refused.code == 1
     assert "?No?thing" in refused.err
+    late = nowcast(system.folder, "action", "call", "?Hangs?x", "--deadline", "1s")
+    assert late.code == 124
+    assert "?Hangs?x timed out: it took longer than 1 s" in late.err
+    waits = nowcast(
+        system.folder, "action", "call", "?Words@ASYNC?x", "-v", "text=a", "--deadline", "1s"
+    )
+    assert waits.code == 124
+    assert "?Words@ASYNC?x has not ended within 1s" in waits.err
+    assert "it goes on: nowcast flow show " in waits.err
     status = nowcast(system.folder, "status")
     assert "action_workers" in status.out
     assert "nothing in hand" in status.out

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nowcast_cli.actions import wire
-from nowcast_cli.actions.components import Components, Unusable, callee_of
+from nowcast_cli.actions.components import Components, Unusable, callee_of, said
 from nowcast_cli.actions.pace import MOST, Pace
 from nowcast_cli.actions.printed import Printed
 from nowcast_cli.config.action_workers import (
@@ -165,3 +165,10 @@ def test_a_component_that_is_none_is_refused():
         with pytest.raises(Unusable):
             components.get(name)
     assert components.get("json.JSONDecoder.decode").name == "json.JSONDecoder.decode"
+
+
+def test_where_it_was_raised_is_a_line_of_the_component_not_of_this_package():
+    with pytest.raises(Unusable) as raised:
+        Components().get("nowhere.at.all")
+    assert __file__ in said(raised.value)
+    assert "components.py" not in said(raised.value)

@@ -118,6 +118,17 @@ def test_one_that_asks_again_is_answered_by_its_last_connection(waits: Waits) ->
     assert waits.told() == [(b"new", "done")]
 
 
+def test_asking_again_does_not_put_the_answer_off(waits: Waits) -> None:
+    waits.ask(b"old", "r", 5, id="m1")
+    waits.seconds = 4.0
+    waits.ask(b"new", "r", 5, id="m1")
+    assert waits.told() == [(b"old", "running")]
+    assert waits.waits.due_in() == 1.0
+    waits.seconds = 5.0
+    waits.waits.act([])
+    assert waits.told() == [(b"new", "running")]
+
+
 def test_no_more_are_held_than_can_be(waits: Waits, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_waits, "MOST", 2)
     for client in (b"a", b"b", b"c"):
