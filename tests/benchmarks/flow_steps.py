@@ -25,6 +25,7 @@ import zmq
 from deployment import Deployment, cpu_seconds, daemon, deployment, median_fsync_ms
 from message_path import body, stand_in
 
+from helpers import wait_until
 from nowcast_cli.config import Config
 from nowcast_cli.messages.client import Client
 from nowcast_cli.messages.message import Message
@@ -113,8 +114,10 @@ def flows_running(made: Deployment) -> Iterator[dict[str, int]]:
         daemon(made, "nowcast_cli.actions", "action_workers") as host,
     ):
         pids = {"broker": broker.pid, "manager": manager.pid, "action host": host.pid}
-        children = Path(f"/proc/{host.pid}/task/{host.pid}/children").read_text().split()
-        yield pids | {f"action worker {n}": int(pid) for n, pid in enumerate(children, 1)}
+        children = Path(f"/proc/{host.pid}/task/{host.pid}/children")
+        wait_until(lambda: len(children.read_text().split()) == 2, timeout=30, what="workers")
+        workers = map(int, children.read_text().split())
+        yield pids | {f"action worker {number}": pid for number, pid in enumerate(workers, 1)}
 
 
 def throughput(asking: Asking, pids: dict[str, int], flow: str, steps: int, **given: Any) -> float:
@@ -162,8 +165,8 @@ def in_turns(one: Callable[[], float], other: Callable[[], float], times: int) -
     return tuple(1e3 * median(each) for each in zip(*taken, strict=True))
 
 
-def _subscribe(context: Any, path: Path) -> Any:
-    socket = context.socket(zmq.SUB)
+def _subscribe(context: zmq.Context[Any], path: Path) -> zmq.Socket[bytes]:
+    socket: zmq.Socket[bytes] = context.socket(zmq.SUB)
     socket.rcvhwm = 0
     socket.connect(f"ipc://{path}")
     socket.subscribe(b"flows~")
@@ -180,10 +183,10 @@ def to_subscribers(asking: Asking, made: Deployment) -> float:
         stalled.subscribe(b"")
         sockets = [_subscribe(context, path) for _ in range(SUBSCRIBERS)]
         time.sleep(1.0)
-        first = asking.ask("events", {})["upto"].get("flows", 0) + 1
+        first = 1 + int(asking.ask("events", {})["upto"].get("flows", 0))
         began = time.perf_counter()
         asking.run("many", runs=SEEN_RUNS)
-        last = asking.ask("events", {})["upto"]["flows"]
+        last = int(asking.ask("events", {})["upto"]["flows"])
         lost = 0
         for socket in sockets:
             numbers = set()
