@@ -138,6 +138,13 @@ def flows(ctx: typer.Context, incomplete: str) -> list[str]:
     return _beginning(ctx, incomplete, names)
 
 
+def products(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the names of the products that are declared."""
+    from nowcast_cli.config.products import products_of
+
+    return _beginning(ctx, incomplete, lambda system: products_of(system.config))
+
+
 def runs(ctx: typer.Context, incomplete: str) -> list[str]:
     """Offer the short ids of the latest runs of flows, newest first."""
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from nowcast_cli.messages.event import topic_of
 from nowcast_cli.products.registering import Taken
+from nowcast_cli.products.said import about, file_said, instance_said
 from nowcast_cli.store.event_records import EventPut
 from nowcast_cli.store.product_records import FileRecord, InstanceRecord
 
@@ -26,7 +27,7 @@ def of_registration(taken: Taken, product: str, correlation: str | None) -> list
     events += [
         EventPut(
             registered,
-            {**_about(instances[each.instance]), "file": file_said(each.file)},
+            {**about(instances[each.instance]), "file": file_said(each.file)},
             correlation,
         )
         for each in taken.files
@@ -61,38 +62,4 @@ def of_gone(
 def of_file_gone(instance: InstanceRecord, file: FileRecord) -> EventPut:
     """Give the event of one file that is deleted, of an instance that stays."""
     topic = topic_of("products", instance.product, "deleted")
-    return EventPut(topic, {**_about(instance), "file": file_said(file)})
-
-
-def instance_said(instance: InstanceRecord) -> dict[str, Any]:
-    """Give an instance as events and answers have it."""
-    said = {**_about(instance), "files": instance.files, "size": instance.size}
-    for key, value in (
-        ("complete", instance.complete),
-        ("late", instance.late),
-        ("job", instance.job),
-    ):
-        if value is not None:
-            said[key] = value
-    return said
-
-
-def file_said(found: FileRecord) -> dict[str, Any]:
-    """Give a file as events and answers have it."""
-    data, file = found.data, found.file
-    said = {
-        "id": file.id, "url": file.url, "name": data.name, "format": file.format,
-        "size": file.size, "sha256": file.sha256, "variables": list(data.variables),
-        "begin": data.time_begin, "end": data.time_end, "member": data.member,
-        "partial": file.partial, "expires": file.expires, "inputs": file.inputs,
-    }  # fmt: skip
-    return {key: value for key, value in said.items() if value not in (None, [], False)}
-
-
-def _about(instance: InstanceRecord) -> dict[str, Any]:
-    return {
-        "product": instance.product,
-        "instance": instance.id,
-        "reference_time": instance.reference,
-        "version": instance.version,
-    }
+    return EventPut(topic, {**about(instance), "file": file_said(file)})

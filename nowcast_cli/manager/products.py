@@ -21,6 +21,7 @@ from nowcast_cli.products.drafting import Draft
 from nowcast_cli.products.lateness import Due, deadline_of, due_between, next_due
 from nowcast_cli.products.registering import Registering, Taken
 from nowcast_cli.products.request import BadRegistration, Registration, registration_of
+from nowcast_cli.products.said import instance_said
 from nowcast_cli.products.times import stored_time, time_of
 from nowcast_cli.store.event_records import EventPut
 from nowcast_cli.store.product_records import ProductPut, ProductRecord
@@ -208,7 +209,7 @@ def _told(taken: Taken) -> Reply:
         "ack",
         {
             "instances": [
-                {**product_events.instance_said(instance), "is_complete": bool(instance.complete)}
+                {**instance_said(instance), "is_complete": bool(instance.complete)}
                 for instance, _ in taken.instances
             ],
             "files": [
