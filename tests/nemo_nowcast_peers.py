@@ -53,17 +53,17 @@ class PlainBroker(Peer):
         for socket, port in zip(self.sockets, self.ports, strict=True):
             socket.linger = 0
             socket.bind(f"tcp://127.0.0.1:{port}")
-        seen, watched = (self._context.socket(zmq.PAIR) for _ in range(2))
-        self.sockets += [seen, watched]
-        watched.bind("inproc://passed")
-        seen.connect("inproc://passed")
-        watcher = threading.Thread(target=self._watch, args=(watched,), daemon=True)
-        watcher.start()
+        seen = self._context.socket(zmq.PAIR)
+        self.sockets.append(seen)
+        seen.bind("inproc://passed")
+        threading.Thread(target=self._watch, daemon=True).start()
         self._ready.set()
         zmq.proxy(clients, manager, seen)
 
-    def _watch(self, watched: zmq.Socket[bytes]) -> None:
-        with contextlib.suppress(zmq.ZMQError):
+    def _watch(self) -> None:
+        with contextlib.suppress(zmq.ZMQError), self._context.socket(zmq.PAIR) as watched:
+            watched.linger = 0
+            watched.connect("inproc://passed")
             while True:
                 self.passed.append(watched.recv_multipart())
 
