@@ -20,7 +20,9 @@ class CommandEntry:
 SECTIONS: dict[str, dict[str, CommandEntry]] = {
     "Run a system": {
         "init": CommandEntry("init", "Make the folder of a new system."),
-        "start": CommandEntry("start", "Start the daemons and services; return when they are ready."),
+        "start": CommandEntry(
+            "start", "Start the daemons and services; return when they are ready."
+        ),
         "stop": CommandEntry("stop", "Stop the services and daemons; jobs go on."),
         "restart": CommandEntry("restart", "Restart the daemons and services, or one of them."),
         "reload": CommandEntry("reload", "Take in a changed configuration and next_workers."),
@@ -32,14 +34,14 @@ SECTIONS: dict[str, dict[str, CommandEntry]] = {
         "store": CommandEntry("store", "Check the store, and rebuild a damaged one."),
         "flow": CommandEntry("flow", "Run flows; list, show, check, draw and convert them."),
         "action": CommandEntry("action", "List actions and what answers them; call one."),
-        "product": CommandEntry(
-            "product", "List products, register files, let old ones go."
-        ),
+        "product": CommandEntry("product", "List products, register files, let old ones go."),
         "run-worker": CommandEntry("run_worker", "Run a worker and show what follows from it."),
         "agent": CommandEntry("agent", "Run an agent on a host; see to the agents of a system."),
     },
     "Look at it": {
-        "status": CommandEntry("status", "Show the daemons, services, jobs and what needs somebody."),
+        "status": CommandEntry(
+            "status", "Show the daemons, services, jobs and what needs somebody."
+        ),
         "checklist": CommandEntry(
             "checklist", "Read the checklist and its history, wait for it, clear it."
         ),
