@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from nowcast_cli.messages.performing import Result, result_text
 
 _LONGEST_IMPORT = 60.0  # s for one component
 _LONGEST_DELAY = 10.0  # s before a worker is started again that never gets ready
+_BLAMED_AFTER = 3  # workers that others have killed while they imported the same component
 _BETWEEN_LOOKS = 1.0  # s, at the memory of workers
 _TICK = 0.005  # s, between looks whether those that were killed are dead
 
@@ -52,6 +53,7 @@ class Crew:
         self._leaving: list[WorkerProcess] = []
         self._withdrawn: set[str] = set()
         self._refused: dict[str, str] = {}
+        self._killed_importing: Counter[str] = Counter()
         self._troubles: dict[str, str] = {}
         self._asks: dict[str, tuple[WorkerProcess, bytes]] = {}
         self._pace = Pace()
@@ -271,6 +273,7 @@ class Crew:
         worker.ready, worker.importing = True, None
         worker.memory()
         self._failed_starts = 0
+        self._killed_importing.clear()
         troubles = {str(name): str(why) for name, why in mapping_of(content).items()}
         for name, why in troubles.items():
             if self._troubles.get(name) != why and name not in self._refused:
@@ -351,9 +354,11 @@ class Crew:
 
     def _never_ready(self, worker: WorkerProcess, now: float) -> None:
         words = "it took too long" if worker.is_killed else worker.ending()
-        if worker.importing:
-            sentence = f"{worker.importing}: importing it ended its process: {words}"
-            self._refused[worker.importing] = sentence
+        component, by_others = worker.importing or "", worker.was_killed_by_others
+        self._killed_importing[component] += by_others
+        if component and not (by_others and self._killed_importing[component] < _BLAMED_AFTER):
+            sentence = f"{component}: importing it ended its process: {words}"
+            self._refused[component] = sentence
             self._logger.error("a component cannot be used: %s", sentence)
             return
         self._failed_starts += 1

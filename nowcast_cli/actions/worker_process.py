@@ -253,6 +253,11 @@ class WorkerProcess:
         self.printed.close()
         return True
 
+    @property
+    def was_killed_by_others(self) -> bool:
+        """Whether it ended by a signal that a person sends, or the kernel for want of memory."""
+        return not self.is_killed and self._process.returncode in (-signal.SIGKILL, -signal.SIGTERM)
+
     def ending(self) -> str:
         """Say how the process has ended."""
         code = self._process.returncode

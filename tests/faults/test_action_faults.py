@@ -18,6 +18,7 @@ from helpers import wait_until
 
 FRESH = int(os.environ["NOWCAST_TESTS_SEED"])
 RUNS = 1000
+HOW = (signal.SIGKILL,) * 3 + (signal.SIGTERM,)
 LOOK = {"takes": 0.004}
 FLOWS: dict[str, Any] = {
     "two": {
@@ -60,7 +61,7 @@ def test_a_thousand_runs_end_once_and_no_attempt_begins_twice_whoever_is_killed(
     while system.open_runs() and len(killed) < 30:
         time.sleep(chance.uniform(0.0, 0.4))  # the moment is what the seed decides
         name = chance.choice(whom)
-        if system.strike(name):
+        if system.strike(name, chance.choice(HOW)):
             killed.append(name)
         if name != "action worker" and chance.random() < 0.7:
             system.wait_until_whole()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -168,3 +169,24 @@ def test_an_action_that_kills_its_host_is_tried_again_by_the_next_one(bad: Actio
     assert bad.pid("action_workers") != host
     (record,) = run.steps.values()
     assert (record.state, record.attempt, record.gave) == ("done", 2, "went on")
+
+
+KILLED_TWICE = """
+
+with open(HERE / "imports", "a") as file:
+    file.write("x")
+if (HERE / "imports").stat().st_size <= 2:
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_component_is_not_blamed_for_who_kills_the_workers_that_import_it(tmp_path: Path) -> None:
+    """As the kernel does that has no memory; the third in a row would be."""
+    system = ActionSystem(tmp_path / "lab", {"good": FLOWS["good"]}, parts=KILLED_TWICE)
+    try:
+        run = system.begin().run_flow("good")
+        assert system.wait_for_run(run).state == "done"
+        assert "it was killed by signal 9 (SIGKILL); the next one starts" in system.log()
+        assert "cannot be used" not in system.log()
+    finally:
+        system.end()
