@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from nowcast_cli.cli.context import System
+from nowcast_cli.cli.late_products import LateProduct, late_products
 from nowcast_cli.cli.service_report import ServiceReport, service_as_json, services_of_system
 from nowcast_cli.config.paths import other_owner
 from nowcast_cli.errors import Degraded, NotFound, NotRunning, NowcastError
@@ -46,6 +47,7 @@ class Stored:
     slow: tuple[JobRecord, ...] = ()
     loads: tuple[Load, ...] = ()
     flow_runs: tuple[FlowRunRecord, ...] = ()
+    late: tuple[LateProduct, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,9 @@ class Report:
         if not self.state.runs:
             return "stopped"
         stored = self.stored
-        needs_somebody = stored.stuck or stored.overdue or stored.slow or self.trouble
+        needs_somebody = (
+            stored.stuck or stored.overdue or stored.slow or stored.late or self.trouble
+        )
         is_well = self.state.is_well and all(service.is_well for service in self.services)
         return "well" if is_well and not needs_somebody else "degraded"
 
@@ -160,6 +164,10 @@ def as_json(report: Report) -> dict[str, Any]:
             }
             for late in report.stored.overdue
         ],
+        "late products": [
+            {"product": each.product, "reference_time": each.reference}
+            for each in report.stored.late
+        ],
         "slow": [
             {"job": job.id, "worker": job.worker, "started": job.started, "since": job.slow}
             for job in report.stored.slow
@@ -221,6 +229,7 @@ def _read(system: System) -> Stored:
                 slow=tuple(reader.slow_jobs()),
                 loads=tuple(reader.loads()),
                 flow_runs=tuple(reader.open_flow_runs()),
+                late=late_products(reader, system.config),
             )
     except NotFound:
         return Stored({}, never_started=True)

@@ -156,6 +156,8 @@ def _show_stored(stored: Stored, out: Output) -> None:
         out.line(f"    mend next_workers, or: nowcast message retry {message.number}")
     for late in stored.overdue:
         out.line(Painted("  ✗ ", "red"), late.what)
+    for each in stored.late:
+        out.line(Painted("  ✗ ", "red"), each.what)
     for job in stored.slow:
         out.line(
             Painted("  ✗ ", "red"),

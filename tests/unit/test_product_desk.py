@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from nowcast_cli.cli.late_products import late_products
 from nowcast_cli.manager.products import Products
 from nowcast_cli.manager.requests import RequestError
 from nowcast_cli.manager.state import State
@@ -15,6 +16,7 @@ from nowcast_cli.manager.turn import Turn
 from nowcast_cli.store.database import Store
 from nowcast_cli.store.event_records import EventPut
 from nowcast_cli.store.product_records import InstancePut
+from nowcast_cli.store.reader import Reader
 
 MONDAY, TUESDAY = "2026-11-23T00:00:00Z", "2026-11-24T00:00:00Z"
 CONFIG = """
@@ -247,6 +249,18 @@ def test_what_is_not_complete_by_the_clock_is_late_once(world):
     world.register("two", a_file("b.csv", 2))
     assert world.latest("two").late == "2026-11-23T05:30:00Z"
     assert world.store.products.product("two").late == ()
+
+
+def test_what_is_late_is_told_in_a_sentence(world):
+    config = yaml.safe_load(CONFIG)
+    world.register("two", a_file("a.csv", 1))
+    world.tick(hours=5)
+    with Reader(world.store.path) as reader:
+        assert [each.what for each in late_products(reader, config)] == [
+            "product two of 2026-11-23 00:00Z is late: it lacks 1 of 2 files",
+            "product hourly of 2026-11-23 00:00Z is late: there is none",
+        ]
+        assert late_products(reader, {}) == ()
 
 
 def test_what_is_complete_in_time_is_not_late(world):
