@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -186,6 +187,9 @@ def _save_the_rest(store: Store, salvage: Salvage, report: Report) -> None:
     batch += (SchedulePut(record) for record in salvage.schedule())
     batch += (HoldPut(record) for record in salvage.holds())
     _commit_readable(store, batch)
+    products = salvage.products()
+    while some := list(islice(products, _A_TRANSACTION)):
+        _commit_readable(store, some)
 
 
 def _rebuilt(

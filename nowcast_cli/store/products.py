@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 from operator import attrgetter
 from typing import Any, Generic, TypeVar, get_args
@@ -64,6 +64,14 @@ INSTANCE = _Table("product_instance", InstanceRecord, ("expects", "missing"))
 DATA = _Table("data", DataRecord, ("variables",))
 FILE = _Table("data_instance", DataInstanceRecord, ("inputs",))
 STORAGE = _Table("storage", StorageRecord)
+# In this order a row comes after what it belongs to.
+SALVAGED: tuple[tuple[_Table[Any], Callable[[Any], ProductChange]], ...] = (
+    (PRODUCT, ProductPut),
+    (STORAGE, StoragePut),
+    (INSTANCE, InstancePut),
+    (DATA, DataPut),
+    (FILE, DataInstancePut),
+)
 _FILES = (
     f"SELECT {', '.join(f'data.{each}' for each in DATA.columns)}, "
     f"{', '.join(f'file.{each}' for each in FILE.columns)} "

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-from nowcast_cli.store import agents, ensembles, events, flows
+from nowcast_cli.store import agents, ensembles, events, flows, products
 from nowcast_cli.store.event_records import EventBatchPut
 from nowcast_cli.store.flow_records import FlowChange, FlowRunPut, FlowStepPut
 from nowcast_cli.store.opening import open_to_read
+from nowcast_cli.store.product_records import ProductChange
 from nowcast_cli.store.records import (
     AgentPut,
     AssignmentPut,
@@ -179,6 +180,16 @@ class Salvage:
             batch = _proved(row, events.batch_of_row, events.is_batch)
             if batch is not None:
                 yield batch
+
+    def products(self) -> Iterator[ProductChange]:
+        """Give what is readable of the index of operational files."""
+        if self._version < products.SINCE:
+            return
+        for table, put in products.SALVAGED:
+            for row in self._from_both_ends(table.name, "id", ", ".join(table.columns), ""):
+                record = _proved(row, table.record_of, lambda found: isinstance(found.id, str))
+                if record is not None:
+                    yield put(record)
 
     def agents(self) -> Iterator[AgentPut | AssignmentPut]:
         """Give what is readable of agents, and of where jobs were placed."""

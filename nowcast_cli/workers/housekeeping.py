@@ -1,4 +1,7 @@
-"""Remove what is older than `retention` says, as `nowcast clean` does, and make a backup."""
+"""Remove what is older than `retention` says, and make a backup.
+
+It does what `nowcast clean` does, and `nowcast product expire` where products have a retention.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from argparse import Namespace
 from typing import Any
 
 from nowcast_cli.config.config import Config
+from nowcast_cli.config.products import products_of
 from nowcast_cli.worker.errors import WorkerError
 from nowcast_cli.worker.nowcast_worker import NowcastWorker
 
@@ -61,9 +65,17 @@ def housekeeping(parsed_args: Namespace, config: Config, *_args: Any) -> dict[st
         "bytes": cleaned["size"],
         **cleaned["journal"],
     }
+    if any(product.retention for product in products_of(config).values()):
+        done["removed"] |= _expired(config)
     counts = ", ".join(f"{count} {what}" for what, count in done["removed"].items() if count)
     logger.info("removed: %s", counts or "nothing is older than it is to be kept")
     return done
+
+
+def _expired(config: Config) -> dict[str, int]:
+    expired = _nowcast(config, "product", "expire")
+    gone = [each for each in expired["instances"] if each["kept"] is None]
+    return {"instances of products": len(gone), "files of products": expired["files"]}
 
 
 def _nowcast(config: Config, *arguments: str) -> dict[str, Any]:

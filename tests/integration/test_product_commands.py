@@ -1,6 +1,7 @@
 """``nowcast product``: what the index says with the system up or down, what is kept, what goes."""
 
 import hashlib
+from argparse import Namespace
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from nowcast_cli.store.products import Products
+from nowcast_cli.workers.housekeeping import housekeeping
 from nowcast_command import Done, nowcast
 from systems import System
 
@@ -154,6 +156,15 @@ def test_what_was_deleted_and_is_there_still_is_removed(system, product, tmp_pat
     with system.reader() as reader:
         assert isinstance(reader.products, Products)
         assert reader.products.leftovers() == []
+
+
+def test_the_daily_worker_lets_products_expire(system, tmp_path):
+    old, *_ = [register(system, tmp_path, age, "d", "e")[0] for age in (50, 49, 48)]
+
+    done = housekeeping(Namespace(backups=0), system.config)
+
+    assert done["removed"]["instances of products"] >= 1
+    assert not old.exists()
 
 
 def test_the_index_is_read_with_the_system_down(tmp_path):

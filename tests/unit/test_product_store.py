@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,10 @@ from nowcast_cli.store.product_records import (
     ProductRecord,
 )
 from nowcast_cli.store.products import Products
+from nowcast_cli.store.pruning import Prunable, Pruner
 from nowcast_cli.store.reader import Reader
 from nowcast_cli.store.records import RowsRemoved
+from nowcast_cli.store.salvage import Salvage
 
 NOW = "2026-11-22T10:00:00.000Z"
 REFERENCES = [f"2026-11-{day:02}T00:00:00Z" for day in range(1, 21)]
@@ -156,3 +159,33 @@ def test_json_columns_are_json(path, store):
         (text,) = connection.execute("SELECT expects FROM product_instance").fetchone()
     connection.close()
     assert json.loads(text) == {"count": 1}
+
+
+def test_what_is_readable_of_a_damaged_store_is_saved(path, store, tmp_path):
+    instance = an_instance(REFERENCES[0], complete=NOW, files=2)
+    files = [a_file(instance, name) for name in ("a.csv", "b.csv")]
+    product = ProductRecord(new_id(), "hrdps", {"title": "Fields"}, NOW, NOW, NOW)
+    store.commit([ProductPut(product), *puts(instance, *files)])
+
+    with closing(Store(tmp_path / "new.db")) as new, closing(Salvage(path)) as salvage:
+        new.commit(list(salvage.products()))
+        assert new.products.products() == [product]
+        assert new.products.latest("hrdps", complete=True) == instance
+        assert new.products.files(instance.id) == files
+
+
+def test_what_was_deleted_long_ago_is_forgotten_with_the_journal(path, store):
+    gone = an_instance(REFERENCES[0], deleted=NOW)
+    half = an_instance(REFERENCES[1], deleted=NOW)
+    kept = an_instance(REFERENCES[2])
+    store.commit(
+        puts(gone, a_file(gone, "a.csv", deleted=NOW, removed=NOW))
+        + puts(half, a_file(half, "a.csv", deleted=NOW))
+        + puts(kept, a_file(kept, "a.csv"))
+    )
+    with closing(Pruner(path, Prunable("2027", 0, 0))) as pruner:
+        while (batch := pruner.batch(100)) is not None:
+            store.commit([batch])
+
+    assert store.products.history("hrdps", deleted=True) == [kept, half]
+    assert store.products.files(gone.id, deleted=True) == []

@@ -2,8 +2,8 @@
 -- variables, inputs. `checked`: what was due by then has been judged; `late` are the reference times that
 -- are late now.
 CREATE TABLE product (
-    id       TEXT NOT NULL,
-    name     TEXT PRIMARY KEY,
+    id       TEXT PRIMARY KEY,
+    name     TEXT NOT NULL UNIQUE,
     declared TEXT NOT NULL,
     created  TEXT NOT NULL,
     modified TEXT NOT NULL,
@@ -77,8 +77,8 @@ CREATE INDEX data_instance_leftover ON data_instance (id)
     WHERE deleted IS NOT NULL AND removed IS NULL;
 
 CREATE TABLE storage (
-    id        TEXT NOT NULL,
-    name      TEXT PRIMARY KEY,
+    id        TEXT PRIMARY KEY,
+    name      TEXT NOT NULL UNIQUE,
     base      TEXT NOT NULL,
     kind      TEXT NOT NULL,
     created   TEXT NOT NULL,
