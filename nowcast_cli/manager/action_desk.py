@@ -148,6 +148,13 @@ class ActionDesk:
         where = self._book.whereabouts(order)
         return where is not None and where[0] == "in hand"
 
+    def may_be_taken(self, order: str) -> bool:
+        """Say whether who has an order, or is to have it, is there, or may soon say hello."""
+        where = self._book.whereabouts(order)
+        if where is None:
+            return False
+        return where[1] in self._book.performers or (where[0] == "expected" and self._is_new)
+
     def has_left(self, order: str) -> bool:
         """Say whether a performer has an order, or may have it."""
         where = self._book.whereabouts(order)
@@ -343,9 +350,10 @@ class ActionDesk:
             self._direct(undirected)
         for ask in self._asks.overdue(self._monotonic()):
             if not self.is_in_hand(ask):
-                reason = (
-                    f"no-consumer: nobody was there in time to carry out {self._asks.key_of(ask)}"
-                )
+                why = "no-consumer: nobody was there in time to carry out"
+                if self.may_be_taken(ask):
+                    why = "there was no room in time for"
+                reason = f"{why} {self._asks.key_of(ask)}"
                 self._ended(Result(ask, "failed", reason=reason))
 
     def due_in(self) -> float | None:

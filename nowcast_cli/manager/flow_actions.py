@@ -206,13 +206,16 @@ class StepActions:
         return End(state, result.gave, why, ending, result.traceback, end.counts)
 
     def overran(self, token: Token, record: StepRecord) -> tuple[StepState | None, str]:
-        """Say how an attempt ends whose deadline is over; None where its performer counts its time.
+        """Say how an attempt ends whose deadline is over; None where it goes on.
 
-        In words for people, too.
+        So it does where its performer counts its time, or is there and has no room. In words for
+        people, too.
         """
-        does = self._runs.flow_of(self._runs.by_id[token.run]).step(token.step).does
+        step = self._runs.flow_of(self._runs.by_id[token.run]).step(token.step)
+        does = step.does
         if isinstance(does, Action) and does.key.decorator == PUBLISH:
-            if self._desk.is_in_hand(str(token)):
+            if self._desk.may_be_taken(str(token)):
+                self._runs.look_later(token, step.timeout or TIMEOUT)
                 return None, ""
             who = f"{record.performer}, which owns {does.key}"
             return "failed", f"no-consumer: {who}, was not there to take it in time"

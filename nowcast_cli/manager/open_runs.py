@@ -154,6 +154,10 @@ class OpenRuns:
             due = now.seconds + now.left(delay)
             heappush(self._alarms, (due, str(token_of(run, record))))
 
+    def look_later(self, token: Token, seconds: float) -> None:
+        """Have an attempt be overdue once more after so many seconds."""
+        heappush(self._alarms, (self._uptime().seconds + seconds, str(token)))
+
     def due_in(self) -> float | None:
         """Give the seconds until a run is to be looked at, None for never."""
         if self._to_move:
