@@ -51,7 +51,7 @@ SECTIONS: dict[str, dict[str, CommandEntry]] = {
         "schedule": CommandEntry(
             "schedule", "List what is scheduled, launch it, pause and resume it."
         ),
-        "events": CommandEntry("events", "Show and follow what happens."),
+        "events": CommandEntry("events", "Show and follow what happens: events of all kinds."),
         "logs": CommandEntry("logs", "Show and follow the logs of all daemons and workers."),
         "doctor": CommandEntry("doctor", "Look for what is wrong, and say what to do about it."),
     },

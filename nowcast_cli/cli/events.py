@@ -54,7 +54,7 @@ def events(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show and follow what happens: of jobs, the checklist, flows, daemons and more.
+    """Show and follow what happens: events of all kinds.
 
     \b
     Examples:

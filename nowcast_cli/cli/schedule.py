@@ -97,7 +97,7 @@ def show_next(
 
 @app.command()
 def run(ctx: typer.Context, item: Item) -> None:
-    """Launch the worker or flow of an item now; its next launch stays as it is.
+    """Launch an item now; its next time stays as it is.
 
     \b
     Examples:
