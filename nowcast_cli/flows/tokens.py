@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+_MOST_DIGITS = 18  # of an item and an attempt; of thousands Python makes no number
+
 
 class BadToken(ValueError):
     """The text names no attempt of a step; the exception's text says why."""
@@ -33,9 +35,13 @@ class Token(NamedTuple):
         if len(rest) != 3 or not run or not rest[0]:
             raise BadToken(f"{text!r} is no token; one reads RUN/STEP/ITEM/ATTEMPT")
         step, item, attempt = rest
-        if not attempt.isdecimal() or not (item.isdecimal() or item == ""):
+        if not _is_number(attempt) or not (_is_number(item) or item == ""):
             raise BadToken(f"{text!r} is no token: its last parts are numbers")
         return cls(run, step, int(item) if item else None, int(attempt))
+
+
+def _is_number(text: str) -> bool:
+    return text.isdecimal() and len(text) <= _MOST_DIGITS
 
 
 def is_token(text: str) -> bool:

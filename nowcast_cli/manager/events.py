@@ -31,6 +31,7 @@ from nowcast_cli.store.events import MOST, KeptEvents, batch_of
 from nowcast_cli.store.records import Change
 
 STATUSES = 200  # events that are looked at for the last of each status
+LARGEST = 1 << 62  # a number of an event, which no stream comes near; SQLite has some more
 Question = Callable[[Turn, Any], Reply]
 
 
@@ -174,7 +175,7 @@ def _wanted(payload: Any) -> tuple[dict[str, int], list[str], int]:
     """Read what a replay is asked for. Raises RequestError."""
     after = payload.get("after") if isinstance(payload, dict) else None
     if not isinstance(after, dict) or not all(
-        isinstance(stream, str) and type(number) is int and number >= 0
+        isinstance(stream, str) and type(number) is int and 0 <= number < LARGEST
         for stream, number in after.items()
     ):
         raise RequestError("a replay names the number after which it begins, of each stream")

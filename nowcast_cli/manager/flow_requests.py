@@ -27,6 +27,7 @@ from nowcast_cli.store.flow_records import FlowRunRecord, StepRecord, StepState
 FlowNamed = Callable[[str], Flow]
 RunOf = Callable[[str], FlowRunRecord | None]
 
+_LONGEST_CALL = 366 * 86400  # s
 _WORDS: Mapping[str, StepState] = {"done": "done", "failed": "failed"}
 
 
@@ -81,9 +82,11 @@ def _seconds(payload: Mapping[str, Any]) -> float | None:
     seconds = payload.get("seconds")
     if seconds is None:
         return None
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
+    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    if not is_number or not 0 < seconds <= _LONGEST_CALL:
         raise RequestError(
-            "the seconds of an action are a number above 0", "nowcast action call -h"
+            f"the seconds of an action are a number above 0, and {_LONGEST_CALL} at most",
+            "nowcast action call -h",
         )
     return float(seconds)
 

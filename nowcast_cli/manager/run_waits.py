@@ -90,7 +90,8 @@ class RunWaits:
     def _take(self, arrived: Arrived, message: Message) -> None:
         payload = message.payload if isinstance(message.payload, Mapping) else {}
         seconds = payload.get("seconds", 0)
-        wait = min(float(seconds), LONGEST) if isinstance(seconds, int | float) else 0.0
+        # No float before it is small: an integer may be too large for one.
+        wait = max(0, min(seconds, LONGEST)) if isinstance(seconds, int | float) else 0
         until = self._monotonic() + wait
         waiting = _Waiting(arrived, message.id, str(payload.get("run")), until)
         run = self._run_of(waiting.run)

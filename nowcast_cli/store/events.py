@@ -25,6 +25,7 @@ _STREAMS = (
 )
 _ROWS = 50  # read at once
 _BEYOND = 1 << 62  # any number or place
+_MOST_DIGITS = 18  # of a number: SQLite has none that is larger
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +200,8 @@ def numbers_at(connection: sqlite3.Connection, since: str) -> dict[str, int]:
 def _named(since: str) -> tuple[str, int] | None:
     """Give the stream and the number of an id; None for a time."""
     stream, _, number = since.rpartition(":")
-    return (stream, int(number)) if number.isdecimal() and stream else None
+    is_number = number.isdecimal() and len(number) <= _MOST_DIGITS
+    return (stream, int(number)) if is_number and stream else None
 
 
 def _place_at(connection: sqlite3.Connection, since: str) -> int:

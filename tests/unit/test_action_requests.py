@@ -77,6 +77,10 @@ def test_calls_with_the_same_names_follow_one_definition(
         ({"key": "?N?work"}, "nobody carries out ?N?work"),
         ({"key": "?A?work", "values": [1]}, "are names with values"),
         ({"key": "?A?work", "values": {"a b": 1}}, "are names with values"),
+        ({"key": "?A?work", "seconds": 0}, "are a number above 0"),
+        ({"key": "?A?work", "seconds": 10**400}, "are a number above 0"),
+        ({"key": "?A?work", "seconds": float("inf")}, "are a number above 0"),
+        ({"key": "?A?work", "seconds": float("nan")}, "are a number above 0"),
     ],
 )
 def test_a_call_that_cannot_be_is_refused(

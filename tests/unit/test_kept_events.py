@@ -6,10 +6,16 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from nowcast_cli.manager.event_making import EventMaker
+from nowcast_cli.manager.events import Events
 from nowcast_cli.manager.mended_events import UNKNOWN, number_on, numbers_of, save_events
+from nowcast_cli.manager.requests import answered
+from nowcast_cli.manager.state import Reply, State
+from nowcast_cli.manager.turn import Turn
 from nowcast_cli.messages.event import Event
 from nowcast_cli.store import events
 from nowcast_cli.store.database import Store
@@ -87,6 +93,20 @@ def test_a_time_or_an_id_says_where_to_begin(store: Store) -> None:
     assert store.events.numbers(at(4)) == {"jobs": 8, "checklist": 2}
     assert store.events.numbers(at(30)) == {"jobs": 20, "checklist": 5}
     assert store.events.numbers("jobs:9") == {"jobs": 9, "checklist": 2}
+
+
+@pytest.mark.parametrize("payload", [{"since": "jobs:" + "9" * digits} for digits in (19, 5000)])
+def test_an_id_that_no_event_can_have_comes_after_all(store: Store, payload: Any) -> None:
+    assert asked(store, payload).payload == {"upto": {"jobs": 20, "checklist": 5}}
+
+
+def test_a_replay_after_a_number_that_the_store_cannot_hold_is_refused(store: Store) -> None:
+    assert asked(store, {"after": {"jobs": 1 << 63}}).type == "refused"
+
+
+def asked(store: Store, payload: Any) -> Reply:
+    kept = Events(store.events, EventMaker(lambda _: None, ()), lambda *_: None)
+    return answered(lambda: kept.questions["events"](Turn(State()), payload))
 
 
 def test_the_latest_events_of_all_streams_come_in_the_order_of_commits(store: Store) -> None:
