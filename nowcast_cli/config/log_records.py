@@ -9,6 +9,8 @@ from typing import Any
 
 LONGEST = 48 * 1024  # bytes of one line; a longer text comes as several records
 
+_YEAR_10000 = 253_402_300_800  # s since 1970
+
 # What a format may ask for, with the types that it has; the text is `msg`.
 _KEPT: dict[str, tuple[type, ...]] = {
     "name": (str,),
@@ -47,6 +49,8 @@ def record_of(line: bytes) -> logging.LogRecord | None:
         ):
             return None
     except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    if not 0 <= value["created"] < _YEAR_10000:  # no date has such a time; nor has NaN one
         return None
     created = float(value["created"])
     known: dict[str, Any] = {key: _plain(value[key]) for key in _KEPT}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 from pathlib import Path
@@ -56,6 +57,14 @@ def test_a_text_that_is_too_long_for_a_line_comes_in_several(parts: list[str]) -
 @given(st.binary())
 def test_what_is_no_record_is_none(data: bytes) -> None:
     assert record_of(data) is None
+
+
+@pytest.mark.parametrize("created", ["NaN", "Infinity", "1e300", "-1e300", "9" * 400])
+def test_a_record_of_no_time_is_none(created: str) -> None:
+    [line] = lines_of(record("high water"), "high water")
+    value = {**json.loads(line), "created": 0.5}
+    assert record_of(json.dumps(value).encode()) is not None
+    assert record_of(json.dumps(value).replace("0.5", created).encode()) is None
 
 
 @pytest.mark.parametrize("half", [1, 100, -2])
