@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -48,6 +48,12 @@ def register(
     member: Annotated[
         str | None, typer.Option(metavar="MEMBER", help="Of which member of an ensemble they are.")
     ] = None,
+    move: Annotated[
+        bool, typer.Option("--move", help="Move them to the folder of the product first.")
+    ] = False,
+    link: Annotated[
+        bool, typer.Option("--link", help="The same by hard links; they stay here, too.")
+    ] = False,
     declare: Annotated[
         bool, typer.Option("--declare", help="Add the product to nowcast.yaml where it is not.")
     ] = False,
@@ -57,23 +63,37 @@ def register(
 
     Each is read to its end first. What is cut off, empty or being written
     still is refused, and the others are taken; the exit code is 1 then.
+    With --move or --link they are put in the folder that nowcast.yaml names
+    for the product: the old file or all of the new, and never there unknown.
 
     \b
     Examples:
       nowcast product register /results/hrdps/2026112200 --product hrdps
-      nowcast product register '/data/**/*.grib2' --product hrdps
+      nowcast product register '/data/**/*.grib2' --product hrdps --move
       nowcast product register tide.csv -p tides --reference-time 2026112206
       nowcast product register a.nc --product drift --declare
     """
+    if move and link:
+        from nowcast_cli.errors import UsageError
+
+        raise UsageError("--move and --link say two things", hint="give one of them")
     out, system = output_of(ctx), system_of(ctx)
     reference = _given_time(reference_time)
     if declare:
         _declare(out, system, invocation_of(ctx).config_file, product)
     outcome = _Outcome()
     found = _scanned(files, reference, member, outcome)
+    send: Callable[[System, dict[str, Any]], dict[str, Any]] = _ask
+    if move or link:
+        from nowcast_cli.cli.product_placing import Placing
+
+        placing = Placing(system, product, link, _ask)
+        found, send = placing.to_their_places(found, outcome.refused), placing.send
     progress = _Progress()
     while batch := list(islice(found, _BATCH)):
-        _send(system, product, batch, outcome)
+        answer = send(system, _request(product, batch))
+        outcome.instances |= {each["instance"]: each for each in answer["instances"]}
+        outcome.files += answer["files"]
         progress.show(len(outcome.files), len(outcome.refused))
     progress.end()
     if as_json:
@@ -118,15 +138,16 @@ def _scanned(
             outcome.refused.append(NotWhole(f"{path} cannot be read: {error.strerror}"))
 
 
-def _send(system: System, product: str, batch: Iterable[FoundFile], outcome: _Outcome) -> None:
-    payload = {
+def _request(product: str, batch: Iterable[FoundFile]) -> dict[str, Any]:
+    return {
         "product": product,
         "files": [each.as_plain() for each in batch],
         "job": os.environ.get("NOWCAST_JOB_ID"),
     }
-    answer = ask_manager(system, "register product", payload)
-    outcome.instances |= {each["instance"]: each for each in answer["instances"]}
-    outcome.files += answer["files"]
+
+
+def _ask(system: System, request: dict[str, Any]) -> dict[str, Any]:
+    return ask_manager(system, "register product", request)
 
 
 def _as_json(product: str, outcome: _Outcome) -> dict[str, Any]:

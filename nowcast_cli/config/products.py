@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from nowcast_cli.config.product_folders import folder_trouble
 from nowcast_cli.config.reading import Reading
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def _product(name: Any, section: Reading) -> ProductSettings | None:
     about = {key: word for key in ABOUT if (word := entry.word(key)) is not None}
     return ProductSettings(
         name, about, entry.lines("parents"), _files(entry), _expected(entry), _retention(entry),
-        _box(entry), entry.word("folder"),
+        _box(entry), _folder(entry),
     )  # fmt: skip
 
 
@@ -214,6 +215,14 @@ def _retention(entry: Reading) -> Retention | None:
         section.wrong("keep", f"must be such as '10 cycles', not {keep!r}")
     cycles = int(found[1]) if found is not None else None
     return Retention(cycles, section.duration("age"), section.size("space"))
+
+
+def _folder(entry: Reading) -> str | None:
+    folder = entry.word("folder")
+    trouble = None if folder is None else folder_trouble(folder)
+    if trouble is not None:
+        entry.wrong("folder", trouble)
+    return folder
 
 
 def _box(entry: Reading) -> tuple[float, float, float, float] | None:

@@ -187,6 +187,7 @@ class Manager:
     def _admit(self, turn: Turn) -> None:
         """End ensembles, launch what may begin by now; whatever else a turn does comes before."""
         self._parts.intake.conclude(turn)
+        self._parts.left_registrations.step(turn)
         turn.add(self._parts.products.step(turn.state))
         self._parts.flows.follow(turn)
         turn.add(self._parts.admission.admit(turn.state, turn.changes))
@@ -223,6 +224,7 @@ class Manager:
             self._parts.inbox.answer(arrived, reply)
         self._parts.agents.act()
         self._parts.products.act()
+        self._parts.left_registrations.act()
         self._parts.flows.act(turn.changes)
         self._parts.events.tell(turn.changes)
         for note in turn.notes:

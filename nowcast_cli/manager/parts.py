@@ -36,6 +36,7 @@ from nowcast_cli.manager.housekeeping import Housekeeping
 from nowcast_cli.manager.inbox import Inbox
 from nowcast_cli.manager.intake import Intake, Order
 from nowcast_cli.manager.job_watch import JobWatch
+from nowcast_cli.manager.left_registrations import LeftRegistrations
 from nowcast_cli.manager.notifier_process import NotifierProcess
 from nowcast_cli.manager.products import Products
 from nowcast_cli.manager.recovery import recover
@@ -105,6 +106,8 @@ class Parts:
         tell = partial(self.inbox.tell, "performer")
         self.flows = Flows(self.store, self.config, registry, tell, self.inbox.answer)
         self.products = Products(self.store.products, self.config)
+        register = self.products.orders["register product"]
+        self.left_registrations = LeftRegistrations(paths.state, register, time.monotonic)
         orders = {
             **orders, **AgentRequests(self.agents.floor).orders(), **self.flows.orders,
             **self.products.orders,
@@ -178,6 +181,7 @@ class Parts:
             self.admission.due_in(),
             self.flows.due_in(),
             self.products.due_in(),
+            self.left_registrations.due_in(),
             1.0 if self.undecided.stuck() else None,
             self.inbox.wait_at_most(),
             self.agents.wait_at_most(),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import eccodes
 import netCDF4
 import pytest
 
+from helpers import wait_until
 from nowcast_command import Done, nowcast
 from systems import System
 
@@ -19,10 +22,11 @@ REFERENCE = "2026-11-22T06:00:00Z"
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """A system with a product that is complete with three files."""
+    waves = {"folder": "results/{reference:%Y%m%d%H}"}
     made = System(
         tmp_path_factory.mktemp("products") / "system",
         workers=(),
-        settings={"products": {"hrdps": {"files": 3}, "tides": None}},
+        settings={"products": {"hrdps": {"files": 3}, "tides": None, "waves": waves}},
     )
     made.start()
     yield made
@@ -117,3 +121,90 @@ def test_a_system_that_does_not_run(tmp_path: Path) -> None:
     (tmp_path / "a_2026112206.txt").write_text("x")
     done = register(system, tmp_path / "a_2026112206.txt", "-p", "tides")
     assert (done.code, "does not run" in done.err) == (3, True)
+
+
+# --- put in place
+
+
+INSTANTS = [
+    "publish.noted", "publish.probed", "publish.prepared", "publish.ready", "publish.renamed",
+    "publish.synced", "registration.placed", "registration.registered", "publish.forgotten",
+]  # fmt: skip
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(each.name for each in folder.rglob("*") if each.is_file())
+
+
+@pytest.mark.parametrize("option", ["--move", "--link"])
+def test_files_are_put_in_the_folder_of_their_product(
+    option: str, system: System, tmp_path: Path
+) -> None:
+    reference = f"20261201{INSTANTS.index('publish.ready') + (option == '--link'):02}"
+    for name in ("a", "b"):
+        (tmp_path / f"{name}_{reference}.bin").write_text(f"{name} {option}")
+    done = register(system, tmp_path, "-p", "waves", option, "--json")
+    assert (done.code, done.err) == (0, "")
+    goal = system.folder / "results" / reference
+    assert names(goal) == [f"a_{reference}.bin", f"b_{reference}.bin"]
+    assert [each["url"] for each in done.json["files"]] == [
+        (goal / name).as_uri() for name in names(goal)
+    ]
+    assert names(tmp_path) == (names(goal) if option == "--link" else [])
+    assert [*(system.paths.state / "registrations").glob("[!.]*")] == []
+    again = register(system, goal, "-p", "waves", option)
+    assert again.out.splitlines()[0] == "waves: 0 files registered, 2 known already"
+
+
+def test_two_files_for_one_place(system: System, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "tide_20261204.txt").write_text(name)
+    done = register(system, tmp_path, "-p", "waves", "--move")
+    assert (done.code, done.out.splitlines()[0]) == (1, "waves: 1 file registered")
+    assert "is left where it is" in done.err
+    assert [path.parent.name for path in tmp_path.rglob("*.txt")] == ["b"]
+
+
+def test_a_product_without_a_folder(system: System, tmp_path: Path) -> None:
+    done = register(system, tmp_path, "-p", "tides", "--move")
+    assert (done.code, "does not say where files of tides belong" in done.err) == (2, True)
+    both = register(system, tmp_path, "-p", "waves", "--move", "--link")
+    assert (both.code, "say two things" in both.err) == (2, True)
+
+
+@pytest.mark.parametrize("option", ["--move", "--link"])
+def test_killed_at_each_instant_of_a_registration(
+    option: str, system: System, tmp_path: Path
+) -> None:
+    """What was decided is in its place, known and announced; of the rest nothing can be seen."""
+    points, sources = tmp_path / "points", tmp_path / "sources"
+    points.mkdir()
+    sources.mkdir()
+    environment = {**os.environ, "NOWCAST_CRASH_POINTS": str(points)}
+    day = "20261202" if option == "--move" else "20261203"
+    for number, point in enumerate(INSTANTS):
+        source = sources / f"{point}_{day}{number:02}.txt"
+        source.write_text(point)
+        (points / point).write_text("9")
+        arguments = ("product", "register", str(source), "-p", "waves", option)
+        assert nowcast(system.folder, *arguments, env=environment).code == -9, point
+    system.restart("manager")
+    left = system.paths.state / "registrations"
+    wait_until(lambda: [*left.glob("[!.]*")] == [], timeout=30, what="what is left over to go")
+    told = nowcast(system.folder, "events", "-t", "products~waves", "--since", "1h", "--json").out
+    for number, point in enumerate(INSTANTS):
+        name = f"{point}_{day}{number:02}.txt"
+        place = system.folder / "results" / f"{day}{number:02}"
+        is_decided = number >= INSTANTS.index("publish.ready")
+        with system.reader() as reader:
+            known = reader.products.file_at((place / name).as_uri())
+        assert (known is not None) == is_decided, point
+        assert names(place) == ([name] if is_decided else []), point
+        assert (sources / name).exists() == (option == "--link" or not is_decided), point
+        told_of_it = [
+            line
+            for line in told.splitlines()
+            if name in line and json.loads(line)["topic"] == "products~waves~registered"
+        ]
+        assert len(told_of_it) == is_decided, point
