@@ -57,10 +57,17 @@ def words(record: StepRecord, order: Mapping[str, Any] | None) -> str:
     if not order["there"]:
         if who == _HOST:
             return "waits: there are no action workers (nowcast start action_workers)"
-        return f"waits: the service {who} is not there (nowcast start {who})"
+        return f"waits: the service {who} is not there (nowcast status {who})"
     if order["where"] == "expected":
         return f"waits for {who} to say whether it has it"
-    return f"waits for room: {who} has the {order['takes']} orders that it takes at once"
+    return f"waits for room: {who} {_full(order['takes'])}"
+
+
+def _full(takes: int) -> str:
+    """Say of a performer without room how that is, by how many orders it takes at once."""
+    if takes == 0:
+        return "takes none now"
+    return f"has the {'one' if takes == 1 else takes} that it takes at once"
 
 
 class FollowedWaits:

@@ -40,10 +40,14 @@ def _show_what_waits(report: Report, out: Output) -> None:
     """Print how many steps of flows wait for whom."""
     manager = next((each for each in report.state.daemons if each.name == "manager"), None)
     performers = manager.health.get("performers") if manager is not None else None
+    known = (*report.state.daemons, *(service.state for service in report.services))
+    lives = {each.name for each in known if each.lives}
     for name, seen in performers.items() if isinstance(performers, dict) else ():
         if seen["waiting"]:
-            why = "have room" if seen["state"] == "ready" else f"be there: nowcast start {name}"
-            out.line(f"actions   {seen['waiting']:,} wait for {name} to {why}")
+            remedy = f"nowcast {'restart' if name in lives else 'start'} {name}"
+            why = "have room" if seen["state"] == "ready" else f"be there: {remedy}"
+            wait = "waits" if seen["waiting"] == 1 else "wait"
+            out.line(f"actions   {seen['waiting']:,} {wait} for {name} to {why}")
 
 
 def daemon_row(daemon: DaemonState) -> list[Text]:

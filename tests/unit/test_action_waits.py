@@ -26,7 +26,7 @@ def record(performer: str | None = "ingest", **more: Any) -> StepRecord:
         (
             "ingest",
             {"where": "waiting", "there": False},
-            "waits: the service ingest is not there (nowcast start ingest)",
+            "waits: the service ingest is not there (nowcast status ingest)",
         ),
         (
             "action_workers",
@@ -36,7 +36,17 @@ def record(performer: str | None = "ingest", **more: Any) -> StepRecord:
         (
             "ingest",
             {"where": "waiting", "there": True, "takes": 2},
-            "waits for room: ingest has the 2 orders that it takes at once",
+            "waits for room: ingest has the 2 that it takes at once",
+        ),
+        (
+            "ingest",
+            {"where": "waiting", "there": True, "takes": 1},
+            "waits for room: ingest has the one that it takes at once",
+        ),
+        (
+            "ingest",
+            {"where": "waiting", "there": True, "takes": 0},
+            "waits for room: ingest takes none now",
         ),
         (
             "ingest",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nowcast_cli.cli.output import Output
+from nowcast_cli.cli.service_report import ServiceReport
 from nowcast_cli.cli.status_report import Report, Stored, as_json, first_line, trouble_in
 from nowcast_cli.cli.status_screen import show
 from nowcast_cli.store.records import BarrierRecord, MessageRecord
@@ -158,3 +160,21 @@ def test_what_to_do_about_a_daemon_that_is_ill_stands_below_it(
     ill = DaemonState("manager", state, 7)
     assert command in screen_of(report(ill), capsys)
     assert command not in screen_of(report(ill, supervisor="another"), capsys)
+
+
+@pytest.mark.parametrize(
+    ("service", "performer", "line"),
+    [
+        ("silent", "silent", "2 wait for ingest to be there: nowcast restart ingest"),
+        ("stopped", "absent", "2 wait for ingest to be there: nowcast start ingest"),
+        ("ready", "ready", "2 wait for ingest to have room"),
+    ],
+)
+def test_what_waits_for_a_service_is_told_with_the_command_that_helps(
+    service: str, performer: str, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = {"ingest": {"state": performer, "waiting": 2}}
+    seen = report(DaemonState("manager", "ready", health={"performers": told}))
+    state = DaemonState("ingest", service)
+    ingest = ServiceReport(state, Path("/systems/toy/ingest.out"), True, 30.0)
+    assert f"actions   {line}\n" in screen_of(replace(seen, services=(ingest,)), capsys)
