@@ -71,6 +71,7 @@ RARE_POINTS = frozenset(
         "batch.before_submit", "batch.submitted", "batch.noted", "node.ordered",
         "agent.ordered", "agent.carried_out", "agent.told",
         "serving.ordered", "serving.carried_out",
+        "registration.placed", "registration.registered", "products.removed_a_file",
         *OF_ACTIONS,
     }
 )  # fmt: skip
