@@ -46,7 +46,7 @@ from nowcast_cli.messages.performing import (
     order_text,
 )
 
-_NEW = 10.0  # s in which performers tell what they have of an earlier manager
+NEW = 10.0  # s in which performers tell what they have of an earlier manager
 _MOST_EARLY = 1000
 
 _logger = logging.getLogger("manager")
@@ -93,7 +93,7 @@ class ActionDesk:
         self.limits = DEFAULTS
         self._now = now
         self._monotonic = monotonic
-        self._new_until = monotonic() + _NEW
+        self._new_until = monotonic() + NEW
         self._book = OrderBook()
         self._asks = Asks()
         self._attendance = Attendance(now)
@@ -107,8 +107,9 @@ class ActionDesk:
         self._to_acknowledge: dict[bytes, list[str]] = {}
 
     @property
-    def _is_new(self) -> bool:
-        return self._monotonic() < self._new_until
+    def new_for(self) -> float:
+        """For how many seconds performers may still tell what they have of an earlier manager."""
+        return max(0.0, self._new_until - self._monotonic())
 
     # --- for the runs of flows
 
@@ -153,7 +154,7 @@ class ActionDesk:
         where = self._book.whereabouts(order)
         if where is None:
             return False
-        return where[1] in self._book.performers or (where[0] == "expected" and self._is_new)
+        return where[1] in self._book.performers or (where[0] == "expected" and self.new_for > 0)
 
     def has_left(self, order: str) -> bool:
         """Say whether a performer has an order, or may have it."""
@@ -240,7 +241,7 @@ class ActionDesk:
         for order in heard.keep:
             self.doings.begun(order)
         # Asks that an earlier manager has passed on go on: who has asked says so again.
-        asks = tuple(each for each in heard.unknown if not is_token(each) and self._is_new)
+        asks = tuple(each for each in heard.unknown if not is_token(each) and self.new_for)
         self._book.adopt(said.name, asks)
         self._say(identity, Welcome((*heard.keep, *asks), said.number))
         if strays := tuple(each for each in heard.unknown if each not in asks):

@@ -64,6 +64,7 @@ class StepActions:
         self._uptime = uptime
         self._unknown: dict[Token, None] = {}  # attempts that wait for services to say hello
         self._travelling = Travelling()
+        self._expects = False  # attempts that an earlier manager may have given
 
     def take_up(self, token: Token) -> None:
         """Go on with an attempt that ran when an earlier manager ended."""
@@ -74,9 +75,10 @@ class StepActions:
             self._unknown[token] = None
         else:
             self._desk.expect(str(token), record.performer)
+            self._expects = True
 
     def look_again(self) -> None:
-        """Find anew who carries out what waits: the configuration was reloaded."""
+        """Find anew who carries out what waits: the configuration may have changed."""
         for run in self._runs.by_id.values():
             for record in run.steps.values():
                 token = token_of(run, record)
@@ -98,10 +100,14 @@ class StepActions:
 
     def due_in(self) -> float | None:
         """Give the seconds until it is known who carries out what waits for that."""
-        return self._desk.directory.patient_for if self._unknown else None
+        due = [self._desk.directory.patient_for] if self._unknown else []
+        return min([*due, self._desk.new_for] if self._expects else due, default=None)
 
     def take_known(self) -> list[Token]:
         """Give the attempts that waited until it was known who carries them out, once it is."""
+        if self._expects and not self._desk.new_for:
+            self._expects = False
+            self.look_again()  # whose service was taken from the configuration while no manager ran
         if not self._unknown or self._desk.directory.patient_for:
             return []
         known = list(self._unknown)

@@ -15,6 +15,7 @@ from nowcast_cli.flows.action_mapping import ActionMapping, Component
 from nowcast_cli.flows.advance import MOST_LOST
 from nowcast_cli.flows.definition import Flow, Parameter, Step, SubFlow
 from nowcast_cli.flows.owners import Owners
+from nowcast_cli.manager.action_desk import NEW
 from nowcast_cli.manager.action_directory import PATIENCE_WITH_SERVICES
 from nowcast_cli.messages.performing import Answer, Ask, Done, Progress, Result, to_performer
 from nowcast_cli.store.flow_records import StepRecord
@@ -288,6 +289,23 @@ def test_what_a_service_may_have_that_is_configured_no_more_is_lost(world: Actio
     record = step(world, run_id)
     assert (record.attempt, record.tried, record.performer) == (2, 1, "action_workers")
     assert list(there.in_hand) == [f"{run_id}/a//2"]
+
+
+def test_of_a_service_that_is_configured_no_more_after_a_restart_nothing_is_expected_for_ever(
+    world: ActionWorld,
+) -> None:
+    owner = service(world)
+    run_id = run(world, action("?S?work", "a"))
+    assert owner.in_hand
+    world.owned, world.mapped = {}, {"?S?work": "m.f"}
+    world.restart()
+    there = host(world)
+    assert step(world, run_id).performer == "ingest", "it may say hello yet"
+    world.tick(NEW)
+    exchange(world)
+    assert list(there.in_hand) == [f"{run_id}/a//2"]
+    do(world, there)
+    assert world.record(run_id).state == "done"
 
 
 def test_a_first_line_that_stands_for_the_request_is_done_at_once(world: ActionWorld) -> None:
