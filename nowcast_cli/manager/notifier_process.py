@@ -45,9 +45,7 @@ class NotifierProcess:
         return self._said
 
     def happened(self) -> list[EventPut]:
-        """Give what it has sent, as events; does not wait."""
-        if self._process is None:
-            return []
+        """Give what it has sent, as events, also before it ended; does not wait."""
         with contextlib.suppress(BlockingIOError):
             self._rest += os.read(self._said, 1 << 16)
         *lines, self._rest = self._rest.split(b"\n")
