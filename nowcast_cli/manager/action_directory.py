@@ -44,6 +44,7 @@ class Directory:
         self._has_workers = True
         self._configured = Owners()
         self._owners = Owners()
+        self._declared: frozenset[str] = frozenset()
         self._not_heard: set[str] = set()
         self._said: dict[str, tuple[ActionKey, ...]] = {}
         self._known: dict[ActionKey, Doer | None] = {}
@@ -60,6 +61,7 @@ class Directory:
         Without action workers nothing that is mapped is carried out.
         """
         self._mapping, self._configured, self._has_workers = mapping, owners, has_workers
+        self._declared = frozenset(services)
         unheard = set(services) - set(self._said)
         if unheard - self._not_heard:
             self._patient_until = self._monotonic() + PATIENCE_WITH_SERVICES
@@ -109,6 +111,11 @@ class Directory:
         if not self._has_workers and self._mapping.find(key) is not None:
             return f"nobody carries out {key}: nowcast.yaml says `action workers: 0`"
         return f"nobody carries out {key}: actions.ini does not map it, and no service owns it"
+
+    @property
+    def services(self) -> frozenset[str]:
+        """The names of the services that are declared, or have said hello."""
+        return self._declared.union(self._said)
 
     @property
     def patient_for(self) -> float:

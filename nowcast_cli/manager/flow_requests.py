@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from shlex import quote
 from typing import Any
 
 from nowcast_cli.config.hints import did_you_mean
+from nowcast_cli.flows import service_management
 from nowcast_cli.flows.action_key import ActionKey, BadActionKey
 from nowcast_cli.flows.definition import Action, Flow
 from nowcast_cli.flows.definition import Step as FlowStep
@@ -31,18 +32,30 @@ _LONGEST_CALL = 366 * 86400  # s
 _WORDS: Mapping[str, StepState] = {"done": "done", "failed": "failed"}
 
 
-def run(state: State, runs: FlowRuns, payload: Any, flow_named: FlowNamed) -> Step:
+def run(
+    state: State, runs: FlowRuns, payload: Any, flow_named: FlowNamed, directory: Directory
+) -> Step:
     """Begin a run: ``{flow, parameters, origin}``."""
     flow = flow_named(_text(payload, "flow"))
     given = payload.get("parameters") or {}
     if not isinstance(given, Mapping):
         raise RequestError("the parameters of a flow are names with values", "nowcast flow run -h")
+    if flow.name == service_management.FLOW:
+        _refuse_no_service(given.get(service_management.CHOSEN_BY), directory.services)
     origin = str(payload.get("origin") or "by request")
     try:
         step, begun = runs.begin(state, flow, {str(key): given[key] for key in given}, origin)
     except BadParameter as error:
         raise RequestError(str(error), f"nowcast flow show {flow.name}") from None
     return replace(step, reply=Reply("ack", {"run": begun.id}))
+
+
+def _refuse_no_service(name: Any, services: Collection[str]) -> None:
+    """Refuse to wait for a service that there is not."""
+    if name is not None and name not in services:
+        meant = did_you_mean(str(name), services)
+        among = f"the services are {', '.join(sorted(services))}" if services else "there is none"
+        raise RequestError(f"there is no service {str(name)!r}{meant}", among)
 
 
 def call(state: State, runs: FlowRuns, payload: Any, directory: Directory) -> Step:

@@ -18,6 +18,7 @@ from nowcast_cli.config.services import services_of
 from nowcast_cli.config.workers import find_worker_module
 from nowcast_cli.config.zones import local_zone
 from nowcast_cli.errors import NotFound, NowcastError
+from nowcast_cli.flows import service_management
 from nowcast_cli.flows.action_mapping import ActionMapping
 from nowcast_cli.flows.checks import is_entry
 from nowcast_cli.flows.definition import Action, Flow
@@ -100,7 +101,7 @@ class Flows:
 
     def _run(self, turn: Turn, payload: Any) -> Step:
         def begin() -> Step:
-            return flow_requests.run(turn.state, self._runs, payload, self._wanted)
+            return flow_requests.run(turn.state, self._runs, payload, self._wanted, self._directory)
 
         is_scheduled = isinstance(payload, dict) and "schedule" in payload
         return scheduling.run_flow(turn.state, payload, now(), begin) if is_scheduled else begin()
@@ -182,6 +183,10 @@ class Flows:
     def _named(self, name: str) -> Flow:
         """Give the flow of that name. Raises NowcastError."""
         if name not in self._declared:
+            if name == service_management.FLOW:
+                raise NotFound(
+                    f"there are no services, so no flow {name}", hint="declare services:"
+                )
             raise NotFound(
                 f"there is no flow {name!r} that can be used{did_you_mean(name, self._declared)}",
                 hint="nowcast flow validate; nowcast reload takes in what has changed",

@@ -164,6 +164,9 @@ def test_a_service_ends_async_steps_and_gives_its_topics_also_where_keys_are_nee
     assert lab.wait_for_end(run).state == "done"
     assert lab.step(run).gave == {"later": 7}
     folder = lab.system.folder
+    refused = nowcast(folder, "flow", "run", TOPICS_FLOW, "--param", "service=ingets", "--follow")
+    assert refused.code == 1
+    assert "there is no service 'ingets'; did you mean 'ingest'?" in refused.err
     done = nowcast(folder, "flow", "run", TOPICS_FLOW, "--param", "service=ingest", "--follow")
     assert done.code == 0, done.out + done.err
     topics = [line.split()[1] for line in done.out.splitlines() if line.startswith("  topics ")]
