@@ -118,7 +118,7 @@ def _place(value: Any, path: str = "") -> str | None:
     if isinstance(value, dict):
         for key, item in value.items():
             if not isinstance(key, str | int | float | bool | None):
-                return f"{where}a key is a {type(key).__name__}: {key!r}"
+                return f"{where}a key is of type {type(key).__name__}: {key!r}"
             if (found := _place(item, f"{path}.{key}" if path else str(key))) is not None:
                 return found
         return None
@@ -134,4 +134,4 @@ def _place(value: Any, path: str = "") -> str | None:
         return f"{where}a text is not UTF-8: {value[:40]!r}" if halves else None
     if value is None or isinstance(value, int):
         return None
-    return f"{where}a {type(value).__name__}; give text, numbers, lists and mappings"
+    return f"{where}a value of type {type(value).__name__}; give text, numbers, lists and mappings"

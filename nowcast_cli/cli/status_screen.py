@@ -79,9 +79,13 @@ def _files_in(daemon: DaemonState) -> str | None:
     if daemon.name != "file_watcher" or "not complete" not in health:
         return None
     said = [f"there is no folder {folder}" for folder in health["away"]]
-    said += [f"{health['not complete']:,} files not complete"] if health["not complete"] else []
+    said += [f"{_files(health['not complete'])} not complete"] if health["not complete"] else []
     said += [f"{health['waiting']:,} runs asked for"] if health["waiting"] else []
-    return "; ".join(said) or f"{health['seen']:,} files seen"
+    return "; ".join(said) or f"{_files(health['seen'])} seen"
+
+
+def _files(number: int) -> str:
+    return "1 file" if number == 1 else f"{number:,} files"
 
 
 def _actions_in(daemon: DaemonState) -> str | None:

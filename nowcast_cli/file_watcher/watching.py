@@ -131,7 +131,9 @@ class Watching:
     def facts(self) -> dict[str, Any]:
         """Give what there is to say of its health."""
         names = len(self._unreadable)
-        of_names = f"{names} files have names that are not UTF-8, and begin nothing"
+        few = "a file has a name that is" if names == 1 else f"{names} files have names that are"
+        does = "begins" if names == 1 else "begin"
+        of_names = f"{few} not UTF-8, and {does} nothing: nowcast logs file_watcher"
         return {
             "patterns": len(self._triggers),
             "away": sorted(str(folder) for folder in self._away),

@@ -219,7 +219,11 @@ def test_values_go_by_name_and_what_is_given_comes_back(faults):
         ("Counter.upp", {}, "class Counter has no upp; did you mean 'up'?"),
         ("Broken.call", {}, "parts.Broken cannot be instantiated: RuntimeError: no tide tables"),
         ("gives", {"what": "nan"}, "what parts.gives gave cannot be written as JSON: nan is no"),
-        ("gives", {"what": "set"}, "at a, a set; give text, numbers, lists and mappings"),
+        (
+            "gives",
+            {"what": "set"},
+            "at a, a value of type set; give text, numbers, lists and mappings",
+        ),
         ("gives", {"what": "half"}, "a text is not UTF-8"),
         ("gives", {"what": "large"}, "is too large: 200 kB, and a message has at most 100 kB"),
         ("deep", {}, "is nested deeper than 100"),

@@ -223,7 +223,9 @@ def test_a_name_that_is_not_utf_8_is_told_of(make_system: MakeSystem, data: Path
     wait_until(lambda: "its name is not UTF-8; rename it" in system.log(), what="the error")
     health = system.health("file_watcher")
     assert health is not None
-    assert health["trouble"] == "1 files have names that are not UTF-8, and begin nothing"
+    assert health["trouble"] == (
+        "a file has a name that is not UTF-8, and begins nothing: nowcast logs file_watcher"
+    )
 
 
 def test_another_configuration_is_taken_in_and_a_refusal_is_told(
