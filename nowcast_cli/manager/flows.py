@@ -184,9 +184,8 @@ class Flows:
         """Give the flow of that name. Raises NowcastError."""
         if name not in self._declared:
             if name == service_management.FLOW:
-                raise NotFound(
-                    f"there are no services, so no flow {name}", hint="declare services:"
-                )
+                what = "there is no service that could be asked for its topics"
+                raise NotFound(what, hint="nowcast.yaml declares services below services:")
             raise NotFound(
                 f"there is no flow {name!r} that can be used{did_you_mean(name, self._declared)}",
                 hint="nowcast flow validate; nowcast reload takes in what has changed",
