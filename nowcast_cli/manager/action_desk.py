@@ -217,6 +217,8 @@ class ActionDesk:
             self._say(identity, AskHello())
 
     def _hello(self, identity: bytes, said: Hello) -> None:
+        if self._book.name_of(identity) not in (None, said.name):
+            self._gone(identity, f"it calls itself {said.name} by now")
         before = self._book.performers.get(said.name)
         if before is not None and self._attendance.is_replaced(said, before.said):
             if self._is_there(before.identity):

@@ -17,7 +17,15 @@ from nowcast_cli.flows.definition import Flow, Parameter, Step, SubFlow
 from nowcast_cli.flows.owners import Owners
 from nowcast_cli.manager.action_desk import NEW
 from nowcast_cli.manager.action_directory import PATIENCE_WITH_SERVICES
-from nowcast_cli.messages.performing import Answer, Ask, Done, Progress, Result, to_performer
+from nowcast_cli.messages.performing import (
+    Answer,
+    Ask,
+    Done,
+    Progress,
+    Result,
+    frames_of,
+    to_performer,
+)
 from nowcast_cli.store.flow_records import StepRecord
 from performer_world import ActionWorld, Performer
 
@@ -348,6 +356,19 @@ def test_how_an_order_ended_is_not_for_another_performer_to_say(world: ActionWor
     for _ in range(2):
         do(world, there, gave="sense")
     assert [record.gave for record in world.record(run_id).steps.values()] == ["sense", "sense"]
+
+
+def test_who_changes_its_name_has_lost_what_it_had_by_the_former_one(world: ActionWorld) -> None:
+    owner = service(world)
+    run_id = run(world, action("?S?work", "a"))
+    other = Performer("another", owner.incarnation)
+    world.to_manager.append((owner.identity, frames_of(other.hello())))
+    exchange(world)
+    world.gone(owner)
+    exchange(world)
+    owner = service(world)
+    exchange(world)
+    assert list(owner.in_hand) == [f"{run_id}/a//2"]
 
 
 def test_of_two_of_one_name_the_one_that_does_not_answer_gives_way(world: ActionWorld) -> None:
