@@ -124,13 +124,14 @@ class EventMaker:
         parent = None if record.parent is None else self._known(Token.parse(record.parent).run)
         known = _Run(record.flow, record.id if parent is None else parent.outermost)
         known.told = {place: (step.state, step.attempt) for place, step in record.steps.items()}
-        self._runs[record.id] = known
+        if record.state == "running":  # of one that has ended nothing tells a second time
+            self._runs[record.id] = known
         return known
 
     def _of_run(self, run: FlowRunRecord) -> EventPut:
         known = self._runs.get(run.id) or self._take_up(run)
         if run.state != "running":
-            del self._runs[run.id]
+            self._runs.pop(run.id, None)
         payload = {"run": run.id, "flow": run.flow, "state": run.state, "origin": run.origin}
         if run.reason is not None:
             payload["reason"] = run.reason

@@ -68,6 +68,15 @@ def made(
     ]
 
 
+def test_nothing_is_remembered_of_a_run_that_has_ended() -> None:
+    ended = replace(RUN, state="cancelled")
+    maker = EventMaker({RUN.id: ended}.get, [])
+    made(FlowRunPut(RUN), FlowRunPut(ended), maker=maker)
+    late = replace(JOB, chain=RUN.id, flow_step="run-1/crop//1")
+    made(JobPut(late), FlowRunPut(replace(ended, id="run-2", parent="run-1/crop//1")), maker=maker)
+    assert not maker._runs
+
+
 def test_a_job_is_told_once_a_state() -> None:
     begun = State(jobs={JOB.id: JOB})
     assert made(JobPut(replace(JOB, pid=4)), begun=begun) == []
