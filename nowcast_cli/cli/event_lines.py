@@ -11,6 +11,7 @@ from nowcast_cli.messages.event import Event, in_json
 _WIDTH_OF_TOPIC = 44
 _LONGEST_VALUE = 60
 _IDS = ("job", "run", "ensemble")
+_FOR_PROGRAMS = ("boot", "started")  # with the pid they tell a process from all others
 _BAD = frozenset({"failed", "crashed", "timed-out", "lost", "ended"})
 _GOOD = frozenset({"succeeded", "done"})
 
@@ -35,6 +36,8 @@ def _words(event: Event) -> Iterator[str]:
     if event.attempt is not None and event.attempt > 1:
         yield f"attempt {event.attempt}"
     for key, value in event.payload.items():
+        if key in _FOR_PROGRAMS and event.stream == "daemons":
+            continue
         if isinstance(value, str) and value.replace(" ", "-") in event.fields:
             continue
         text = value if isinstance(value, str) else in_json(value)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from nowcast_cli.messages.event import Event
 
 _SHOWN = 50
+_OF_LOGS = ": log records are not kept as events; see nowcast logs, or follow them with -f"
 _SHOWN_BEFORE = 10  # of what was before, where what happens is followed
 _ID = re.compile(r"[A-Za-z_?][^\s:]*:\d+")
 
@@ -68,18 +69,23 @@ def events(
     killed and started again, and misses nothing. With everything down, what is kept is shown.
     """
     from nowcast_cli.bus.kept import kept_for
-    from nowcast_cli.messages.event import prefix_of
+    from nowcast_cli.messages.event import LOGS, prefix_of
 
     system, out = system_of(ctx), output_of(ctx)
     prefixes = [prefix_of(topic) for topic in topics or ()]
     begin = None if since is None else _begin(since)
     kept = kept_for(system.config, "operator")
     try:
+        _check(system, kept, prefixes, begin)
         if follow:
             _follow(system, out, kept, prefixes, begin, limit, as_json)
-        else:
-            most = limit if limit is not None or begin is not None else _SHOWN
-            _show(out, kept.latest(prefixes, _text(begin), most), as_json)
+            return
+        most = limit if limit is not None or begin is not None else _SHOWN
+        found = kept.latest(prefixes, _text(begin), most)
+        _show(out, found, as_json)
+        if not found and not as_json:
+            logs = any(prefix.startswith(prefix_of(LOGS)) for prefix in prefixes)
+            out.note("no such events", _OF_LOGS if logs else "")
     finally:
         kept.close()
 
@@ -93,6 +99,35 @@ def _begin(since: str) -> str | datetime:
     if _ID.fullmatch(since):
         return since
     return instant(since, "--since", datetime.now().astimezone())
+
+
+def _check(
+    system: System, kept: Kept, prefixes: Iterable[str], begin: str | datetime | None
+) -> None:
+    """Refuse streams that can have no events, and an event that there is not."""
+    from nowcast_cli.config.hints import did_you_mean
+    from nowcast_cli.errors import NotFound, UsageError
+    from nowcast_cli.messages.event import BEACON, DELIMITER, SYSTEM_STREAMS, field
+
+    of_id, _, number = begin.rpartition(":") if isinstance(begin, str) else ("", "", "0")
+    wanted = [prefix.partition(DELIMITER)[0] for prefix in prefixes] + [of_id] * bool(of_id)
+    of_system = SYSTEM_STREAMS - {BEACON}
+    if any(stream not in of_system for stream in wanted):
+        from nowcast_cli.flows.loading import declared
+
+        known = {*of_system, *kept.numbers(), *map(field, declared(system.config).flows)}
+        for stream in wanted:
+            if stream not in known and "?" not in stream:  # of actions that are called, their keys
+                raise UsageError(
+                    f"no event is of the stream {stream!r}{did_you_mean(stream, known)}",
+                    hint=f"the streams are {', '.join(sorted(of_system))}, and the names of flows",
+                )
+    last = kept.numbers().get(of_id, 0) if of_id else 0
+    if int(number) > last:
+        raise NotFound(
+            f"there is no event {begin} as yet",
+            hint=f"the last is {of_id}:{last}" if last else f"{of_id} has none so far",
+        )
 
 
 def _text(begin: str | datetime | None) -> str | None:

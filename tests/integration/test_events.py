@@ -170,6 +170,17 @@ def test_events_are_shown_with_everything_down(system: System) -> None:
     since = nowcast(system.folder, "events", "--since", found[0]["id"], "--topic", "jobs", "--json")
     assert [json.loads(line)["id"] for line in since.out.splitlines()] == [found[1]["id"]]
     assert nowcast(system.folder, "events", "--since", "sometimes").code == 2
+    refused = nowcast(system.folder, "events", "--topic", "jobz~second")
+    assert (refused.code, refused.out) == (2, "")
+    assert "the stream 'jobz'; did you mean 'jobs'?" in refused.err
+    late = nowcast(system.folder, "events", "--since", "jobs:999")
+    assert late.code == 4
+    assert "there is no event jobs:999 as yet\nhint: the last is jobs:" in late.err
+    assert nowcast(system.folder, "events", "--topic", "jobs~third").err == "no such events\n"
+    assert "follow them with -f" in nowcast(system.folder, "events", "--topic", "logs").err
+    daemons = nowcast(system.folder, "events", "--topic", "daemons").out
+    assert "  pid " in daemons
+    assert "  boot " not in daemons
 
 
 def test_events_are_followed_while_daemons_are_killed(system: System) -> None:
