@@ -14,6 +14,7 @@ from nowcast_cli.store.event_records import EventBatchPut, EventPut
 
 SINCE = 10  # the version of the schema that has them
 MOST = 1000  # events that are given at once
+MOST_TEXT = 8_000_000  # characters of them: each may be as large as a message
 
 COLUMNS = ("place", "stream", "first", "last", "time", "events")
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM event_batch"
@@ -94,22 +95,23 @@ def replay(
     topics
         Only events about one of these (see ``messages.event.is_about``); of none, all.
     limit
-        Give so many at most, and of what is not about them read no more than ten times as many.
+        Give so many at most, and of what is not about them read no more than ten times as many;
+        nor much more than ``MOST_TEXT``.
     """
     found: list[Event] = []
     upto: dict[str, int] = {}
-    more, read = False, 0
+    more, read, text = False, 0, 0
     for stream, number in after.items():
         # Before its events: what is committed while they are read is not counted as read.
         (last,) = connection.execute(
             "SELECT max(last) FROM event_batch WHERE stream = ?", (stream,)
         ).fetchone()
         upto[stream] = number
-        for event in _after(connection, stream, number):
-            if len(found) >= limit or read >= 10 * limit:
+        for event, size in _after(connection, stream, number):
+            if len(found) >= limit or read >= 10 * limit or text >= MOST_TEXT:
                 more = True
                 break
-            read += 1
+            read, text = read + 1, text + size
             upto[stream] = event.number
             if is_about(event.topic, topics):
                 found.append(event)
@@ -118,17 +120,13 @@ def replay(
     return Replayed(tuple(found), upto, more)
 
 
-def _after(connection: sqlite3.Connection, stream: str, number: int) -> Iterator[Event]:
-    while True:
-        rows = connection.execute(
-            f"{_SELECT} WHERE stream = ? AND last > ? ORDER BY last LIMIT ?",
-            (stream, number, _ROWS),
-        ).fetchall()
-        for row in rows:
-            yield from (event for event in events_of_row(row) if event.number > number)
-        if len(rows) < _ROWS:
-            return
-        number = rows[-1][3]
+def _after(connection: sqlite3.Connection, stream: str, number: int) -> Iterator[tuple[Event, int]]:
+    """Give events, each with the characters that it takes in the mean of its batch."""
+    query = f"{_SELECT} WHERE stream = ? AND last > ? ORDER BY last"
+    # Row by row: there may be much in a single one.
+    for row in connection.execute(query, (stream, number)):
+        size = len(row[5]) // max(1, row[3] - row[2] + 1)
+        yield from ((event, size) for event in events_of_row(row) if event.number > number)
 
 
 def latest(

@@ -88,6 +88,22 @@ def test_a_replay_of_some_topics_passes_over_the_others(store: Store) -> None:
     assert (numbers(nothing), nothing.upto, nothing.more) == ([], {"jobs": 10}, True)
 
 
+def test_a_replay_of_large_events_comes_in_parts(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "MOST_TEXT", 2 * len('{"topic":"jobs~first~running"}'))
+    after, found = {"jobs": 0, "checklist": 3}, []
+    for _ in range(100):
+        part = store.events.after(after, (), 1000)
+        assert part.upto != after
+        found += numbers(part)
+        after = dict(part.upto)
+        if not part.more:
+            break
+    expected = [("jobs", number) for number in range(1, 21)]
+    assert found == [*expected, ("checklist", 4), ("checklist", 5)]
+
+
 def test_a_time_or_an_id_says_where_to_begin(store: Store) -> None:
     assert store.events.numbers(at(0)) == {"jobs": 0, "checklist": 0}
     assert store.events.numbers(at(4)) == {"jobs": 8, "checklist": 2}
