@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from nowcast_cli.actions.context import ActionContext, ActionFailed
     from nowcast_cli.actions.service import Service
+    from nowcast_cli.bus import product
     from nowcast_cli.bus.requesting import request
     from nowcast_cli.bus.subscribing import subscribe
     from nowcast_cli.config.config import Config
@@ -31,6 +32,7 @@ __all__ = [
     "Service",
     "WorkerError",
     "get_web_data",
+    "product",
     "publish",
     "request",
     "subscribe",
@@ -52,13 +54,16 @@ _HOMES = {
     "request": "nowcast_cli.bus.requesting",
     "subscribe": "nowcast_cli.bus.subscribing",
 }
+_MODULES = {"product": "nowcast_cli.bus.product"}
 
 
 def __getattr__(name: str) -> Any:
     """Import a name when it is first used: a command line or a daemon needs none of them."""
-    if name not in _HOMES:
+    if name not in _HOMES and name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
+    if name in _MODULES:
+        return import_module(_MODULES[name])
     value = globals()[name] = getattr(import_module(_HOMES[name]), name)
     return value

@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nowcast_cli.cli.asking import ask_manager
+from nowcast_cli.cli.asking import ask_manager, runs
 from nowcast_cli.cli.context import System, invocation_of, output_of, system_of
 from nowcast_cli.cli.options import Json
 from nowcast_cli.cli.output import Output, Painted
-from nowcast_cli.errors import NowcastError
+from nowcast_cli.errors import NotRunning, UsageError
 
 if TYPE_CHECKING:
-    from nowcast_cli.products.request import FoundFile
+    from nowcast_cli.products.taking import Outcome
 
-_BATCH = 500  # files in one request, and one commit
 _SHOWN = 20  # refused files
-
-
-@dataclass
-class _Outcome:
-    """What has become of all files; instances by their id, as they are last."""
-
-    instances: dict[str, dict[str, Any]] = field(default_factory=dict)
-    files: list[dict[str, Any]] = field(default_factory=list)
-    refused: list[NowcastError] = field(default_factory=list)
 
 
 def register(
@@ -73,27 +59,27 @@ def register(
       nowcast product register tide.csv -p tides --reference-time 2026112206
       nowcast product register a.nc --product drift --declare
     """
-    if move and link:
-        from nowcast_cli.errors import UsageError
+    from nowcast_cli.products.taking import Outcome, Placing, taken_in
 
+    if move and link:
         raise UsageError("--move and --link say two things", hint="give one of them")
     out, system = output_of(ctx), system_of(ctx)
     reference = _given_time(reference_time)
     if declare:
         _declare(out, system, invocation_of(ctx).config_file, product)
-    outcome = _Outcome()
-    found = _scanned(files, reference, member, outcome)
-    send: Callable[[System, dict[str, Any]], dict[str, Any]] = _ask
-    if move or link:
-        from nowcast_cli.cli.product_placing import Placing
-
-        placing = Placing(system, product, link, _ask)
-        found, send = placing.to_their_places(found, outcome.refused), placing.send
-    progress = _Progress()
-    while batch := list(islice(found, _BATCH)):
-        answer = send(system, _request(product, batch))
-        outcome.instances |= {each["instance"]: each for each in answer["instances"]}
-        outcome.files += answer["files"]
+    placing = Placing(system.config, product, link) if move or link else None
+    if placing is not None and not runs(system):
+        what = f"the system {system.paths.deployment} does not run"
+        raise NotRunning(what, hint="nowcast start")
+    outcome, progress = Outcome(), _Progress()
+    for outcome in taken_in(
+        files,
+        product,
+        lambda request: ask_manager(system, "register product", request),
+        reference=reference,
+        member=member,
+        placing=placing,
+    ):
         progress.show(len(outcome.files), len(outcome.refused))
     progress.end()
     if as_json:
@@ -106,7 +92,6 @@ def register(
 def _given_time(text: str | None) -> str | None:
     if text is None:
         return None
-    from nowcast_cli.errors import UsageError
     from nowcast_cli.products.times import NotATime, read_time
 
     try:
@@ -123,34 +108,7 @@ def _declare(out: Output, system: System, config_file: Path, product: str) -> No
         out.note(f"{product} is declared in {config_file}")
 
 
-def _scanned(
-    given: Iterable[str], reference: str | None, member: str | None, outcome: _Outcome
-) -> Iterator[FoundFile]:
-    from nowcast_cli.products.gathering import files_of, found_file
-    from nowcast_cli.products.scanning import NotWhole, scan
-
-    for path in files_of(given):
-        try:
-            yield found_file(scan(path), reference, member)
-        except NotWhole as error:
-            outcome.refused.append(error)
-        except OSError as error:
-            outcome.refused.append(NotWhole(f"{path} cannot be read: {error.strerror}"))
-
-
-def _request(product: str, batch: Iterable[FoundFile]) -> dict[str, Any]:
-    return {
-        "product": product,
-        "files": [each.as_plain() for each in batch],
-        "job": os.environ.get("NOWCAST_JOB_ID"),
-    }
-
-
-def _ask(system: System, request: dict[str, Any]) -> dict[str, Any]:
-    return ask_manager(system, "register product", request)
-
-
-def _as_json(product: str, outcome: _Outcome) -> dict[str, Any]:
+def _as_json(product: str, outcome: Outcome) -> dict[str, Any]:
     return {
         "product": product,
         "instances": list(outcome.instances.values()),
@@ -159,7 +117,7 @@ def _as_json(product: str, outcome: _Outcome) -> dict[str, Any]:
     }
 
 
-def _print(out: Output, product: str, outcome: _Outcome) -> None:
+def _print(out: Output, product: str, outcome: Outcome) -> None:
     for error in outcome.refused[:_SHOWN]:
         out.note(Painted("refused: ", "red"), error.what)
         if error.hint:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import eccodes
@@ -13,6 +14,8 @@ import netCDF4
 import pytest
 
 from helpers import wait_until
+from nowcast_cli import product
+from nowcast_cli.errors import NowcastError, UsageError
 from nowcast_command import Done, nowcast
 from systems import System
 
@@ -208,3 +211,51 @@ def test_killed_at_each_instant_of_a_registration(
             if name in line and json.loads(line)["topic"] == "products~waves~registered"
         ]
         assert len(told_of_it) == is_decided, point
+
+
+# --- from Python
+
+
+def test_a_worker_registers_what_it_made(system: System, tmp_path: Path) -> None:
+    paths = [grib(tmp_path / f"a{hour}_2026120512.grib2", hour) for hour in range(2)]
+    day = datetime(2026, 12, 5, 4, tzinfo=timezone(timedelta(hours=-8)))
+    done = product.register(
+        [paths[0], str(paths[1])],
+        "tides",
+        reference_time=day,
+        member=3,
+        config=system.config_file,
+    )
+    (instance,) = done.instances
+    assert (instance["reference_time"], instance["files"]) == ("2026-12-05T12:00:00Z", 2)
+    with system.reader() as reader:
+        found = reader.products.files(instance["instance"])
+    assert [each.data.member for each in found] == ["3", "3"]
+    again = product.register(
+        paths[0], "tides", reference_time="2026120512", member="3", config=system.config
+    )
+    assert [each["new"] for each in again.files] == [False]
+
+
+def test_python_moves_and_refuses(system: System, tmp_path: Path) -> None:
+    (tmp_path / "a_2026120600.txt").write_text("whole")
+    (tmp_path / "b_2026120600.csv").write_text("time,level\n2026-12-06,")
+    (tmp_path / "c_2026120600.csv").write_text("time,level\n2026-12-06")
+    with pytest.raises(product.FilesRefused, match="row 1 has 1 of 2 fields") as raised:
+        product.register(tmp_path, "waves", move=True, config=system.config)
+    goal = system.folder / "results" / "2026120600"
+    assert names(goal) == ["a_2026120600.txt", "b_2026120600.csv"]
+    assert [each["url"] for each in raised.value.registered.files] == [
+        (goal / name).as_uri() for name in names(goal)
+    ]
+    assert names(tmp_path) == ["c_2026120600.csv"]
+
+
+def test_python_is_told_why(system: System, tmp_path: Path) -> None:
+    (tmp_path / "a_2026120700.txt").write_text("x")
+    with pytest.raises(NowcastError, match="there is no product 'wave'"):
+        product.register(tmp_path, "wave", config=system.config)
+    with pytest.raises(UsageError, match="say two things"):
+        product.register(tmp_path, "waves", move=True, link=True, config=system.config)
+    with pytest.raises(UsageError, match="the reference time must be a time"):
+        product.register(tmp_path, "waves", reference_time="noon", config=system.config)

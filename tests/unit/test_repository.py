@@ -93,7 +93,7 @@ def test_every_name_for_worker_authors_is_in_the_reference() -> None:
     page = (REPOSITORY / "docs/reference/worker-api.md").read_text()
     names = [name for name in nowcast_cli.__all__ if not name.startswith("_")]
     assert names
-    assert sorted(name for name in names if f"## `{name}(" not in page) == []
+    assert sorted(name for name in names if not re.search(rf"## `{name}[(.]", page)) == []
 
 
 @pytest.mark.parametrize("page", sorted(REPOSITORY.glob("*.md")), ids=lambda page: page.name)
