@@ -127,7 +127,8 @@ class Draft:
             if data.instance == instance_id:
                 for each in self.copies(data):
                     found[each.id] = FileRecord(data, each)
-        return [each for each in found.values() if each.data.instance == instance_id]
+        mine = [each for each in found.values() if each.data.instance == instance_id]
+        return sorted(mine, key=lambda each: (each.data.name, each.data.id, each.file.id))
 
     def copies(self, data: DataRecord) -> list[DataInstanceRecord]:
         """Give the files that hold this, and are there."""

@@ -7,7 +7,7 @@ file again has no effect, but that it joins the version that is being made.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -80,7 +80,7 @@ class Registering:
         self._now = now
         self._new_id = new_id
         self._replaced: list[FileRecord] = []
-        self._losing: set[str] = set()  # instances that lose files to others
+        self._losing: set[str] = set()  # instances that lose, or take over, what there was
 
     def take(self) -> Taken:
         """Take the files in. Raises BadRegistration, before anything is changed."""
@@ -130,7 +130,7 @@ class Registering:
             if file.url not in registered:
                 registered[file.url] = self._one(instance, file, added)
         if begun and latest is not None and instance.expects is None:
-            added += self._carried(latest, instance)
+            self._carry(latest, instance)
         was_complete = instance.complete is not None
         changed = begun or bool(added) or instance.id in self._losing
         if instance.id in self._losing:
@@ -186,8 +186,7 @@ class Registering:
         is_known = at is not None and at.file.sha256 == file.sha256
         if at is not None and is_known and at.file.partial == file.partial:
             if at.data.instance != instance.id:
-                at = self._moved(at, instance)
-                added.append(_Added(at, not at.file.partial))
+                at = replace(at, data=self._move(at.data, instance))
             return Registered(instance.id, at, is_new=False)
         if at is not None:
             self._replace(at)
@@ -204,12 +203,12 @@ class Registering:
         added.append(_Added(record, not is_there and not file.partial))
         return Registered(instance.id, record, is_new=True)
 
-    def _moved(self, found: FileRecord, instance: InstanceRecord) -> FileRecord:
-        """Let what an older version holds be this one's, which is made of it, too."""
-        self._losing.add(found.data.instance)
-        data = replace(found.data, instance=instance.id, modified=self._now)
-        self._draft.put_data(data)
-        return replace(found, data=data)
+    def _move(self, data: DataRecord, instance: InstanceRecord) -> DataRecord:
+        """Let what an older version holds, with all copies, be this one's: it is part of it."""
+        self._losing |= {data.instance, instance.id}
+        moved = replace(data, instance=instance.id, modified=self._now)
+        self._draft.put_data(moved)
+        return moved
 
     def _replace(self, found: FileRecord) -> None:
         """Forget a file in whose place another one is by now."""
@@ -219,12 +218,12 @@ class Registering:
         )
         self._replaced.append(found)
 
-    def _carried(self, before: InstanceRecord, instance: InstanceRecord) -> Iterator[_Added]:
+    def _carry(self, before: InstanceRecord, instance: InstanceRecord) -> None:
         """Take over what is left of the version before, where any file will do."""
-        for found in self._draft.files(before.id):
-            others = self._draft.data_named(instance.id, found.data.name)
+        for data in {each.data.id: each.data for each in self._draft.files(before.id)}.values():
+            others = self._draft.data_named(instance.id, data.name)
             if not any(self._draft.copies(each) for each in others):
-                yield _Added(self._moved(found, instance), not found.file.partial)
+                self._move(data, instance)
 
     def _file(self, data: DataRecord, file: FoundFile) -> DataInstanceRecord:
         inputs: dict[str, Any] = {"files": list(file.inputs)} if file.inputs else {}
