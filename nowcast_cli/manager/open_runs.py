@@ -65,7 +65,9 @@ class OpenRuns:
         if flow is None:
             found = self._store.flow_definition(run.digest)
             assert found is not None, "a run and its definition are written together"
-            flow = self._definitions[run.digest] = flow_described(*found)
+            flow = flow_described(*found)
+            if self.follows(run.digest):
+                self._definitions[run.digest] = flow
         return flow
 
     def current(self, token: Token) -> StepRecord | None:
@@ -101,6 +103,8 @@ class OpenRuns:
             self._followed[run.digest] -= 1
             if not self._followed[run.digest]:
                 del self._followed[run.digest]
+                # There is one for each time that was ever given to the call of an action.
+                self._definitions.pop(run.digest, None)
             self._outermost.pop(run_id, None)
         self._wait_for(run_id, frozenset())
         if not self.by_id:

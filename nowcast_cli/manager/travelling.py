@@ -10,7 +10,7 @@ from nowcast_cli.flows.run_steps import counted
 from nowcast_cli.manager.flow_moves import plain
 from nowcast_cli.store.flow_records import FlowRunRecord, StepRecord
 
-_MOST = 10_000  # runs whose last message is remembered
+_MOST = 10_000  # runs whose last message is remembered, and steps of definitions
 
 
 class _Made(NamedTuple):
@@ -61,6 +61,8 @@ class Travelling:
             places = {step.name: place for place, step in enumerate(flow.steps)}
             depth = {each: len(ancestors(flow, each)) for each in ancestors(flow, name)}
             order = sorted(depth, key=lambda each: (depth[each], places[each]))
+            if len(self._before) >= _MOST:
+                self._before.clear()
             self._before[(digest, name)] = tuple(order)
         return self._before[(digest, name)]
 

@@ -69,6 +69,18 @@ def test_calls_with_the_same_names_follow_one_definition(
     assert [order.values["x"] for order in host.in_hand.values()] == [1, "{no placeholder}"]
 
 
+def test_nothing_is_remembered_of_the_time_that_a_call_was_given(
+    world: ActionWorld, host: Performer
+) -> None:
+    for seconds in (7.5, 7.25):
+        call(world, key="?A?work", seconds=seconds)
+        world.begin_order(host)
+        world.end_order(host, "done", None)
+        exchange(world)
+    assert not world.runs.open
+    assert not world.runs._runs._definitions
+
+
 @pytest.mark.parametrize(
     ("payload", "words"),
     [
