@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Since = str | datetime | timedelta | Mapping[str, int] | None
 LONGEST_REPLAY = 10.0  # s, for an answer from another host; live events wait meanwhile
+_FURTHER_BACK = 10  # times as many numbers, where too few of them are about what is wanted
 _ID = re.compile(r"(.+):(\d+)")
 
 
@@ -113,21 +114,35 @@ class KeptElsewhere:
 
     def latest(self, topics: Collection[str], since: str | None, limit: int | None) -> list[Event]:
         """Give the last events about ``topics``, since a time or an event, the oldest first."""
-        numbers = self.numbers()
-        begin = {stream: max(0, last - (limit or last)) for stream, last in numbers.items()}
-        if since is not None:
-            begin = {**begin, **self.numbers(since)}
+        least = {} if since is None else self.numbers(since)
         streams = {topic.partition(DELIMITER)[0] for topic in topics}
-        begin = {name: number for name, number in begin.items() if not streams or name in streams}
         found: list[Event] = []
-        while begin:
-            part = self.after(begin, topics)
-            found += part.events
-            if not part.more:
-                break
-            begin.update(part.upto)
+        for stream, last in self.numbers().items() if limit != 0 else ():
+            if not streams or stream in streams:
+                found += self._latest_of(stream, last, least.get(stream, 0), topics, limit)
         found.sort(key=lambda event: event.time)
         return found if limit is None else found[max(0, len(found) - limit) :]
+
+    def _latest_of(
+        self, stream: str, last: int, least: int, topics: Collection[str], limit: int | None
+    ) -> list[Event]:
+        """Give the last events of a stream, looking further back until there are enough."""
+        back = last if limit is None else limit
+        while True:
+            begin = max(least, last - back)
+            found = self._all_after(stream, begin, topics)
+            if begin <= least or (limit is not None and len(found) >= limit):
+                return found
+            back *= _FURTHER_BACK
+
+    def _all_after(self, stream: str, number: int, topics: Collection[str]) -> list[Event]:
+        found: list[Event] = []
+        while True:
+            part = self.after({stream: number}, topics)
+            found += part.events
+            number = part.upto.get(stream, number)
+            if not part.more:
+                return found
 
     def _asked(self, payload: Mapping[str, Any]) -> dict[str, Any]:
         answer = ask(self._client, "events", payload)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from nowcast_cli.bus.kept import KeptElsewhere, KeptHere
 from nowcast_cli.manager.event_making import EventMaker
 from nowcast_cli.manager.events import Events
 from nowcast_cli.manager.mended_events import UNKNOWN, number_on, numbers_of, save_events
@@ -17,6 +18,7 @@ from nowcast_cli.manager.requests import answered
 from nowcast_cli.manager.state import Reply, State
 from nowcast_cli.manager.turn import Turn
 from nowcast_cli.messages.event import Event
+from nowcast_cli.messages.message import Message
 from nowcast_cli.store import events
 from nowcast_cli.store.database import Store
 from nowcast_cli.store.event_records import EventPut
@@ -234,3 +236,32 @@ def test_what_is_committed_while_events_are_read_is_not_passed_over(store: Store
             found += (event.number for event in replayed.events)
             upto = dict(replayed.upto)
     assert found == [*range(1, upto["jobs"] + 1)]
+
+
+class _Manager:
+    """What answers requests about events, without a wire between."""
+
+    def __init__(self, store: Store) -> None:
+        self.store, self.asked = store, 0
+
+    def ask(self, message: Message) -> Message:
+        self.asked += 1
+        reply = asked(self.store, message.payload)
+        return Message("manager", reply.type, reply.payload)
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("since", [None, at(4), "jobs:9"])
+@pytest.mark.parametrize("limit", [None, 0, 2, 3, 100])
+@pytest.mark.parametrize("topics", [(), ("jobs~first~",), ("checklist~", "jobs~second~")])
+def test_another_host_gets_the_same_last_events(
+    store: Store, topics: tuple[str, ...], limit: int | None, since: str | None
+) -> None:
+    there: Any = _Manager(store)
+    store.commit([batch_of("jobs", 21, at(12), [put("jobs~third~running")] * 2000)])
+    found = KeptElsewhere(there).latest(topics, since, limit)
+    here = KeptHere(store.path).latest(topics, since, limit)
+    assert sorted(event.id for event in found) == sorted(event.id for event in here)
+    assert there.asked < 20
