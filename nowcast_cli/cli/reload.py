@@ -28,7 +28,8 @@ def reload(ctx: typer.Context) -> None:
     """
     _refuse_errors(invocation_of(ctx).config_file)
     system, out = system_of(ctx), output_of(ctx)
-    ask_manager(system, "reload", {})
+    for line in ask_manager(system, "reload", {}).get("later") or []:
+        out.note(line)
     _tell_others(system, out)
     _take_in_services(system, out)
     out.line("reloaded")

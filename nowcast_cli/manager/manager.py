@@ -24,7 +24,7 @@ from nowcast_cli.manager.parts import Parts
 from nowcast_cli.manager.reload import checked_config, needs_restart
 from nowcast_cli.manager.retries import counted_anew
 from nowcast_cli.manager.standby import TakeOver
-from nowcast_cli.manager.state import Step
+from nowcast_cli.manager.state import Reply, Step
 from nowcast_cli.manager.turn import Turn
 from nowcast_cli.manager.undecided import unstuck
 from nowcast_cli.store.leader import Deposed
@@ -276,23 +276,28 @@ class Manager:
             self._logger.error("the journal is not cleaned to its end: %s", error)
 
     def _reload_by_request(self, turn: Turn, payload: Any) -> Step:  # noqa: ARG002
-        if problems := self._reload():
+        problems, later = self._reload()
+        if problems:
             raise requests.RequestError("\n".join(problems), "nowcast validate")
-        return Step(turn.state)
+        return Step(turn.state, reply=Reply("ack", {"later": later}))
 
-    def _reload(self) -> list[str]:
-        """Take in a changed configuration and next_workers; gives the problems of a broken one."""
+    def _reload(self) -> tuple[list[str], list[str]]:
+        """Take in a changed configuration and next_workers.
+
+        Gives the problems of a broken one, and what of another takes a restart.
+        """
         config, problems = checked_config(self._context.config_file)
         if config is None:
             for line in problems:
                 self._logger.error("%s", line)
             self._logger.error("the configuration is not reloaded: the old one goes on")
-            return problems
-        for line in needs_restart(self._parts.config, config):
+            return problems, []
+        later = needs_restart(self._parts.config, config)
+        for line in later:
             self._logger.warning("%s", line)
         self._parts.use(config)
         self._logger.info("configuration and next_workers reloaded from %s", config.file)
-        return []
+        return [], later
 
     def close(self) -> None:
         """Write what is committed to the checklist file, then let go of everything."""

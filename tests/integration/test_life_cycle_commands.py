@@ -200,11 +200,26 @@ def test_a_bad_configuration_is_refused_before_anything_starts(nowcast: Nowcast)
     assert not (nowcast.folder / "var" / "run").exists()
 
 
+def test_a_start_tells_of_flows_that_cannot_be_run(nowcast: Nowcast) -> None:
+    (nowcast.folder / "flows.ini").write_text("[night]\n?A?begin\n?A?nobody\n??done\n")
+    for command in ("start", "restart"):
+        done = nowcast(command)
+        assert done.returncode == 0, done.stderr
+        assert "warning: " in done.stderr
+        assert "flows.ini:3: [night]: " in done.stderr
+        assert "hint: nowcast flow validate" in done.stderr
+
+
 def test_reload_is_answered_by_the_manager_and_needs_one(nowcast: Nowcast) -> None:
     assert nowcast("reload").returncode == 3
     nowcast("start")
     done = nowcast("reload")
     assert (done.returncode, done.stdout) == (0, "reloaded\n")
+    config = nowcast.folder / "nowcast.yaml"
+    config.write_text(f"{config.read_text()}\nlimits: {{payload depth: 50}}\n")
+    done = nowcast("reload")
+    assert (done.returncode, done.stdout) == (0, "reloaded\n")
+    assert done.stderr == "`limits` has changed: it takes effect with nowcast restart\n"
 
 
 def test_reload_of_a_broken_next_workers_is_refused_and_the_old_goes_on(nowcast: Nowcast) -> None:
