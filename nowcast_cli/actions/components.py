@@ -18,6 +18,7 @@ from nowcast_cli.config.hints import did_you_mean
 LONGEST_TRACEBACK = 20_000  # characters; of a longer one the end is kept
 _CONTEXT = "context"
 _HERE = str(Path(__file__).parent)
+_PACKAGE = str(Path(__file__).parents[1])
 
 
 class Unusable(Exception):
@@ -134,7 +135,7 @@ def said(error: BaseException) -> str:
 def _where(error: BaseException) -> str:
     """Name the last line that is not of this package, nor of code without a file."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if not frame.filename.startswith((_HERE, "<")):
+        if not frame.filename.startswith((_PACKAGE, "<")):
             return f" ({frame.filename}:{frame.lineno})"
     return ""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +15,7 @@ from nowcast_cli.cli.output import Output, Painted, Text
 from nowcast_cli.errors import WaitTimedOut
 
 if TYPE_CHECKING:
+    from nowcast_cli.config.positions import KeyPath
     from nowcast_cli.flows.action_key import ActionKey
     from nowcast_cli.flows.loading import Declared
 
@@ -209,13 +211,12 @@ def _seconds(text: str) -> float:
 
 
 def _actions(system: System) -> list[dict[str, Any]]:
-    from nowcast_cli.config.services import services_of
     from nowcast_cli.flows.components import component_trouble
     from nowcast_cli.flows.loading import declared
-    from nowcast_cli.flows.owners import owners_of
 
     found = declared(system.config)
-    owners = owners_of(services_of(system.config))[0]
+    owners, file = found.owners, system.config.file
+    places = _lines(file, owners.paths) if owners.paths else {}
     users = _users(found, {*found.actions.components, *owners.by_key})
     rows = [
         {
@@ -234,13 +235,24 @@ def _actions(system: System) -> list[dict[str, Any]]:
             "key": str(key),
             "component": None,
             "service": service,
-            "declared at": None,
+            "declared at": f"{file.name}:{places[key]}" if key in places else None,
             "trouble": None,
             "flows": users.get(key, []),
         }
         for key, service in owners.by_key.items()
     ]
     return [*rows, *services]
+
+
+def _lines(file: Path, paths: Mapping[ActionKey, KeyPath]) -> dict[ActionKey, int]:
+    """Give the lines of keys in the configuration; none where it has changed since it was read."""
+    from nowcast_cli.config.positions import BadYaml, read_document
+
+    try:
+        document = read_document(file.read_bytes())
+    except (OSError, BadYaml):
+        return {}
+    return {key: document.position(path).line for key, path in paths.items()}
 
 
 def _users(found: Declared, known: set[ActionKey]) -> dict[ActionKey, list[str]]:

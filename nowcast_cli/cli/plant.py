@@ -71,6 +71,22 @@ def refuse_bad_configuration(system: System) -> None:
     load_checked(system.paths.config_file)
 
 
+def tell_of_flows(system: System, out: Output) -> None:
+    """Say which mistakes of flows and actions a system runs with: what they are in does not."""
+    from nowcast_cli.flows.loading import has_actions, has_flows
+
+    if not has_flows(system.config) and not has_actions(system.config):
+        return
+    from nowcast_cli.flows.loading import declared
+
+    errors = [each for each in declared(system.config).problems if each.severity == "error"]
+    if not errors:
+        return
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    out.note(Painted("warning: ", "yellow"), f"{errors[0].text}{more}")
+    out.note("hint: nowcast flow validate; nowcast reload takes in what is mended")
+
+
 def make_first_keys(system: System, out: Output) -> None:
     """Make the keys of a system that has never had any, as a deployment that was just cloned.
 

@@ -15,6 +15,7 @@ from nowcast_cli.cli.plant import (
     refuse_bad_configuration,
     restart_named,
     show_last_lines,
+    tell_of_flows,
 )
 
 app = command_app()
@@ -50,6 +51,7 @@ def restart(
     system, out = system_of(ctx), output_of(ctx)
     refuse_bad_configuration(system)
     make_first_keys(system, out)
+    tell_of_flows(system, out)
     plant = plant_of(system, out)
     try:
         names = restart(plant) if name is None else restart_named(plant, plant.named(name))

@@ -18,6 +18,7 @@ from nowcast_cli.cli.plant import (
     refuse_bad_configuration,
     show_last_lines,
     start_named,
+    tell_of_flows,
 )
 from nowcast_cli.cli.stop import stop_everything
 from nowcast_cli.errors import UsageError
@@ -68,6 +69,7 @@ def start(
     system, out = system_of(ctx), output_of(ctx)
     refuse_bad_configuration(system)
     make_first_keys(system, out)
+    tell_of_flows(system, out)
     if standby:
         _ask_for_standby(system)
     plant = plant_of(system, out)

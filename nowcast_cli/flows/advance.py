@@ -194,7 +194,11 @@ class _Moving:
             if not failed or self._stand_ins_wait():
                 return self._run
             for record in [each for each in steps.values() if each.state == "waiting"]:
-                self._put(record._replace(state="cancelled", ended=self._world.now))
+                never = (
+                    "not begun" if record.attempt == self._run.first_attempt else "not tried again"
+                )
+                why = f"{never}: step {failed[0].name} has ended badly"
+                self._put(record._replace(state="cancelled", ended=self._world.now, reason=why))
         state, reason = self._outcome(failed)
         return replace(self._run, state=state, reason=reason, ended=self._world.now)
 

@@ -52,6 +52,11 @@ def has_flows(config: Config) -> bool:
     return bool(config.get(SECTION) or services_of(config)) or (folder / FLOWS_FILE).exists()
 
 
+def has_actions(config: Config) -> bool:
+    """Say whether a system has a file that says what answers actions."""
+    return (config.file.parent / ACTIONS_FILE).exists()
+
+
 def declared(config: Config) -> Declared:
     """Read and check the flows of a system. Raises ConfigError for a registry of no form."""
     folder = config.file.parent

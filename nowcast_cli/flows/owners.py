@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nowcast_cli.config.findings import Finding
-from nowcast_cli.config.positions import Index
+from nowcast_cli.config.positions import Index, KeyPath
 from nowcast_cli.config.services import SECTION, ServiceSettings
 from nowcast_cli.flows.action_key import END, ActionKey, BadActionKey
 from nowcast_cli.flows.service_management import CHOSEN_BY, is_management
@@ -15,9 +15,13 @@ from nowcast_cli.flows.service_management import CHOSEN_BY, is_management
 
 @dataclass(frozen=True, slots=True)
 class Owners:
-    """The names of services by the keys that they own."""
+    """The names of services by the keys that they own; ``paths`` are theirs in the configuration.
+
+    A key that a service has said itself has no path.
+    """
 
     by_key: Mapping[ActionKey, str] = field(default_factory=dict)
+    paths: Mapping[ActionKey, KeyPath] = field(default_factory=dict, compare=False)
 
     def find(self, key: ActionKey, values: Mapping[str, Any]) -> str | None:
         """Give the service that an order of these values goes to; None where none owns the key.
@@ -31,12 +35,13 @@ class Owners:
 
     def with_served(self, name: str, keys: Iterable[ActionKey]) -> Owners:
         """Give these and the keys that a service has said that it serves; what is owned stays."""
-        return Owners({**dict.fromkeys(keys, name), **self.by_key})
+        return Owners({**dict.fromkeys(keys, name), **self.by_key}, self.paths)
 
 
 def owners_of(services: Mapping[str, ServiceSettings]) -> tuple[Owners, list[Finding]]:
     """Read the keys of the services; gives what is wrong with them beside the owners."""
     by_key: dict[ActionKey, str] = {}
+    paths: dict[ActionKey, KeyPath] = {}
     findings: list[Finding] = []
     for service in services.values():
         for position, text in enumerate(service.actions):
@@ -47,10 +52,11 @@ def owners_of(services: Mapping[str, ServiceSettings]) -> tuple[Owners, list[Fin
                 findings.append(Finding(path, f"the action key {text!r} {error}"))
                 continue
             first = by_key.setdefault(key, service.name)
+            paths.setdefault(key, path)
             if first != service.name:
                 words = f"{key} is an action of the service {first} already"
                 findings.append(Finding(path, words, hint="one service owns an action"))
-    return Owners(by_key), findings
+    return Owners(by_key, paths), findings
 
 
 def owned_key(text: str) -> ActionKey:

@@ -71,7 +71,8 @@ def _parameter(name: str, entry: Any, path: KeyPath, findings: list[Finding]) ->
     if not isinstance(entry, Mapping):
         return Parameter(name, _type_of(entry), entry, required=entry is None)
     reading = SectionReading(entry, path, findings, ("type", "default"))
-    kind: ParameterType = reading.one_of("type", TYPES, "text")  # type: ignore[assignment]
+    default = _type_of(reading.entry.get("default"))
+    kind: ParameterType = reading.one_of("type", TYPES, default)  # type: ignore[assignment]
     given = "default" in reading.entry
     parameter = Parameter(name, kind, reading.entry.get("default"), required=not given)
     if given:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from nowcast_cli.config.durations import duration_words
 from nowcast_cli.errors import NowcastError
 from nowcast_cli.flows.advance import BadEnding
 from nowcast_cli.flows.checks import is_entry
@@ -225,7 +226,10 @@ class StepActions:
                 return None, ""
             who = f"{record.performer}, which owns {does.key}"
             return "failed", f"no-consumer: {who}, was not there to take it in time"
-        return "timed out", "it took longer than its timeout"
+        within = duration_words(step.timeout or LONGEST_WAIT)
+        if isinstance(does, Action) and does.key.decorator == ASYNC:
+            return "timed out", f"no word from outside has ended it within {within}"
+        return "timed out", f"it took longer than {within}"
 
     def published(self, run: FlowRunRecord, record: StepRecord, gave: Any) -> Iterator[EventPut]:
         """Give the event of a step that is done, where it has one."""

@@ -74,6 +74,8 @@ def test_the_list_says_what_answers_each_key_and_who_uses_it(deployment):
     assert by_key["?Words?"]["flows"] == ["tides.tell"]
     assert "module parts has no gone" in by_key["?Gone?"]["trouble"]
     assert by_key["Ingest?Files?count"]["service"] == "ingest"
+    file, _, line = by_key["Ingest?Files?count"]["declared at"].partition(":")
+    assert "Ingest?Files?count" in (deployment / file).read_text().splitlines()[int(line) - 1]
     shown = nowcast(deployment, "action", "list")
     assert "service ingest" in shown.out
     assert "?Gone?: module parts has no gone" in shown.err

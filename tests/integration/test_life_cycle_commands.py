@@ -201,12 +201,12 @@ def test_a_bad_configuration_is_refused_before_anything_starts(nowcast: Nowcast)
 
 
 def test_a_start_tells_of_flows_that_cannot_be_run(nowcast: Nowcast) -> None:
-    (nowcast.folder / "flows.ini").write_text("[night]\n?A?begin\n?A?nobody\n??done\n")
+    (nowcast.folder / "flows.ini").write_text("[night]\n?A?begin\n??dne\n")
     for command in ("start", "restart"):
         done = nowcast(command)
         assert done.returncode == 0, done.stderr
         assert "warning: " in done.stderr
-        assert "flows.ini:3: [night]: " in done.stderr
+        assert "flows.ini:3: [night]: does not end" in done.stderr
         assert "hint: nowcast flow validate" in done.stderr
 
 

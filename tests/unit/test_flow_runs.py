@@ -141,7 +141,7 @@ def test_a_step_that_takes_too_long_is_ended(world: World) -> None:
     assert world.record(run).state == "timed out"
     cancelled = world.store.job(job.id)
     assert cancelled is not None
-    assert (cancelled.state, cancelled.reason) == ("cancelled", "it took longer than its timeout")
+    assert (cancelled.state, cancelled.reason) == ("cancelled", "it took longer than 1 min")
 
 
 def test_a_timeout_may_be_tried_again(world: World) -> None:

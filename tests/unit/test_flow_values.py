@@ -148,6 +148,13 @@ def test_values_are_those_given_and_the_defaults() -> None:
         values_of(FLOW, {"n": 1, "m": 2}, TODAY)
 
 
+def test_a_default_without_a_type_says_it() -> None:
+    given = {"a": {"default": 1}, "b": {"default": "today"}, "c": {"default": "x"}, "d": {}}
+    (flow,), findings = flows_of({"f": {"parameters": given, "steps": {"s": {"worker": "w"}}}})
+    assert findings == []
+    assert [each.type for each in flow.parameters] == ["whole", "date", "text", "text"]
+
+
 def test_parameters_are_filled_in_and_values_of_steps_stay() -> None:
     (step,) = filled_in_flow(FLOW, {"date": "2026-11-22", "n": 3}).steps
     assert step.does == Work("crop", ("--date", "2026-11-22", "{b.c}"), None, {"D": "2026-11-22"})
