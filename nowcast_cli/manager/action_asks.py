@@ -8,6 +8,8 @@ from heapq import heappop, heappush
 
 from nowcast_cli.messages.performing import Answer, Ask, Result
 
+_LONGEST = 366 * 86400.0  # s: of what is much more no poll can wait for the end
+
 
 @dataclass(frozen=True, slots=True)
 class _Open:
@@ -29,7 +31,7 @@ class Asks:
     def take(self, ask: Ask, asker: str, incarnation: str, now: float) -> None:
         """Take in an ask of a performer, at ``now`` of a clock in seconds."""
         self._open[ask.id] = _Open(asker, incarnation, ask.key)
-        heappush(self._due, (now + ask.seconds, ask.id))
+        heappush(self._due, (now + min(ask.seconds, _LONGEST), ask.id))
 
     def ended(self, result: Result) -> tuple[str, str, Answer] | None:
         """Give the answer to an ask that has ended, for whom by name and incarnation."""

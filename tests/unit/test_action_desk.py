@@ -412,6 +412,15 @@ def test_an_action_asks_a_service_in_the_middle_of_its_work(world: ActionWorld) 
     assert not owner.kept
 
 
+def test_an_ask_may_take_longer_than_a_poll_can_wait(world: ActionWorld) -> None:
+    there = host(world)
+    world.say(there, Ask("ask-1", "?S?work", {}, 1e299))
+    exchange(world)
+    due = world.desk.due_in()
+    assert due is not None
+    assert due * 1000 < 2**63
+
+
 def test_an_ask_that_nobody_can_answer_is_answered_in_a_sentence(world: ActionWorld) -> None:
     there = host(world)
     world.say(there, Ask("ask-1", "?N?work", {}, 5.0))
