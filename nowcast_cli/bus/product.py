@@ -89,7 +89,7 @@ def register(
     several = [files] if isinstance(files, str | os.PathLike) else files
     given = [os.fspath(each) for each in several]
     with Client.of(found, key) as client:
-        *_, outcome = taken_in(
+        outcomes = taken_in(
             given,
             product,
             lambda request: ask(client, "register product", request),
@@ -97,7 +97,10 @@ def register(
             member=None if member is None else str(member),
             placing=Placing(found, product, link) if move or link else None,
         )
-    registered = Registered(tuple(outcome.instances.values()), tuple(outcome.files))
+        taken: list[Mapping[str, Any]] = []
+        for outcome in outcomes:
+            taken += outcome.batch
+    registered = Registered(tuple(outcome.instances.values()), tuple(taken))
     if outcome.refused:
         raise FilesRefused(outcome.refused, registered)
     return registered

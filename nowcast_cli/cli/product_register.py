@@ -72,6 +72,7 @@ def register(
         what = f"the system {system.paths.deployment} does not run"
         raise NotRunning(what, hint="nowcast start")
     outcome, progress = Outcome(), _Progress()
+    taken: list[dict[str, Any]] = []
     for outcome in taken_in(
         files,
         product,
@@ -80,10 +81,12 @@ def register(
         member=member,
         placing=placing,
     ):
-        progress.show(len(outcome.files), len(outcome.refused))
+        progress.show(outcome.taken, len(outcome.refused))
+        if as_json:
+            taken += outcome.batch
     progress.end()
     if as_json:
-        out.json(_as_json(product, outcome))
+        out.json(_as_json(product, outcome, taken))
     else:
         _print(out, product, outcome)
     return 1 if outcome.refused else 0
@@ -108,11 +111,11 @@ def _declare(out: Output, system: System, config_file: Path, product: str) -> No
         out.note(f"{product} is declared in {config_file}")
 
 
-def _as_json(product: str, outcome: Outcome) -> dict[str, Any]:
+def _as_json(product: str, outcome: Outcome, taken: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "product": product,
         "instances": list(outcome.instances.values()),
-        "files": outcome.files,
+        "files": taken,
         "refused": [{"what": error.what, "hint": error.hint} for error in outcome.refused],
     }
 
@@ -124,9 +127,9 @@ def _print(out: Output, product: str, outcome: Outcome) -> None:
             out.note(Painted("hint: ", "blue"), error.hint)
     if len(outcome.refused) > _SHOWN:
         out.note(f"and {len(outcome.refused) - _SHOWN:,} more are refused")
-    new = sum(each["new"] for each in outcome.files)
-    known = f", {len(outcome.files) - new:,} known already" if new < len(outcome.files) else ""
-    out.line(f"{product}: {new:,} file{'' if new == 1 else 's'} registered{known}")
+    new, known = outcome.new, outcome.taken - outcome.new
+    also = f", {known:,} known already" if known else ""
+    out.line(f"{product}: {new:,} file{'' if new == 1 else 's'} registered{also}")
     for each in outcome.instances.values():
         state = Painted("complete", "green") if each["is_complete"] else "not complete"
         version = f"version {each['version']}, {each['files']:,} files, "

@@ -28,13 +28,16 @@ Ask = Callable[[Mapping[str, Any]], dict[str, Any]]
 
 @dataclass
 class Outcome:
-    """What has become of files; instances by their id, as they are last.
+    """What has become of files until now; instances by their id, as they are last.
 
-    ``instances`` and ``files`` are as the manager tells them, ``refused`` says why of the others.
+    ``instances`` and ``batch``, the files that were taken in last, are as the manager tells them.
+    ``taken`` counts files, ``new`` those that were not known; ``refused`` says why of others.
     """
 
     instances: dict[str, dict[str, Any]] = field(default_factory=dict)
-    files: list[dict[str, Any]] = field(default_factory=list)
+    batch: list[dict[str, Any]] = field(default_factory=list)
+    taken: int = 0
+    new: int = 0
     refused: list[NowcastError] = field(default_factory=list)
 
 
@@ -47,7 +50,9 @@ def taken_in(
     member: str | None = None,
     placing: Placing | None = None,
 ) -> Iterator[Outcome]:
-    """Register files; gives what has become of them after each batch, the same object each time.
+    """Register files; gives what has become of them after each batch, and in the end.
+
+    It is the same object each time: of a hundred thousand files not all are kept.
 
     Parameters
     ----------
@@ -74,8 +79,11 @@ def taken_in(
         }
         answer = ask(request) if placing is None else placing.send(request, ask)
         outcome.instances |= {each["instance"]: each for each in answer["instances"]}
-        outcome.files += answer["files"]
+        outcome.batch = answer["files"]
+        outcome.taken += len(outcome.batch)
+        outcome.new += sum(each["new"] for each in outcome.batch)
         yield outcome
+    outcome.batch = []
     yield outcome
 
 
