@@ -17,7 +17,7 @@ from nowcast_cli.errors import NotFound
 
 if TYPE_CHECKING:
     from nowcast_cli.products.retention import Expiring
-    from nowcast_cli.store.product_records import InstanceRecord
+    from nowcast_cli.store.product_records import FileRecord, InstanceRecord
 
 Names: TypeAlias = Annotated[
     list[str] | None,
@@ -64,6 +64,8 @@ def expire(
 
     The retention says nowcast.yaml: so many reference times, an age, a space. Kept whatever
     it says: the latest complete instance, what is pinned, and the last one that there is.
+    A file that was registered with a time until which it is to be there goes after that, if
+    there is a copy of it.
     The worker nowcast_cli.workers.housekeeping does it, too.
     """
     from nowcast_cli.products.said import about
@@ -74,18 +76,32 @@ def expire(
     kept = {each.instance.id: each.kept for each in found if each.kept is not None}
     failed: dict[str, str] = {}
     files = 0
+    copies = _expired_copies(system, names)
     if not dry_run:
+        for some in in_batches(copies, AT_ONCE):
+            payload = {"files": [each.file.id for each in some]}
+            ask_manager(system, "expire copies", payload)
         files, kept_now, failed = _expire(system, going)
         kept |= kept_now
     gone = [each for each in going if each.instance.id not in kept]
     if as_json:
         said = [{**about(each.instance), "size": each.instance.size, "why": each.why,
                  "kept": kept.get(each.instance.id)} for each in found]  # fmt: skip
-        out.json({"dry run": dry_run, "instances": said, "files": files, "failed": failed})
+        out.json(
+            {
+                "dry run": dry_run,
+                "instances": said,
+                "copies": [each.file.url for each in copies],
+                "files": files,
+                "failed": failed,
+            }
+        )
     else:
         _tell(out, found, kept)
+        for each in copies:
+            out.line(f"{each.file.url}: was to be there until {each.file.expires}; a copy stays")
         size = sum(each.instance.size for each in gone)
-        _sum_up(out, len(gone), size, dry_run)
+        _sum_up(out, len(gone), size, len(copies), dry_run)
         _complain(out, failed)
     return 1 if failed else None
 
@@ -228,6 +244,26 @@ def _expire(
     return files, kept, failed
 
 
+def _expired_copies(system: System, names: Sequence[str] | None) -> list[FileRecord]:
+    """Give the files that are over their time, and of which there is a copy."""
+    from datetime import UTC, datetime
+
+    from nowcast_cli.products.times import stored_time
+    from nowcast_cli.store.reader import Reader
+
+    found = []
+    with Reader(system.paths.database) as reader:
+        index = reader.products
+        for each in index.expired(stored_time(datetime.now(UTC))):
+            instance = index.instance(each.data.instance)
+            if names and (instance is None or instance.product not in names):
+                continue
+            others = (copy for copy in index.copies(each.data.id) if copy.id != each.file.id)
+            if any(not copy.partial for copy in others):
+                found.append(each)
+    return found
+
+
 def _tell(out: Output, found: Sequence[Expiring], kept: Mapping[str, str | None]) -> None:
     from nowcast_cli.cli.product_view import age_words, reference_words
     from nowcast_cli.config.sizes import size_words
@@ -246,9 +282,11 @@ def _tell(out: Output, found: Sequence[Expiring], kept: Mapping[str, str | None]
     out.table(["product", "reference time", "age", "version", "files", "size", "why"], rows)
 
 
-def _sum_up(out: Output, count: int, size: int, dry_run: bool) -> None:
+def _sum_up(out: Output, count: int, size: int, copies: int, dry_run: bool) -> None:
     from nowcast_cli.config.sizes import size_words
 
+    if not count and copies:
+        return
     if not count:
         out.note("nothing expires")
         return

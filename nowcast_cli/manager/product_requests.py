@@ -59,6 +59,16 @@ class ProductRequests:
             events.append(product_events.of_gone("expired", instance, files, why))
         return Reply("ack", {"files": _as_told(gone), "kept": kept}), events
 
+    def expire_copies(self, payload: Any) -> tuple[Reply, list[EventPut]]:
+        """Let files expire of which there is a copy elsewhere: ``{files: [ids]}``."""
+        events = []
+        for found in map(self._draft.file, _ids(payload)):
+            if found is None or found.file.deleted or not self._has_copy(found):
+                continue
+            self._draft.put_file(replace(found.file, deleted=self._now(), modified=self._now()))
+            events.append(self._less(found))
+        return Reply("ack"), events
+
     def delete(self, payload: Any) -> tuple[Reply, list[EventPut]]:
         """Delete by hand: ``{instance, force?}``, or ``{file}``, one of its files."""
         if isinstance(payload, dict) and "file" in payload:
@@ -77,11 +87,8 @@ class ProductRequests:
 
         One that was thought to be there is deleted by it.
         """
-        ids = payload.get("files") if isinstance(payload, dict) else None
-        if not isinstance(ids, list) or len(ids) > _MOST:
-            raise RequestError("what was removed is a list of ids", _HINT)
         events: list[EventPut] = []
-        for found in map(self._draft.file, map(str, ids)):
+        for found in map(self._draft.file, _ids(payload)):
             if found is None or found.file.removed is not None:
                 continue
             now, was_there = self._now(), found.file.deleted is None
@@ -107,6 +114,10 @@ class ProductRequests:
         now = self._now()
         self._draft.put_file(replace(found.file, deleted=now, modified=now))
         return Reply("ack", {"files": _as_told([found])}), [self._less(found)]
+
+    def _has_copy(self, found: FileRecord) -> bool:
+        others = self._draft.copies(found.data)
+        return any(each.id != found.file.id and not each.partial for each in others)
 
     def _less(self, found: FileRecord) -> EventPut:
         """Count an instance anew that has lost a file."""
@@ -147,6 +158,13 @@ class ProductRequests:
 
 def _as_told(files: Iterable[FileRecord]) -> list[dict[str, str]]:
     return [{"id": each.file.id, "url": each.file.url} for each in files]
+
+
+def _ids(payload: Any) -> list[str]:
+    ids = payload.get("files") if isinstance(payload, dict) else None
+    if not isinstance(ids, list) or len(ids) > _MOST:
+        raise RequestError("the files of the request are a list of ids", _HINT)
+    return [str(each) for each in ids]
 
 
 def _text(payload: Any, key: str) -> str:

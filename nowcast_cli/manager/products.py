@@ -64,6 +64,7 @@ class Products:
             "register product": self._register,
             "pin product": requests.pin,
             "expire products": requests.expire,
+            "expire copies": requests.expire_copies,
             "delete product": requests.delete,
             "product files removed": requests.removed,
         }

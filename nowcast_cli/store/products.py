@@ -226,6 +226,11 @@ class Products:
         rows = self._rows(f"{FILE.select} WHERE data = ? AND deleted IS NULL", (data_id,))
         return [FILE.record_of(row) for row in rows]
 
+    def expired(self, now: str) -> list[FileRecord]:
+        """Give the files that were to be there until before ``now``, and are, the oldest first."""
+        where = "WHERE file.expires IS NOT NULL AND file.expires <= ? AND file.deleted IS NULL"
+        return self._files(f"{where} ORDER BY file.expires", (now,))
+
     def leftovers(self, limit: int = 1000) -> list[DataInstanceRecord]:
         """Give files that are deleted, and not known to have left the disk; the oldest first."""
         rows = self._rows(

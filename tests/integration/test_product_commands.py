@@ -167,6 +167,26 @@ def test_the_daily_worker_lets_products_expire(system, tmp_path):
     assert not old.exists()
 
 
+def test_a_copy_expires_after_its_time(system, product, tmp_path):
+    fast, archive = tmp_path / "fast.csv", tmp_path / "archive" / "fast.csv"
+    archive.parent.mkdir()
+    for path in (fast, archive):
+        path.write_text("x")
+        file = {
+            "url": path.as_uri(), "format": "csv", "size": 1, "name": "fast.csv",
+            "sha256": hashlib.sha256(b"x").hexdigest(),
+            "expires": reference(1) if path == fast else None,
+        }  # fmt: skip
+        system.request(
+            "register product",
+            {"product": "tides", "reference_time": reference(0), "files": [file]},
+        )
+
+    assert product("expire", "--dry-run", "--json").json["copies"] == [fast.as_uri()]
+    assert product("expire").code == 0
+    assert (fast.exists(), archive.exists()) == (False, True)
+
+
 def test_the_index_is_read_with_the_system_down(tmp_path):
     system = System(tmp_path / "system", workers=(), settings={"products": PRODUCTS})
     never = nowcast(system.folder, "product", "list", "--json")

@@ -296,6 +296,20 @@ def test_expiring_keeps_what_has_to_stay(world):
     assert world.store.products.leftovers() == []
 
 
+def test_a_file_expires_when_there_is_a_copy_of_it(world):
+    until = {"expires": "2026-11-23T00:30:00Z"}
+    world.register("two", a_file("a.csv", 1, **until), a_file("b.csv", 2, **until))
+    world.register("two", a_file("a.csv", 1, folder="/archive"))
+    over = world.store.products.expired("2026-11-23T01:00:00Z")
+    assert [each.file.url for each in over] == ["file:///results/a.csv", "file:///results/b.csv"]
+
+    world.ask("expire copies", {"files": [each.file.id for each in over]})
+
+    (gone,) = world.store.products.leftovers()
+    assert gone.url == "file:///results/a.csv"
+    assert (world.topics(), world.latest("two", complete=True).size) == (["two~deleted"], 20)
+
+
 def test_what_is_pinned_stays_until_it_is_not(world):
     for day, reference in enumerate((MONDAY, TUESDAY)):
         world.register("any", a_file(f"{day}.csv", day), reference=reference)

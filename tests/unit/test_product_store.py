@@ -130,6 +130,7 @@ QUESTIONS: dict[str, Callable[[Products], Any]] = {
     "a file by its id": lambda index: index.file("f"),
     "files by their checksum": lambda index: index.files_with("0"),
     "data by name": lambda index: index.data_named("i", "a.csv"),
+    "expired files": lambda index: index.expired("2027"),
     "leftovers": lambda index: index.leftovers(),
 }
 

@@ -73,6 +73,8 @@ CREATE TABLE data_instance (
 CREATE UNIQUE INDEX data_instance_url ON data_instance (url) WHERE deleted IS NULL;
 CREATE INDEX data_instance_of_data ON data_instance (data);
 CREATE INDEX data_instance_sha256 ON data_instance (sha256);
+CREATE INDEX data_instance_expires ON data_instance (expires)
+    WHERE expires IS NOT NULL AND deleted IS NULL;
 CREATE INDEX data_instance_leftover ON data_instance (id)
     WHERE deleted IS NOT NULL AND removed IS NULL;
 
