@@ -47,7 +47,7 @@ def _one_name(part: str) -> str:
     found = "" if part.startswith(".") or not _MAGIC.search(part) else r"(?!\.)"
     at = 0
     while at < len(part):
-        closed = part.find("]", at + 2) if part[at] == "[" else -1
+        closed = part.find("]", at + 2 + part.startswith("!", at + 1)) if part[at] == "[" else -1
         if closed > 0:
             found += _one_of(part[at + 1 : closed])
             at = closed
@@ -60,4 +60,9 @@ def _one_name(part: str) -> str:
 def _one_of(characters: str) -> str:
     inside = characters.removeprefix("!")
     escaped = re.sub(r"([\\^\[&~|])", r"\\\1", inside)
-    return f"(?!/)[{'^' if inside != characters else ''}{escaped}]"
+    found = f"(?!/)[{'^' if inside != characters else ''}{escaped}]"
+    try:
+        re.compile(found)
+    except re.error:  # such as [z-a], which stands for nothing, as in a shell
+        return "(?!)"
+    return found
