@@ -76,7 +76,8 @@ class LogRecords:
         self._quiet.add(opened.fileno(), lambda: self._take(opened))
 
     def _remove(self) -> None:
-        self._path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a disk that is read-only by now: nobody listens there
+            self._path.unlink()
 
     def _take(self, opened: socket.socket) -> None:
         with contextlib.suppress(BlockingIOError):
