@@ -31,7 +31,7 @@ def test_a_folder_that_becomes_read_only_ends_nothing(
     records.turn()
     assert path.is_socket()
 
-    def read_only(self: Path, missing_ok: bool = False) -> None:  # noqa: ARG001
+    def read_only(self: Path, missing_ok: bool = False) -> None:
         raise OSError(30, "Read-only file system")
 
     monkeypatch.setattr(Path, "unlink", read_only)
