@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from nowcast_cli.actions.context import ActionContext
 from nowcast_cli.actions.service_functions import ServiceFunctions
 from nowcast_cli.config.limits import limits
+from nowcast_cli.config.services import wrong_name
 from nowcast_cli.errors import UsageError
 from nowcast_cli.flows.action_key import ActionKey
 from nowcast_cli.flows.service_management import CONTEXT
@@ -65,6 +66,8 @@ class Service:
         self.name = name or os.environ.get(NAME_VARIABLE, "")
         if not self.name:
             raise UsageError("a service has a name", hint='Service("ingest")')
+        if (wrong := wrong_name(self.name)) is not None:
+            raise UsageError(f"{self.name!r} {wrong}", hint='Service("ingest")')
         if takes < 1:
             raise UsageError(f"a service takes at least one action at once, not {takes}")
         self.config = loaded(config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from nowcast_cli.config.positions import KeyPath
     from nowcast_cli.flows.action_key import ActionKey
     from nowcast_cli.flows.loading import Declared
+    from nowcast_cli.flows.owners import Owners
 
 app = group_app("List actions and what answers them; call one.")
 
@@ -26,6 +28,7 @@ app = group_app("List actions and what answers them; call one.")
 def list_actions(ctx: typer.Context, as_json: Json = False) -> None:
     """List the action keys that are answered, and by what.
 
+    Keys that a service itself says it owns are listed while it runs.
     Components are looked for, and not imported: what is wrong with one that
     cannot be seen from outside shows in nowcast status.
 
@@ -215,7 +218,7 @@ def _actions(system: System) -> list[dict[str, Any]]:
     from nowcast_cli.flows.loading import declared
 
     found = declared(system.config)
-    owners, file = found.owners, system.config.file
+    owners, file = _with_said(system, found.owners), system.config.file
     places = _lines(file, owners.paths) if owners.paths else {}
     users = _users(found, {*found.actions.components, *owners.by_key})
     rows = [
@@ -242,6 +245,18 @@ def _actions(system: System) -> list[dict[str, Any]]:
         for key, service in owners.by_key.items()
     ]
     return [*rows, *services]
+
+
+def _with_said(system: System, owners: Owners) -> Owners:
+    """Give the owners, and the keys that services which run say they own."""
+    from nowcast_cli.cli.action_waits import keys_said
+    from nowcast_cli.flows.action_key import BadActionKey
+    from nowcast_cli.flows.owners import owned_key
+
+    for text, name in keys_said(system):
+        with contextlib.suppress(BadActionKey):  # the manager has said so in its log
+            owners = owners.with_served(name, (owned_key(text),))
+    return owners
 
 
 def _lines(file: Path, paths: Mapping[ActionKey, KeyPath]) -> dict[ActionKey, int]:

@@ -23,6 +23,18 @@ def orders_of(system: System, run: FlowRunRecord) -> Mapping[str, Mapping[str, A
     """Give where the orders of a run are, by token; nothing where nobody can be asked."""
     if not any(is_performed(record) for record in run.steps.values()):
         return {}
+    orders: Mapping[str, Mapping[str, Any]] = _told(system, {"run": run.id}).get("orders") or {}
+    return orders
+
+
+def keys_said(system: System) -> list[tuple[str, str]]:
+    """Give the keys that services which are there say they own, each with its service."""
+    performers: Mapping[str, Mapping[str, Any]] = _told(system, {}).get("performers") or {}
+    return [(key, name) for name, seen in performers.items() for key in seen.get("serves") or ()]
+
+
+def _told(system: System, payload: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Ask the manager for performers and their orders; nothing where nobody can be asked."""
     from nowcast_cli.cli.asking import runs
     from nowcast_cli.messages.client import Client
     from nowcast_cli.messages.message import Message
@@ -31,13 +43,11 @@ def orders_of(system: System, run: FlowRunRecord) -> Mapping[str, Mapping[str, A
         if not runs(system):
             return {}
         with Client.of(system.config, "operator") as client:
-            message = Message("nowcast", "actions", {"run": run.id})
+            message = Message("nowcast", "actions", dict(payload))
             reply = client.ask(message, deadline=_PATIENCE)
     except NowcastError:
         return {}
-    told = reply.payload if isinstance(reply.payload, dict) else {}
-    orders: Mapping[str, Mapping[str, Any]] = told.get("orders") or {}
-    return orders
+    return reply.payload if isinstance(reply.payload, dict) else {}
 
 
 def is_performed(record: StepRecord) -> bool:

@@ -105,14 +105,20 @@ def _service(name: Any, section: Reading, workers: set[str]) -> ServiceSettings 
 
 
 def _check_name(name: Any, section: Reading, workers: set[str]) -> None:
-    if not isinstance(name, str) or _NAME.fullmatch(name) is None:
-        words = "is no name of a service: a letter, then letters, digits, _ and -"
-        section.wrong(name, words)
-    elif name.replace("-", "_") in NAMES_OF_NOWCAST:
-        section.wrong(name, "is the name of a part of nowcast itself", "choose another name")
+    if (words := wrong_name(name)) is not None:
+        section.wrong(name, words, "choose another name")
     elif name in workers:
         words = "is the name of a worker, too: each is asked for by its name"
         section.wrong(name, words, "choose another name")
+
+
+def wrong_name(name: Any) -> str | None:
+    """Say what is wrong with the name of a service; None for a good one."""
+    if not isinstance(name, str) or _NAME.fullmatch(name) is None:
+        return "is no name of a service: a letter, then letters, digits, _ and -"
+    if name.replace("-", "_") in NAMES_OF_NOWCAST:
+        return "is the name of a part of nowcast itself"
+    return None
 
 
 def _command(entry: Reading) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import Any
 from nowcast_cli.manager.action_orders import OrderBook
 from nowcast_cli.manager.action_progress import Doings
 from nowcast_cli.manager.attendance import Attendance
+from nowcast_cli.messages.performing import MAPPING, Hello
 
 
 def performers(book: OrderBook, attendance: Attendance) -> dict[str, dict[str, Any]]:
@@ -17,11 +18,17 @@ def performers(book: OrderBook, attendance: Attendance) -> dict[str, dict[str, A
         name: {
             **attendance.told(name),
             "takes": 0 if (performer := here.get(name)) is None else performer.said.takes,
+            "serves": [] if performer is None else _said_keys(performer.said),
             "in hand": 0 if performer is None else len(performer.in_hand),
             "waiting": book.waiting(name),
         }
         for name in dict.fromkeys([*here, *attendance.names()])
     }
+
+
+def _said_keys(said: Hello) -> list[str]:
+    """Give the keys that a service says it owns."""
+    return [] if said.serves == MAPPING else list(said.serves)
 
 
 def orders(book: OrderBook, doings: Doings, wanted: Iterable[str]) -> dict[str, dict[str, Any]]:

@@ -179,8 +179,17 @@ def test_a_service_ends_async_steps_and_gives_its_topics_also_where_keys_are_nee
     ]
     listed = nowcast(folder, "flow", "list", "--json").json["flows"]
     assert {each["flow"]: each["declared at"] for each in listed}[TOPICS_FLOW] == "built in"
+    other = lab.start("post")
+    assert ("?post?do", "post") in listed_actions(lab), "it has said so itself"
+    assert lab.end(other) == 0
+    wait_until(lambda: "post" not in dict(listed_actions(lab)).values(), what="it to be forgotten")
     assert lab.end(service) == 0
     assert "ingest gives 1" in lab.system.log()
+
+
+def listed_actions(lab: ServiceLab) -> list[tuple[str, str]]:
+    found = nowcast(lab.system.folder, "action", "list", "--json").json["actions"]
+    return [(each["key"], each["service"]) for each in found]
 
 
 BESIDE = """\

@@ -42,6 +42,10 @@ def test_its_name_is_given_or_that_by_which_it_was_started(
     assert Service().name == "post"
     with pytest.raises(UsageError, match="at least one action at once, not 0"):
         Service("ingest", takes=0)
+    with pytest.raises(UsageError, match="'action_workers' is the name of a part of nowcast"):
+        Service("action_workers")
+    with pytest.raises(UsageError, match="'in gest' is no name of a service"):
+        Service("in gest")
 
 
 @pytest.mark.parametrize(
