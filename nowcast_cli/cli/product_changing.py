@@ -133,7 +133,7 @@ def delete(
     if file is not None:
         payload = {"file": _file_of(system, instance, file), "force": force}
     told = ask_manager(system, "delete product", payload)["files"]
-    files, failed = remove(system, [(each["id"], each["url"]) for each in told])
+    files, failed = remove(system, [(each["id"], each["url"], each["size"]) for each in told])
     if as_json:
         out.json({"instance": instance.id, "files": files, "failed": failed})
     else:
@@ -143,7 +143,7 @@ def delete(
     return 1 if failed else None
 
 
-def remove(system: System, files: Sequence[tuple[str, str]]) -> tuple[int, dict[str, str]]:
+def remove(system: System, files: Sequence[tuple[str, str, int]]) -> tuple[int, dict[str, str]]:
     """Remove files that are deleted from the disk, and have the index know.
 
     Gives how many are gone, and why others are not, by their URLs.
@@ -239,7 +239,7 @@ def _expire(
         kept |= ask_manager(system, "expire products", payload)["kept"]
     # All that is deleted, also what an earlier one was killed before it had removed it.
     with Reader(system.paths.database) as reader:
-        left = [(each.id, each.url) for each in reader.products.leftovers(limit=-1)]
+        left = [(each.id, each.url, each.size) for each in reader.products.leftovers(limit=-1)]
     files, failed = remove(system, left)
     return files, kept, failed
 

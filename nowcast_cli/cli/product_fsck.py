@@ -87,7 +87,7 @@ def _findings(system: System, names: Sequence[str] | None, checksums: bool) -> I
 
 def _mend(system: System, found: Sequence[Finding]) -> tuple[int, dict[str, str]]:
     """Mend what can be; gives how many were, and which files could not be removed."""
-    left = [(each.file, each.url) for each in found if each.trouble == "left over"]
+    left = [(each.file, each.url, each.size) for each in found if each.trouble == "left over"]
     count, failed = remove(system, left)
     wrong = [each.file for each in found if each.trouble not in ("left over", "unreadable")]
     for some in in_batches(wrong, AT_ONCE):

@@ -156,8 +156,8 @@ class ProductRequests:
         return [each for each in now.values() if each is not None and each.deleted is None]
 
 
-def _as_told(files: Iterable[FileRecord]) -> list[dict[str, str]]:
-    return [{"id": each.file.id, "url": each.file.url} for each in files]
+def _as_told(files: Iterable[FileRecord]) -> list[dict[str, Any]]:
+    return [{"id": each.file.id, "url": each.file.url, "size": each.file.size} for each in files]
 
 
 def _ids(payload: Any) -> list[str]:

@@ -18,10 +18,11 @@ Trouble = Literal["missing", "other size", "other checksum", "unreadable", "left
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What is wrong with a file, by its id and URL; ``words`` say more."""
+    """What is wrong with a file, by its id, URL and size in the index; ``words`` say more."""
 
     file: str
     url: str
+    size: int
     trouble: Trouble
     words: str
 
@@ -33,12 +34,12 @@ def path_of(url: str) -> Path | None:
 
 
 def remove_files(
-    files: Iterable[tuple[str, str]], is_known: Callable[[str], bool]
+    files: Iterable[tuple[str, str, int]], is_known: Callable[[str], bool]
 ) -> tuple[list[str], dict[str, str]]:
-    """Remove files, each an id and a URL, that the index knows as deleted.
+    """Remove files, each an id, a URL and a size, that the index knows as deleted.
 
-    What is elsewhere is for others to remove. Where another file is registered by the same URL
-    meanwhile, that one stays. To be repeated without harm.
+    What is elsewhere is for others to remove. Where another file has the same place by now, that
+    one stays: by its size, or as it is registered. To be repeated without harm.
 
     Returns
     -------
@@ -47,10 +48,13 @@ def remove_files(
     """
     removed: list[str] = []
     failed: dict[str, str] = {}
-    for file_id, url in files:
+    for file_id, url, size in files:
         path = path_of(url)
         if path is not None and not is_known(url):
             try:
+                if not path.is_symlink() and path.exists() and path.stat().st_size != size:
+                    removed.append(file_id)
+                    continue
                 path.unlink(missing_ok=True)
                 reached("products.removed_a_file")
             except OSError as error:
@@ -69,14 +73,14 @@ def trouble_with(file: DataInstanceRecord, checksums: bool) -> Finding | None:
         size = path.stat().st_size
         if size != file.size:
             words = f"it has {size} bytes, and {file.size} were registered"
-            return Finding(file.id, file.url, "other size", words)
+            return Finding(file.id, file.url, file.size, "other size", words)
         if checksums and _sha256(path) != file.sha256:
             words = "its content is not the one that was registered"
-            return Finding(file.id, file.url, "other checksum", words)
+            return Finding(file.id, file.url, file.size, "other checksum", words)
     except FileNotFoundError:
-        return Finding(file.id, file.url, "missing", "it is not there")
+        return Finding(file.id, file.url, file.size, "missing", "it is not there")
     except OSError as error:
-        return Finding(file.id, file.url, "unreadable", error.strerror or str(error))
+        return Finding(file.id, file.url, file.size, "unreadable", error.strerror or str(error))
     return None
 
 
@@ -85,7 +89,9 @@ def left_over(file: DataInstanceRecord, is_known: Callable[[str], bool]) -> Find
     path = path_of(file.url)
     if path is None or not os.path.lexists(path) or is_known(file.url):
         return None
-    return Finding(file.id, file.url, "left over", "it was deleted, and is there still")
+    if path.exists() and path.stat().st_size != file.size:
+        return None  # another one, which nobody has registered
+    return Finding(file.id, file.url, file.size, "left over", "it was deleted, and is there still")
 
 
 def _sha256(path: Path) -> str:
