@@ -329,7 +329,8 @@ def _answered(flow: Flow, step: Step, mapping: ActionMapping, owners: Owners) ->
         flow.name,
         step.name,
         "action",
-        f"no action is mapped to {key}, so a run fails at this step",
+        f"no action is mapped to {key}: a run fails at this step, unless a service says that it "
+        "owns the key",
         severity="warning",
         hint=f"add to actions.ini, below [actionmapping]: {key} = package.module.function, or to "
         "the actions of a service",
