@@ -16,6 +16,7 @@ ACTION_HOST = "action_workers"
 # Services that were there before the manager was started anew say hello again well within this;
 # most of those that are started just now, too.
 PATIENCE_WITH_SERVICES = 5.0  # s
+MOST_KNOWN = 10_000  # keys
 
 _logger = logging.getLogger("manager")
 
@@ -103,6 +104,8 @@ class Directory:
             mapped = self._mapping.find(key) if self._has_workers else None
             found = None if mapped is None else Doer(ACTION_HOST, mapped[1].name)
         if not is_management(key):  # whose it is depends on the values
+            if len(self._known) >= MOST_KNOWN:  # whoever calls may make them up
+                self._known.clear()
             self._known[key] = found
         return found
 

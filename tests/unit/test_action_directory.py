@@ -10,6 +10,7 @@ import pytest
 from nowcast_cli.flows.action_key import ActionKey
 from nowcast_cli.flows.action_mapping import ActionMapping, Component
 from nowcast_cli.flows.owners import Owners
+from nowcast_cli.manager import action_directory
 from nowcast_cli.manager.action_directory import ACTION_HOST, PATIENCE_WITH_SERVICES, Directory
 
 
@@ -39,6 +40,17 @@ def directory(*services: str, has_workers: bool = True) -> tuple[Directory, Cloc
 def who(made: Directory, text: str, **values: Any) -> tuple[str, str | None] | None:
     found = made.find(key(text), values)
     return None if found is None else (found.name, found.component)
+
+
+def test_keys_that_are_made_up_are_not_remembered_without_an_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(action_directory, "MOST_KNOWN", 3)
+    made, _ = directory()
+    for number in range(10):
+        assert who(made, f"?Made?up{number}") is None
+        assert len(made._known) <= 3
+    assert who(made, "?Wind?speed") == ("wind", None)
 
 
 def test_an_owner_goes_before_the_mapping_and_both_by_the_nearest_key() -> None:
