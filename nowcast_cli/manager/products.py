@@ -144,8 +144,10 @@ class Products:
 
     def step(self, state: State) -> Step:
         """Take in what is newly declared, and what has become late by the clock."""
+        if not self._is_new and self._next is None:
+            return Step(state)
         moment = time_of(self._clock())
-        if not self._is_new and (self._next is None or moment < self._next):
+        if not self._is_new and self._next is not None and moment < self._next:
             return Step(state)
         changes: list[Change] = []
         notes: list[Note] = []

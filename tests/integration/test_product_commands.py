@@ -3,12 +3,17 @@
 import hashlib
 from argparse import Namespace
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from helpers import wait_until
+from nowcast_cli.identifiers import new_id
+from nowcast_cli.store.database import Store
+from nowcast_cli.store.product_records import ProductPut, ProductRecord
 from nowcast_cli.store.products import Products
 from nowcast_cli.workers.housekeeping import housekeeping
 from nowcast_command import Done, nowcast
@@ -185,6 +190,29 @@ def test_a_copy_expires_after_its_time(system, product, tmp_path):
     assert product("expire", "--dry-run", "--json").json["copies"] == [fast.as_uri()]
     assert product("expire").code == 0
     assert (fast.exists(), archive.exists()) == (False, True)
+
+
+def test_what_became_late_meanwhile_is_an_event_and_in_the_status(tmp_path):
+    products = {"hrdps": {"expected": {"after": "1 s"}}}
+    system = System(tmp_path / "system", workers=(), settings={"products": products})
+    yesterday = (datetime.now(UTC) - timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    system.paths.database.parent.mkdir(parents=True, exist_ok=True)
+    with closing(Store(system.paths.database)) as store:
+        known = ProductRecord(new_id(), "hrdps", {"expected": {}}, "", "", yesterday)
+        store.commit([ProductPut(known)])
+    system.start()
+    try:
+        (found,) = wait_until(lambda: late(system), timeout=60)
+        assert found["reference_time"].endswith("T00:00:00Z")
+        told = nowcast(system.folder, "events", "--topic", "products~hrdps~late", "--json")
+        assert told.out.count('"due"') == 1
+        assert "product hrdps of" in nowcast(system.folder, "status").out
+    finally:
+        system.end()
+
+
+def late(system: System) -> list[Any]:
+    return list(nowcast(system.folder, "status", "--json").json["late products"])
 
 
 def test_the_index_is_read_with_the_system_down(tmp_path):
