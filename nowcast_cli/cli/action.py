@@ -125,19 +125,24 @@ def call(
         out.json({"key": key, "state": error.state, "reason": error.what, "run": error.run})
         return error.exit_code
     except NotInTime as error:
-        if error.run is None:
-            raise
-        what = f"{key} has not ended within {deadline}"
+        begun = error.run is not None
+        what = f"{key} has not {'ended' if begun else 'been taken in'} within {deadline}"
         if not as_json:
-            raise _still_runs(what, error.run, error.cause) from None
-        out.json({"key": key, "state": "running", "reason": what, "run": error.run})
+            raise _too_late(what, error.run, error.cause) from None
+        state = "running" if begun else None
+        out.json({"key": key, "state": state, "reason": what, "run": error.run})
         return error.exit_code
     _print(out, key, gave, as_json)
     return 0
 
 
-def _still_runs(what: str, run: str, cause: str | None) -> WaitTimedOut:
-    hint = f"it goes on: nowcast flow show {run[-8:]}, nowcast flow cancel {run[-8:]}"
+def _too_late(what: str, run: str | None, cause: str | None) -> WaitTimedOut:
+    if run is None:
+        hint = (
+            "`nowcast status` shows which daemon is missing; once it is there, the call may be met"
+        )
+    else:
+        hint = f"it goes on: nowcast flow show {run[-8:]}, nowcast flow cancel {run[-8:]}"
     return WaitTimedOut(what, cause=cause, hint=hint)
 
 

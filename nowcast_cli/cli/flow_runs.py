@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
@@ -107,7 +108,8 @@ def runs(
     ]
     out.table(["run", "flow", "state", "begun", ""], rows)
     if not rows:
-        out.note("no flow has run: nowcast flow run FLOW")
+        which = "no flow has run" if name is None else f"no run of {name}"
+        out.note(f"{which}: nowcast flow run {quote(name or 'FLOW')}")
 
 
 def show_run(out: Output, system: System, run_id: str, as_json: bool) -> None:

@@ -325,7 +325,7 @@ class FlowRuns:
                     record = record._replace(job=job.id)
                 case SubFlow(flow=name, parameters=given):
                     flow = self._outside.flow_named(name)
-                    origin = f"step {name_of(record)} of run {run_id}"
+                    origin = f"step {name_of(record)} of run {run_id[-8:]}"
                     child = self._begin(
                         moves, flow, self._values(flow, filled_in(given, find)), origin, token
                     )
@@ -378,7 +378,7 @@ class FlowRuns:
         self._tell_parent(moves, run)
         for flow, trigger in by_end(self._outside.flows(), run.flow, run.state):
             found = {"steps": given_by(run), "parameters": run.parameters}
-            origin = f"flow {run.flow} {run.state} (run {run.id})"
+            origin = f"flow {run.flow} {run.state} (run {run.id[-8:]})"
             self._begin_by_trigger(moves, flow, trigger, found, origin)
 
     def _tell_parent(self, moves: Moves, run: FlowRunRecord) -> None:
