@@ -259,7 +259,7 @@ def index_after(
         return [(each, index.files(each.id, deleted=True)) for each in instances]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(REQUESTS, st.none() | st.just({"count": 2}), st.sets(st.integers(0, 8)))
 def test_how_requests_fall_into_turns_makes_no_difference(requests, expects, ends):
     one_each = index_after(requests, expects, lambda _: True)
