@@ -240,6 +240,7 @@ def _filled_in(flow: Flow, given: list[str] | None) -> Flow:
 def _summary(flow: Flow) -> dict[str, object]:
     return {
         "flow": flow.name,
+        "steps": len(flow.steps),
         "digest": flow.digest,
         "begins with": [trigger.words for trigger in flow.triggers],
         "declared at": _place(flow),

@@ -70,10 +70,12 @@ def call(state: State, runs: FlowRuns, payload: Any, directory: Directory) -> St
         hint = "nowcast action list"
         raise RequestError(f"the action key {text!r} {error}", hint) from None
     values = payload.get("values") or {}
-    if not isinstance(values, Mapping) or not all(is_reference(str(each)) for each in values):
-        raise RequestError(
-            "the values of an action are names with values", "nowcast action call -h"
-        )
+    if not isinstance(values, Mapping):
+        words = "the values of an action are names with values"
+        raise RequestError(words, "nowcast action call -h")
+    wrong = next((str(each) for each in values if not is_reference(str(each))), None)
+    if wrong is not None:
+        raise RequestError(f"{wrong!r} is no name of a value", "nowcast action call -h")
     may_wait = key.decorator in GOES_ON_WITHOUT_PERFORMER or directory.patient_for > 0
     if directory.find(key, values) is None and not may_wait:
         raise RequestError(directory.nobody(key), "nowcast action list")

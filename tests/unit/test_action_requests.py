@@ -88,7 +88,7 @@ def test_nothing_is_remembered_of_the_time_that_a_call_was_given(
         ({"key": "nonsense"}, "the action key 'nonsense' has no question mark"),
         ({"key": "?N?work"}, "nobody carries out ?N?work"),
         ({"key": "?A?work", "values": [1]}, "are names with values"),
-        ({"key": "?A?work", "values": {"a b": 1}}, "are names with values"),
+        ({"key": "?A?work", "values": {"a b": 1}}, "'a b' is no name of a value"),
         ({"key": "?A?work", "seconds": 0}, "are a number above 0"),
         ({"key": "?A?work", "seconds": 10**400}, "are a number above 0"),
         ({"key": "?A?work", "seconds": float("inf")}, "are a number above 0"),
