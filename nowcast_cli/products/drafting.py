@@ -114,7 +114,8 @@ class Draft:
         known = {each.id: each for each in kept} | {
             each: self._data[each] for each in ids if each in self._data
         }
-        return [each for each in known.values() if each.instance == instance_id]
+        mine = [each for each in known.values() if each.instance == instance_id]
+        return sorted(mine, key=lambda each: each.id)
 
     def files(self, instance_id: str) -> list[FileRecord]:
         """Give the files of an instance that are there."""

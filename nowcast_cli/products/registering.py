@@ -236,10 +236,13 @@ class Registering:
 
     def _same_data(self, instance: InstanceRecord, file: FoundFile) -> DataRecord | None:
         """Give what the file holds, where the instance has, or had, that: it is a copy of it."""
-        for data in self._draft.data_named(instance.id, file.name):
-            copies = self._draft.copies(data)
-            same = not copies or any(copy.sha256 == file.sha256 for copy in copies)
-            if _is_same(data, file) and same:
+        of_name = self._draft.data_named(instance.id, file.name)
+        same = [(data, self._draft.copies(data)) for data in of_name if _is_same(data, file)]
+        for data, copies in same:
+            if any(copy.sha256 == file.sha256 for copy in copies):
+                return data
+        for data, copies in same:
+            if not copies:  # it was here, and is to be again
                 return data
         if not file.variables:
             return None  # two files of one content may well be two, such as lists of nothing
