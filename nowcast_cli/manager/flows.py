@@ -144,7 +144,7 @@ class Flows:
     def _told(self, payload: Any) -> Reply:
         """Answer ``{run?}``: the performers, and where the orders of the open steps are."""
         named = payload.get("run") if isinstance(payload, dict) else None
-        runs = self._runs.open.values() if named is None else [self._runs.open.get(named)]
+        runs = self._runs.open.values() if named is None else [self._runs.open.get(str(named))]
         tokens = (
             str(token_of(run, record))
             for run in runs

@@ -65,7 +65,7 @@ class Housekeeping:
         upto = payload.get("upto") if isinstance(payload, dict) else None
         before = payload.get("before") if isinstance(payload, dict) else None
         events = payload.get("events", before) if isinstance(payload, dict) else None
-        if not isinstance(upto, int) or not _is_time(before) or not _is_time(events):
+        if not _is_number(upto) or not _is_time(before) or not _is_time(events):
             raise RequestError("a cleaning names a message and a time", "nowcast clean")
         if max(before, events) > latest:
             raise RequestError("the journal of the last day is always kept", "nowcast clean")
@@ -117,6 +117,11 @@ class Housekeeping:
         if self._pruner is not None:
             self._pruner.close()
         self._pruner, self._gives_back = None, False
+
+
+def _is_number(value: object) -> TypeGuard[int]:
+    """Say whether it may be the number of a message: SQLite has none that is much larger."""
+    return isinstance(value, int) and abs(value) < 1 << 62
 
 
 def _is_time(text: object) -> TypeGuard[str]:
