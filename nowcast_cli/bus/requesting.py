@@ -40,9 +40,9 @@ class NotInTime(WaitTimedOut):
     def __init__(
         self, what: str, request_id: str, run: str | None = None, cause: str | None = None
     ) -> None:
-        super().__init__(
-            what, cause=cause, hint=f"it goes on; request(…, id={request_id!r}) waits for the same"
-        )
+        known = "it goes on" if run is not None else "it may have begun"
+        hint = f"{known}; request(…, id={request_id!r}) waits for the same, and does nothing twice"
+        super().__init__(what, cause=cause, hint=hint)
         self.id = request_id
         self.run = run
 
@@ -79,7 +79,7 @@ def request(
         Seconds that the action may take from its begin; then it is ended. By default ``timeout``,
         and 60 at least. A key with ``@ASYNC`` waits for a word from outside as long as ever.
 
-    Raises RequestFailed when the action fails, NotInTime (it then goes on), and NowcastError with
+    Raises RequestFailed when the action fails, NotInTime (it may go on), and NowcastError with
     the manager's words when it is refused.
     """
     from nowcast_cli.messages.client import Client

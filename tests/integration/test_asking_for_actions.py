@@ -69,6 +69,7 @@ def test_an_action_is_done_and_gives_its_result(system: System) -> None:
 def test_a_request_that_took_too_long_is_waited_for_and_not_done_twice(system: System) -> None:
     with pytest.raises(NotInTime) as late:
         request("?T?until", timeout=2, config=system.config_file)
+    assert str(late.value.hint).startswith("it goes on; ")
     wait_until((system.folder / "begun").exists, timeout=60, what="the begin")
     gave: list[Any] = []
 
@@ -98,3 +99,11 @@ def test_the_steps_of_a_request_are_events(system: System) -> None:
         "flows~?T?add~step~call~done",
         "flows~?T?add~run~done",
     ]
+
+
+def test_a_request_that_nobody_answers_may_have_begun(system: System) -> None:
+    system.stop("message_broker")
+    with pytest.raises(NotInTime, match="nobody answered") as late:
+        request("?T?add", timeout=0.5, config=system.config_file)
+    assert late.value.run is None
+    assert str(late.value.hint).startswith("it may have begun; request(…, id=")
