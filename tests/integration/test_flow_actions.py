@@ -223,7 +223,8 @@ def test_a_run_waits_for_action_workers_and_says_so(system: System) -> None:
 
     wait_until(waits, timeout=60, what="the performer to be called gone")
     status = nowcast(system.folder, "status").out
-    assert "actions   1 waits for action_workers to be there: nowcast start action_workers" in status
+    words = "1 waits for action_workers to be there: nowcast start action_workers"
+    assert f"actions   {words}" in status
     system.start("action_workers")
     assert await_end(system, run)["state"] == "done"
 
