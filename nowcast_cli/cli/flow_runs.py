@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
@@ -119,6 +119,7 @@ def show_run(out: Output, system: System, run_id: str, as_json: bool) -> None:
 
     with Reader(system.paths.database) as reader:
         found = reader.flow_run(run_id)
+        definition = reader.flow_definition(found.digest)
     if as_json:
         out.json(run_json(found) | {"orders": dict(orders_of(system, found))})
         return
@@ -131,7 +132,9 @@ def show_run(out: Output, system: System, run_id: str, as_json: bool) -> None:
         out.line("  parameter   ", f"{key} = {_short(value)}")
     out.line()
     orders = orders_of(system, found)
-    rows = [_row(found, record, orders) for record in in_order(found)]
+    steps = {} if definition is None else definition[1].get("steps", {})
+    sub_flows = {name for name, step in steps.items() if "flow" in step}
+    rows = [_row(found, record, orders, sub_flows) for record in in_order(found)]
     out.table(["step", "state", "attempt", "begun", "ended", "job", ""], rows)
     _show_tracebacks(out, found)
 
@@ -334,12 +337,17 @@ def run_json(run: FlowRunRecord) -> dict[str, Any]:
 
 
 def _row(
-    run: FlowRunRecord, record: StepRecord, orders: Mapping[str, Mapping[str, Any]]
+    run: FlowRunRecord,
+    record: StepRecord,
+    orders: Mapping[str, Mapping[str, Any]],
+    sub_flows: Collection[str],
 ) -> list[Text]:
     from nowcast_cli.cli.times import local
     from nowcast_cli.flows.advance import name_of
 
     job = "-" if record.job is None else record.job[-8:]
+    if record.job is not None and record.step in sub_flows:
+        job = f"run {job}"
     return [
         name_of(record),
         _state(record.state),

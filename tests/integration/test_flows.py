@@ -167,6 +167,7 @@ def test_a_run_is_cancelled_with_its_flows_and_jobs_and_can_go_on(system: System
     run = begin(system, "outer")
     inner = wait_for(system, run, "inner")["job"]
     job = wait_for(system, inner, "wait")["job"]
+    assert f"run {inner[-8:]}" in flow(system, "show", run[-8:]).out
     assert flow(system, "cancel", run[-8:]).code == 0
     assert (shown(system, run)["state"], shown(system, inner)["state"]) == ("cancelled",) * 2
     wait_until(lambda: system.job(job).exit is not None, what="the process to go")
