@@ -53,6 +53,7 @@ def process(state: str, age: float = 5.0) -> Process:
 def test_its_state_follows_from_its_hello_and_its_process(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: Any, kept: Process | None, state: str
 ) -> None:
+    monkeypatch.setattr(time, "time", lambda: NOW)  # however long the tests before this one took
     monkeypatch.setattr(module, "programs_in", lambda _: {} if kept is None else {"ingest": kept})
     paths = SystemPaths(*([tmp_path] * 10))
     performers = {} if said is None else {"ingest": said}
