@@ -134,8 +134,9 @@ def test_a_manager_killed_while_outputs_come_goes_on_and_the_job_has_not_run_aga
     go(system)
     job = system.launch()
     wait_until(lambda: moves(system, job, "fetching outputs"), timeout=30, what="the outputs")
-    system.system.restart("manager")
+    system.system.kill("manager")
     assert not goal(tmp_path).exists()
+    system.system.start("manager")
     ended = wait_for_end(system, job)
     assert (ended.state, ended.attempt) == ("succeeded", 1)
     assert goal(tmp_path).stat().st_size == 9_000_000
