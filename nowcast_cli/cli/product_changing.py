@@ -30,7 +30,7 @@ _Item = TypeVar("_Item")
 def pin(
     ctx: typer.Context, name: NameOrId, reference: Reference = None, as_json: Json = False
 ) -> None:
-    """Keep an instance, whatever its age: it neither expires nor is deleted.
+    """Keep an instance from expiring and deletion.
 
     \b
     Examples:
@@ -55,7 +55,7 @@ def unpin(
 def expire(
     ctx: typer.Context, names: Names = None, dry_run: DryRun = False, as_json: Json = False
 ) -> int | None:
-    """Delete what is beyond the retention of its product, with its files.
+    """Delete what is beyond its product's retention.
 
     \b
     Examples:

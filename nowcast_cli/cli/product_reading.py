@@ -85,7 +85,7 @@ def list_products(ctx: typer.Context, as_json: Json = False) -> None:
 
 
 def show(ctx: typer.Context, name: NameOrId, as_json: Json = False) -> None:
-    """Show a product and its latest instances, or an instance and its files.
+    """Show a product or an instance, and what it has.
 
     \b
     Examples:
@@ -143,7 +143,7 @@ def files(
     complete: Complete = False,
     as_json: Json = False,
 ) -> None:
-    """List the files of an instance: of a product that of a reference time, or the latest.
+    """List the files of an instance, or of the latest.
 
     \b
     Examples:
@@ -173,7 +173,7 @@ def history(
     deleted: Annotated[bool, typer.Option("--all", "-a", help="Deleted ones, too.")] = False,
     as_json: Json = False,
 ) -> None:
-    """List the instances of a product, the latest reference time first.
+    """List the instances of a product, latest first.
 
     \b
     Examples:

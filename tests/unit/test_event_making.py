@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from nowcast_cli.manager import product_events
 from nowcast_cli.manager.daemon_watch import own_end
 from nowcast_cli.manager.event_making import EventMaker
 from nowcast_cli.manager.state import State
+from nowcast_cli.products.registering import Registered, Taken
 from nowcast_cli.store.event_records import EventPut
 from nowcast_cli.store.flow_records import FlowRunPut, FlowRunRecord, FlowStepPut, StepRecord
+from nowcast_cli.store.product_records import (
+    DataInstanceRecord,
+    DataRecord,
+    FileRecord,
+    InstanceRecord,
+)
 from nowcast_cli.store.records import (
     AgentDropped,
     AgentPut,
@@ -186,7 +194,28 @@ def one_of_each() -> list[EventPut]:
         EventPut("notifications~operators~sent", dict.fromkeys(("channel", "title"))),
         EventPut("logs~manager~INFO", dict.fromkeys(("logger", "level", "process", "text"))),
     ]
-    return [*maker.made_of(begun, changes), *elsewhere]
+    return [*maker.made_of(begun, changes), *of_products(), *elsewhere]
+
+
+def of_products() -> Iterator[EventPut]:
+    """Make events of all that can happen to a product."""
+    instance = InstanceRecord(
+        "instance-1", "tides", AT, 1, AT, AT, complete=AT, late=AT, job="job-1"
+    )
+    data = DataRecord("data-1", "instance-1", "a.csv", ("u",), AT, AT, "1", AT, AT)
+    file = FileRecord(
+        data,
+        DataInstanceRecord(
+            "file-1", "data-1", "file:///a.csv", "local", "csv", 1, "0", True, AT, AT, AT,
+            inputs={"files": []},
+        ),
+    )  # fmt: skip
+    taken = Taken(((instance, True),), (Registered("instance-1", file, is_new=True),), (file,))
+    yield from product_events.of_registration(taken, "tides", None)
+    yield product_events.of_late("tides", AT, AT, instance)
+    yield product_events.of_gone("expired", replace(instance, deleted=AT), [file], "too old")
+    yield product_events.of_gone("deleted", replace(instance, deleted=AT, pinned=AT), [file])
+    yield product_events.of_file_gone(instance, file)
 
 
 def test_the_reference_has_each_topic_with_the_keys_of_its_payload_and_no_other() -> None:
