@@ -212,7 +212,7 @@ def of_products() -> Iterator[EventPut]:
     )  # fmt: skip
     taken = Taken(((instance, True),), (Registered("instance-1", file, is_new=True),), (file,))
     yield from product_events.of_registration(taken, "tides", None)
-    yield product_events.of_late("tides", AT, AT, instance)
+    yield product_events.of_late("tides", AT, AT, replace(instance, complete=None))
     yield product_events.of_gone("expired", replace(instance, deleted=AT), [file], "too old")
     yield product_events.of_gone("deleted", replace(instance, deleted=AT, pinned=AT), [file])
     yield product_events.of_file_gone(instance, file)
