@@ -96,6 +96,11 @@ class BrokerProcess:
         assert health is not None
         return int(health["waiting"])
 
+    def has_manager(self) -> bool:
+        health = self.health()
+        assert health is not None
+        return bool(health["manager takes messages"])
+
     def kill(self) -> None:
         if self.process is not None:
             self.process.kill()

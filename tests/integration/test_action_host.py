@@ -227,7 +227,7 @@ def test_values_go_by_name_and_what_is_given_comes_back(faults):
         ("gives", {"what": "half"}, "a text is not UTF-8"),
         ("gives", {"what": "large"}, "is too large: 200 kB, and a message has at most 100 kB"),
         ("deep", {}, "is nested deeper than 100"),
-        ("later", {}, "a coroutine"),
+        ("later", {}, "a value of type coroutine"),
         ("recurses", {}, "RecursionError"),
     ],
 )
