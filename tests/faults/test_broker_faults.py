@@ -117,6 +117,7 @@ def test_a_client_that_has_vanished_costs_nothing_and_its_request_still_counts(
     manager.send_multipart([client, stamp, empty, b"answer"])
     wait_until(lambda: broker.waiting() == 0)
     manager.close()
+    wait_until(lambda: not broker.has_manager(), what="the end of the manager")
     assert passes_messages(broker, context)
     assert "WARNING" not in broker.log
 
@@ -194,6 +195,7 @@ def test_an_answer_of_a_wrong_shape_is_dropped_with_a_warning(
         manager.send_multipart(frames)
     wait_until(lambda: "dropped a message on the manager's port" in broker.log)
     manager.close()
+    wait_until(lambda: not broker.has_manager(), what="the end of the manager")
     assert passes_messages(broker, context)
     assert broker.log.count("dropped a message") <= 3
 
