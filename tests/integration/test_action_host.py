@@ -409,8 +409,10 @@ def test_a_reload_takes_in_changed_modules_and_lets_what_runs_end(world):
     file = world.config_file.parent / "parts.py"
     file.write_text(file.read_text().replace('{"sum": a + b}', '{"sum": a * b}'))
     assert world.call("add", a=5).gave == {"sum": 7}
+    hellos = len(world.hellos)
     world.signal(signal.SIGHUP)
     world.until(lambda: "are replaced by 2 new ones" in world.log())
+    world.until(lambda: len(world.hellos) > hellos)  # what was given before is of no account
     assert world.call("add", a=5).gave == {"sum": 10}
     assert world.result("slow").state == "done"
 
