@@ -12,7 +12,7 @@ import zmq
 from nowcast_cli.broker.events_door import EventsDoor, new_publisher
 from nowcast_cli.broker.faults import FaultLog
 from nowcast_cli.broker.frames import WaitFor
-from nowcast_cli.broker.integration import Integration
+from nowcast_cli.broker.integration_manager import IntegrationManager
 from nowcast_cli.broker.log_records import LogRecords
 from nowcast_cli.broker.ports import address_of, bind, host_and_port
 from nowcast_cli.broker.quiet_sockets import QuietSockets
@@ -33,14 +33,18 @@ if TYPE_CHECKING:
 
 
 class Bus:
-    """One device of the broker's loop: the integration manager, the subject, and log records."""
+    """One device of the broker's loop: the subject, the integration manager, and log records."""
 
     def __init__(
-        self, quiet: QuietSockets, integration: Integration, subject: Subject, logs: LogRecords
+        self,
+        quiet: QuietSockets,
+        subject: Subject,
+        integration_manager: IntegrationManager,
+        logs: LogRecords,
     ) -> None:
         self._quiet = quiet
-        self._integration = integration
         self._subject = subject
+        self._integration_manager = integration_manager
         self._logs = logs
 
     def waits_for(self) -> WaitFor:
@@ -49,7 +53,7 @@ class Bus:
 
     def due_in(self) -> float | None:
         """Give the seconds until somebody's turn; None while nobody is connected."""
-        silence, beacon = self._integration.due_in(), self._subject.due_in()
+        silence, beacon = self._subject.due_in(), self._integration_manager.due_in()
         if silence is None or beacon is None:
             return beacon if silence is None else silence
         return min(silence, beacon)
@@ -58,21 +62,21 @@ class Bus:
         """Take one message from each socket that has some; then do what is due."""
         if self._quiet.work(ready):
             self._logs.turn()
-        if self._integration.due_in() == 0.0:
-            self._integration.turn()
         if self._subject.due_in() == 0.0:
             self._subject.turn()
+        if self._integration_manager.due_in() == 0.0:
+            self._integration_manager.turn()
 
     def status(self) -> dict[str, Any]:
         """Return what a health answer says of performers and subscribers."""
         return {
-            "performers": self._integration.performers,
-            "subscribers": self._subject.subscribers,
+            "performers": self._subject.performers,
+            "subscribers": self._integration_manager.subscribers,
         }
 
     def close(self) -> None:
         """Close the sockets."""
-        for part in (self._integration, self._logs, self._subject, self._quiet):
+        for part in (self._subject, self._logs, self._integration_manager, self._quiet):
             part.close()
 
 
@@ -84,11 +88,13 @@ def open_bus(
     faults: FaultLog,
     doorkeeper: Doorkeeper | None,
 ) -> Bus:
-    """Bind the sockets of the integration manager and of the subject. Raises NowcastError."""
-    integration = Integration(_for_performers(zmq_context, context), side_talk, quiet, faults)
-    subject = Subject(_doors(zmq_context, context, doorkeeper, quiet), side_talk, faults)
-    logs = LogRecords(context.paths.log_records_socket, subject, quiet, faults)
-    return Bus(quiet, integration, subject, logs)
+    """Bind the sockets of the subject and of the integration manager. Raises NowcastError."""
+    subject = Subject(_for_performers(zmq_context, context), side_talk, quiet, faults)
+    integration_manager = IntegrationManager(
+        _doors(zmq_context, context, doorkeeper, quiet), side_talk, faults
+    )
+    logs = LogRecords(context.paths.log_records_socket, integration_manager, quiet, faults)
+    return Bus(quiet, subject, integration_manager, logs)
 
 
 def _for_performers(zmq_context: zmq.Context[Any], context: DaemonContext) -> zmq.Socket[bytes]:

@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from nowcast_cli.broker.faults import FaultLog
+from nowcast_cli.broker.integration_manager import IntegrationManager
 from nowcast_cli.broker.quiet_sockets import QuietSockets
-from nowcast_cli.broker.subject import Subject
 from nowcast_cli.config.log_records import LONGEST, record_of
 from nowcast_cli.messages.event import LOGS, Event, encode_event, topic_of, wire_topic
 
@@ -29,7 +29,7 @@ class LogRecords:
     ----------
     path
         Of the socket.
-    subject
+    integration_manager
         Says whether somebody wants them, and publishes them.
     quiet
         Polls the socket.
@@ -37,9 +37,15 @@ class LogRecords:
         Where datagrams of a wrong form are reported.
     """
 
-    def __init__(self, path: Path, subject: Subject, quiet: QuietSockets, faults: FaultLog) -> None:
+    def __init__(
+        self,
+        path: Path,
+        integration_manager: IntegrationManager,
+        quiet: QuietSockets,
+        faults: FaultLog,
+    ) -> None:
         self._path = path
-        self._subject = subject
+        self._integration_manager = integration_manager
         self._quiet = quiet
         self._faults = faults
         self._socket: socket.socket | None = None
@@ -48,7 +54,7 @@ class LogRecords:
 
     def turn(self) -> None:
         """Open the socket when somebody wants records, and close it when nobody does."""
-        if self._subject.wants_logs == (self._socket is not None):
+        if self._integration_manager.wants_logs == (self._socket is not None):
             return
         if self._socket is None:
             self._open()
@@ -102,4 +108,4 @@ class LogRecords:
             "text": record.msg,
         }
         event = Event(LOGS, self._number, f"{time[:-3]}Z", topic, payload)
-        self._subject.publish(wire_topic(topic), encode_event(event))
+        self._integration_manager.publish(wire_topic(topic), encode_event(event))

@@ -1,46 +1,45 @@
-"""The subject: publishes what the manager says has happened to whoever has subscribed.
+"""The subject: passes on what performers and the manager say to each other.
 
-=====================  =================================================================
-broker to subscriber   topic with a ``~`` behind it, body: an event, or a beacon
-subscriber to broker   subscriptions, as ZeroMQ sends them, and nothing else
-=====================  =================================================================
+It knows who has said hello and when each was last heard, and nothing of orders and results: what
+is in whose hands, and what to do about one who is gone, the manager alone knows.
 
-An event goes to all who are there. One who does not read loses events alone, once its queue is
-full, and learns of it by their numbers. Who subscribes to what is a status is told the last one of
-each such topic; so are all others who have subscribed to it, who know it by its number. (ZeroMQ
-can tell the new one alone, but then counts on nobody sending anything but subscriptions.)
+========================  ==============================================================
+performer to broker       kind, frames; ``alive`` and ``hello`` are kinds, too
+broker to performer       ``alive``; ``hello?`` where it is not known
+through to the manager    ``performer``, identity, kind, frames
+========================  ==============================================================
 """
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 
 import zmq
 
-from nowcast_cli.broker.events_door import EventsDoor
 from nowcast_cli.broker.faults import FaultLog
-from nowcast_cli.broker.frames import sizes
-from nowcast_cli.broker.side_talk import Said, SideTalk
-from nowcast_cli.broker.streams import Pair, Streams, WrongNumbers
+from nowcast_cli.broker.frames import NOW, NOW_AND_MORE, receive, sizes
+from nowcast_cli.broker.performers import TURN, Performers
+from nowcast_cli.broker.quiet_sockets import QuietSockets
+from nowcast_cli.broker.side_talk import GONE, SideTalk
 from nowcast_cli.crash_points import reached
-from nowcast_cli.messages.event import LOGS
+from nowcast_cli.messages.performing import ALIVE, ASK_HELLO
 
-BEACON_EVERY = 1.0  # seconds
-_LOGS = LOGS.encode()
-_MOST_NEW = 1000  # topics; who subscribes to more may have all statuses
+# What performers say to the manager.
+_WORDS = frozenset({b"hello", b"done", b"progress", b"renewed", b"ask", b"bye"})
 
 
 class Subject:
-    """Publishes at XPUB sockets.
+    """Passes on what comes by a ROUTER for performers.
 
     Parameters
     ----------
-    doors
-        The sockets; closed by :meth:`close`.
+    performers
+        The bound ROUTER socket, with ``router_mandatory``; closed by :meth:`close`.
     side_talk
-        The way from the manager.
+        The way to the manager.
+    quiet
+        Polls the socket.
     faults
         Where messages of a wrong shape are reported.
     clock
@@ -49,118 +48,105 @@ class Subject:
 
     def __init__(
         self,
-        doors: Sequence[EventsDoor],
+        performers: zmq.Socket[bytes],
         side_talk: SideTalk,
+        quiet: QuietSockets,
         faults: FaultLog,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._doors = doors
+        self._socket = performers
         self._side_talk = side_talk
+        self._quiet = quiet
         self._faults = faults
         self._clock = clock
-        self._streams = Streams()
-        self._subscribers = 0
-        self.wants_logs = False  # somebody may have subscribed to log records
-        self._new: set[bytes] = set()  # what was subscribed to since statuses were told
-        self._beacon_at = clock()
-        for door in doors:
-            door.on_message, door.connections.on_change = self._take_subscription, self._count
-        side_talk.hear(b"publish", self._take_from_manager)
+        self._send = super(zmq.Socket, performers).send  # see RequestQueue
+        self._known = Performers()
+        self._turn_began = clock()
+        quiet.add(performers, self._take_from_performer)
+        side_talk.hear(b"performer", self._take_from_manager)
         side_talk.on_greeting(self._greeted)
 
     def due_in(self) -> float | None:
-        """Give the seconds until the next beacon; None while no subscriber is there."""
-        if not self._subscribers:
+        """Give the seconds until silence is to be counted; None while no performer is there."""
+        if not self._known:
             return None
-        return max(0.0, self._beacon_at - self._clock())
+        return max(0.0, self._turn_began + TURN - self._clock())
 
     def turn(self) -> None:
-        """Send beacons, and what is a status to those who are new; when it is due."""
-        self._beacon_at = self._clock() + BEACON_EVERY
-        for door in self._doors:
-            door.look()
-        if self._new:
-            self._publish_all(self._streams.statuses(frozenset(self._new)))
-            self._new.clear()
-        self._publish_all(self._streams.beacons())
+        """Look who was silent; when it is due."""
+        now = self._clock()
+        seconds, self._turn_began = now - self._turn_began, now
+        for identity in self._known.turn(seconds):
+            self._side_talk.tell(GONE, identity)
 
     @property
-    def subscribers(self) -> int:
-        """How many are connected."""
-        return self._subscribers
+    def performers(self) -> int:
+        """How many have said hello and are not gone."""
+        return len(self._known)
 
     def close(self) -> None:
-        """Close the sockets."""
-        for door in self._doors:
-            door.close()
+        """Close the socket."""
+        self._quiet.remove(self._socket)
+        self._socket.close()
 
-    def publish(self, topic: Said, body: Said) -> None:
-        """Send an event to whoever has subscribed to its topic; never blocks."""
-        for door in self._doors:
-            door.publish(topic, body)
-            door.published()
-
-    def _take_subscription(self, door: EventsDoor, frames: list[zmq.Frame]) -> None:
-        said = frames[0].bytes
-        if len(frames) > 1 or said[:1] not in (b"\0", b"\1"):
+    def _take_from_performer(self) -> None:
+        frames = receive(self._socket)
+        reached("broker.heard_a_performer")
+        identity, kind = frames[0].bytes, frames[1].bytes if len(frames) > 1 else b""
+        if kind == ALIVE and len(frames) == 2:
+            self._say(identity, ALIVE if self._known.heard(identity) else ASK_HELLO)
+        elif kind not in _WORDS:
             self._faults.report(
-                f"dropped a message on {door.name} that is no subscription: {sizes(frames)}"
+                "dropped a message on the socket for actions that is no word of a performer: "
+                f"{sizes(frames[1:])}"
             )
-        elif said[:1] == b"\1":
-            self._subscribed(said[1:])
-            reached("broker.heard_a_subscription")
+        elif kind == b"hello":
+            self._says_hello(identity, frames)
+        elif not self._known.heard(identity):  # the hello tells all that matters of it
+            self._say(identity, ASK_HELLO)
+        else:
+            self._side_talk.tell(b"performer", *frames)
+            if kind == b"bye":
+                self._known.forget(identity)
 
-    def _subscribed(self, topic: bytes) -> None:
-        self.wants_logs |= topic.startswith(_LOGS)  # by name: who wants all does not mean these
-        self._new.add(topic if len(self._new) < _MOST_NEW else b"")
-
-    def _count(self) -> None:
-        """Tell the manager when the first subscriber has come, or the last one has gone."""
-        before, self._subscribers = self._subscribers, sum(map(_peers, self._doors))
-        if not self._subscribers:
-            # What happens while nobody is there is not told to the broker: it knows nothing then.
-            if before:
-                self._streams.forget()
-            self.wants_logs = False
-            self._new.clear()
-        if not before and self._subscribers:
-            self._streams.forget_numbers()  # of when nobody was there: they are told anew
-            self._beacon_at = self._clock()
-        if bool(before) != bool(self._subscribers):
-            self._tell_manager()
-
-    def _tell_manager(self) -> None:
-        self._side_talk.tell(b"broker", json.dumps({"subscribers": self._subscribers}).encode())
-
-    def _greeted(self, is_new: bool) -> None:
-        if is_new:
-            self._streams.forget_numbers()
-        self._tell_manager()
+    def _says_hello(self, identity: bytes, frames: list[zmq.Frame]) -> None:
+        if not self._known:
+            self._turn_began = self._clock()
+        self._known.said_hello(identity)
+        self._side_talk.tell(b"performer", *frames)
 
     def _take_from_manager(self, frames: list[zmq.Frame]) -> None:
-        """Publish: an empty frame, the kind, the numbers, then pairs of topic and body."""
-        try:
-            if len(frames) % 2 == 0:
-                raise WrongNumbers("a topic has no body")
-            self._streams.told(frames[2].bytes)
-        except WrongNumbers as error:
+        """Pass on frames: an empty one, the kind, the identity, and what is for the performer."""
+        if len(frames) < 4:
             self._faults.report(
-                f"dropped a message on the manager's port that publishes nothing: {error}"
+                f"dropped a message on the manager's port that is for no performer: {sizes(frames)}"
             )
             return
-        if self._subscribers:
-            for topic, body in zip(frames[3::2], frames[4::2], strict=True):
-                self._streams.published(topic.bytes, body.bytes)
-                for door in self._doors:
-                    door.publish(topic, body)
-            for door in self._doors:
-                door.published()
-        reached("broker.published")
+        identity = frames[2].bytes
+        if identity in self._known and not self._say(identity, *frames[3:]):
+            self._has_gone(identity)
+        reached("broker.told_a_performer")
 
-    def _publish_all(self, pairs: Iterable[Pair]) -> None:
-        for topic, body in pairs:
-            self.publish(topic, body)
+    def _say(self, identity: bytes, *frames: zmq.Frame | bytes) -> bool:
+        """Send frames to a performer; False where its connection has ended."""
+        self._quiet.use(self._socket)
+        try:
+            self._send(identity, NOW_AND_MORE)
+        except zmq.ZMQError:  # no such connection
+            return False
+        for frame in frames[:-1]:
+            self._send(frame, NOW_AND_MORE)
+        self._send(frames[-1], NOW)
+        return True
 
+    def _greeted(self, is_new: bool) -> None:
+        """Ask everybody for a hello: the manager knows of nobody, or may have missed a word."""
+        if not is_new:
+            return
+        for identity in self._known:
+            if not self._say(identity, ASK_HELLO):
+                self._has_gone(identity)
 
-def _peers(door: EventsDoor) -> int:
-    return len(door.connections)
+    def _has_gone(self, identity: bytes) -> None:
+        if self._known.forget(identity):
+            self._side_talk.tell(GONE, identity)

@@ -14,7 +14,7 @@ from nowcast_cli.broker.quiet_sockets import QuietSockets
 
 
 class Somebody:
-    """Stands in for the subject."""
+    """Stands in for the integration manager."""
 
     wants_logs = True
 
