@@ -14,6 +14,7 @@ import multiprocessing
 import sys
 import tempfile
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
@@ -43,7 +44,7 @@ def proxy(kinds: tuple[int, int], addresses: tuple[str, str]) -> None:
     zmq.proxy(*sockets)
 
 
-class Sides:
+class Sides(ABC):
     """A manager, a performer and subscribers at the broker, or at the proxy."""
 
     def __init__(self, context: zmq.Context[Any]) -> None:
@@ -67,11 +68,13 @@ class Sides:
         while b"hello" not in self.manager.recv_multipart():
             pass
 
+    @abstractmethod
     def publisher(self) -> zmq.Socket[bytes]:
-        raise NotImplementedError
+        """Open the socket that says events."""
 
+    @abstractmethod
     def publish(self, publisher: zmq.Socket[bytes], events: int) -> None:
-        raise NotImplementedError
+        """Say so many events in one message, or as the side takes them."""
 
 
 class AtBroker(Sides):
